@@ -1,0 +1,107 @@
+// System calls that the C libraries lack, wrap with extra calls, or narrow: glibc and musl hide some
+// signals, 32-bit musl converts limits. Each returns what syscall(2) returns: -1 and errno on error.
+#pragma once
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+// The same number on every architecture since Linux 5.1; older headers do not name them.
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+namespace moonlet::kernel {
+
+// MIPS has 127 signals, every other architecture 64. Both sides put the kernel's own set on the wire,
+// in a field that holds the larger one.
+#if defined(__mips__)
+constexpr int kLastSignal = 127;
+#else
+constexpr int kLastSignal = 64;
+#endif
+constexpr int kBitsPerWord = 8 * static_cast<int>(sizeof(long));
+constexpr size_t kSignalSetBytes = (kLastSignal + 7) / 8;
+
+/// The kernel's sigset_t: bit (n - 1) stands for signal n.
+struct SignalSet {
+  unsigned long word[16 / sizeof(long)] = {};
+
+  [[nodiscard]] bool has(int signal) const {
+    return (word[(signal - 1) / kBitsPerWord] >> ((signal - 1) % kBitsPerWord) & 1UL) != 0;
+  }
+  void add(int signal) {
+    word[(signal - 1) / kBitsPerWord] |= 1UL << ((signal - 1) % kBitsPerWord);
+  }
+  static SignalSet all() {
+    SignalSet set;
+    for (unsigned long& bits : set.word) bits = ~0UL;
+    return set;
+  }
+  static SignalSet of(int signal) {
+    SignalSet set;
+    set.add(signal);
+    return set;
+  }
+};
+static_assert(sizeof(SignalSet) == 16);
+
+/// rt_sigprocmask(2): unlike sigprocmask(3) it hides no signal.
+inline long change_mask(int how, const SignalSet* set, SignalSet* old) {
+  return syscall(SYS_rt_sigprocmask, how, set, old, kSignalSetBytes);
+}
+
+/// Whether `signal` is ignored in this process (rt_sigaction: the C libraries hide some signals).
+inline bool is_ignored(int signal) {
+  struct {  // the kernel's struct sigaction, with room for the largest mask
+#if defined(__mips__)
+    unsigned flags;
+#endif
+    void (*handler)(int);
+    unsigned long rest[8];
+  } action = {};
+  return syscall(SYS_rt_sigaction, signal, nullptr, &action, kSignalSetBytes) == 0 &&
+         action.handler == SIG_IGN;
+}
+
+/// signalfd(2), close-on-exec, for every signal in `set`.
+inline int open_signalfd(const SignalSet& set) {
+  constexpr int kCloseOnExec = 02000000;  // SFD_CLOEXEC, the same on all but alpha, sparc and parisc
+  return static_cast<int>(syscall(SYS_signalfd4, -1, &set, kSignalSetBytes, kCloseOnExec));
+}
+
+/// pidfd_open(2), Linux 5.3. The descriptor is close-on-exec.
+inline int open_pidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+
+/// pidfd_send_signal(2), Linux 5.1. With `group`, to the whole process group (Linux 6.9).
+inline long send_signal(int pidfd, int signal, bool group) {
+  constexpr unsigned kProcessGroup = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, group ? kProcessGroup : 0U);
+}
+
+/// close_range(2), Linux 5.9: `first` and `last` are included.
+inline long close_range(unsigned first, unsigned last) {
+  return syscall(SYS_close_range, first, last, 0U);
+}
+
+/// A pair of resource limits as the kernel has them on every architecture (prlimit64).
+struct Limit {
+  uint64_t soft;
+  uint64_t hard;
+};
+constexpr int kLimits = 16;  // RLIM_NLIMITS
+
+/// prlimit(2) on the calling process; either pointer may be null.
+inline long limit(int resource, const Limit* set, Limit* old) {
+  return syscall(SYS_prlimit64, 0, resource, set, old);
+}
+
+}  // namespace moonlet::kernel

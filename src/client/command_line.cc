@@ -1,0 +1,90 @@
+#include "client/command_line.h"
+
+#include "client/refusal.h"
+#include "protocol/protocol.h"
+
+#include <string.h>
+#include <unistd.h>
+
+namespace moonlet::client {
+
+namespace {
+
+[[noreturn]] void print_and_exit(const char* text) {
+  const size_t length = strlen(text);
+  const bool whole = write(STDOUT_FILENO, text, length) == static_cast<ssize_t>(length);
+  _exit(whole ? 0 : protocol::kOwnFailure);
+}
+
+constexpr char kHelp[] =
+    "usage: moonlet [--socket PATH] [lua's options] [script [args]]\n"
+    "Runs a Lua script as " MOONLET_LUA_NAME
+    " does, as a copy of the warm interpreter that moonletd holds.\n"
+    "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
+    "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
+    "  --help         show this text\n"
+    "  --version      show the version\n"
+    "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
+    "Without moonletd the script runs through " MOONLET_FALLBACK_NAME
+    ", or $MOONLET_FALLBACK; empty, that\n"
+    "forbids it. moonlet's own failures exit with 125. See moonlet(1).\n";
+
+constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n";
+
+// Whether lua would talk to a person: -i, or nothing to run and a terminal to read from. Options that lua
+// rejects are left to it. LuaJIT's -b, -j and -O steer the compiler of a whole process, which a copy of
+// a running one shares: the real luajit has them.
+bool needs_real_lua(char** argv) {
+  bool has_code = false;
+  char** arg = argv + 1;
+  for (; *arg != nullptr && (*arg)[0] == '-'; arg++) {
+    const char* option = *arg + 1;
+    if (*option == '\0') return false;  // "-": standard input is the script
+    if (*option == '-') {
+      if (option[1] != '\0') return false;  // lua complains
+      arg++;
+      break;
+    }
+    if (*option == 'i' && option[1] == '\0') return true;
+    if (MOONLET_LUA_CODE == protocol::kLuaJit && strchr("bjO", *option) != nullptr) return true;
+    if (*option == 'e' || *option == 'v') has_code = true;
+    if ((*option == 'e' || *option == 'l') && option[1] == '\0') {
+      arg++;
+      if (*arg == nullptr) return false;  // lua complains
+    }
+  }
+  return *arg == nullptr && !has_code && isatty(STDIN_FILENO) != 0;
+}
+
+}  // namespace
+
+CommandLine read_command_line(int argc, char** argv) {
+  CommandLine line = {argv, argc, nullptr, false};
+  // lua has no long options, so that ours, in front, never hide one of its own.
+  while (argc > 1 && strncmp(line.argv[1], "--", 2) == 0 && line.argv[1][2] != '\0') {
+    const char* option = line.argv[1] + 2;
+    int taken = 1;
+    if (strcmp(option, "help") == 0) print_and_exit(kHelp);
+    if (strcmp(option, "version") == 0) print_and_exit(kVersion);
+    if (strncmp(option, "socket=", 7) == 0) {
+      line.socket = option + 7;
+    } else if (strcmp(option, "socket") == 0) {
+      if (argc == 2) {
+        print_refusal({"--socket", "", 0, "a path must follow"});
+        _exit(protocol::kOwnFailure);
+      }
+      line.socket = line.argv[2];
+      taken = 2;
+    } else {
+      break;  // an unknown one: lua's own complaint is what its users know
+    }
+    line.argv[taken] = line.argv[0];
+    line.argv += taken;
+    argc -= taken;
+  }
+  line.argc = argc;
+  line.interactive = needs_real_lua(line.argv);
+  return line;
+}
+
+}  // namespace moonlet::client

@@ -1,0 +1,66 @@
+#include "client/fallback.h"
+
+#include "protocol/protocol.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace moonlet::client {
+
+namespace {
+
+// Where moonlet is installed under the name of the interpreter, an exec of that name would never end.
+bool is_this_program(const char* path) {
+  struct stat self = {};
+  struct stat other = {};
+  return stat("/proc/self/exe", &self) == 0 && stat(path, &other) == 0 && self.st_dev == other.st_dev &&
+         self.st_ino == other.st_ino;
+}
+
+// execvp(3), but it passes over this program. Returns errno.
+int exec_on_path(const char* name, char** argv) {
+  if (strchr(name, '/') != nullptr) {
+    if (is_this_program(name)) return ELOOP;
+    execv(name, argv);
+    return errno;
+  }
+  const char* path = getenv("PATH");
+  if (path == nullptr) path = "/usr/local/bin:/bin:/usr/bin";
+  const size_t name_length = strlen(name);
+  int error = ENOENT;
+  for (;;) {
+    const size_t length = strcspn(path, ":");
+    char candidate[PATH_MAX];
+    if (length + 1 + name_length < sizeof candidate) {
+      memcpy(candidate, path, length);
+      candidate[length] = '/';
+      // An empty entry is the working directory.
+      memcpy(candidate + length + (length != 0 ? 1 : 0), name, name_length + 1);
+      if (!is_this_program(candidate)) execv(candidate, argv);
+      if (errno == EACCES) error = EACCES;  // the better reason, if no other entry works
+    }
+    if (path[length] == '\0') return error;
+    path += length + 1;
+  }
+}
+
+}  // namespace
+
+void fall_back(char** argv, const Refusal& refusal) {
+  const char* interpreter = getenv("MOONLET_FALLBACK");
+  if (interpreter == nullptr) interpreter = MOONLET_FALLBACK_NAME;
+  if (*interpreter == '\0') {
+    print_refusal(refusal);
+  } else {
+    const int error = exec_on_path(interpreter, argv);
+    print_refusal(refusal);
+    print_refusal({"exec", interpreter, error});
+  }
+  _exit(protocol::kOwnFailure);
+}
+
+}  // namespace moonlet::client

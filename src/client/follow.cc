@@ -1,0 +1,193 @@
+#include "client/follow.h"
+
+#include "protocol/protocol.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace moonlet::client {
+
+namespace {
+
+using protocol::Report;
+using protocol::ReportKind;
+
+// The script, as far as this side knows it.
+struct Script {
+  pid_t pid = 0;   // 0: it has not said that it started
+  int pidfd = -1;  // -1: the kernel has none
+};
+
+// Dies of `signal` itself, so that a shell or supervisor sees what it would have seen. The core, if there
+// was to be one, is the script's and already written.
+[[noreturn]] void die_of(int signal) {
+  prctl(PR_SET_DUMPABLE, 0);
+  // The kernel's own default, also where the parent had it ignored.
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  sigaction(signal, &action, nullptr);  // fails for SIGKILL, which needs none
+  kill(getpid(), signal);
+  const kernel::SignalSet only = kernel::SignalSet::of(signal);
+  kernel::change_mask(SIG_UNBLOCK, &only, nullptr);
+  _exit(128 + signal);  // a signal that does not kill: the shells' convention
+}
+
+bool signal_script(const Script& script, int signal, bool group) {
+  if (script.pidfd >= 0) {
+    if (kernel::send_signal(script.pidfd, signal, group) == 0) return true;
+    if (!group || errno != EINVAL) return false;
+    // Before Linux 6.9 a group has no race-free call; that the leader lives keeps its number taken.
+    if (kernel::send_signal(script.pidfd, 0, false) != 0) return false;
+  }
+  return kill(group ? -script.pid : script.pid, signal) == 0;
+}
+
+// A terminal, and a shell that continues a job, signal a whole process group. The script has one of its
+// own, with the programs that it started: it gets what they would have got here.
+bool is_meant_for_group(const signalfd_siginfo& info) {
+  switch (info.ssi_signo) {
+    case SIGCONT:
+      return true;  // who stopped it is not known; continuing what runs does nothing
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTSTP:
+    case SIGHUP:
+    case SIGWINCH:
+      return info.ssi_code == SI_KERNEL;
+    default:
+      return false;
+  }
+}
+
+// Gives a signal that is pending here to this process itself: until the script has started there is nobody
+// else whom it could mean, and what an exec'd lua does in its first moment is what the signal does now.
+void take_pending_signals(const kernel::SignalSet& mask) {
+  const kernel::SignalSet all = kernel::SignalSet::all();
+  kernel::change_mask(SIG_SETMASK, &mask, nullptr);
+  kernel::change_mask(SIG_SETMASK, &all, nullptr);
+}
+
+// The script has stopped of `signal`: so does its stand-in, under the same signal, for a shell to see.
+void stop_with(const Script& script, int signal) {
+  kill(getpid(), signal);
+  const kernel::SignalSet only = kernel::SignalSet::of(signal);
+  kernel::change_mask(SIG_UNBLOCK, &only, nullptr);  // stops in here
+  kernel::change_mask(SIG_BLOCK, &only, nullptr);
+  // Continued by SIGCONT, which is pending and will be forwarded. If none is, the kernel did not stop this
+  // process: in an orphaned process group nobody could continue it, and lua would have run on too.
+  kernel::SignalSet pending;
+  syscall(SYS_rt_sigpending, &pending, kernel::kSignalSetBytes);
+  if (!pending.has(SIGCONT)) signal_script(script, SIGCONT, true);
+}
+
+// Takes one signal that came here. Returns the script's exit status if the signal was its farewell, or -1.
+int take_signal(int signals, const Script& script, uint32_t cookie) {
+  signalfd_siginfo info = {};
+  if (read(signals, &info, sizeof info) != sizeof info) return -1;
+  if (info.ssi_signo == SIGURG && info.ssi_code == SI_QUEUE &&
+      static_cast<uint32_t>(info.ssi_int) >> 8 == (cookie & 0xffffff)) {
+    return info.ssi_int & 0xff;
+  }
+  // It may just have ended: then its status is on the way, and counts.
+  signal_script(script, static_cast<int>(info.ssi_signo), is_meant_for_group(info));
+  return -1;
+}
+
+// Reads one report, and the pidfd that comes with it. False at the end of the connection.
+bool read_report(int socket, Report& report, Script& script) {
+  union {
+    cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {};
+  iovec part = {&report, sizeof report};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  // Reports are sent whole and are too small for the kernel to split.
+  if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != sizeof report) return false;
+  if (CMSG_FIRSTHDR(&message) != nullptr && control.header.cmsg_type == SCM_RIGHTS)
+    memcpy(&script.pidfd, CMSG_DATA(&control.header), sizeof script.pidfd);
+  return true;
+}
+
+void read_reason(int socket, int length, Refusal& refusal) {
+  static char reason[protocol::kMaxReason + 1];
+  if (length < 0 || length > protocol::kMaxReason) length = 0;
+  const ssize_t got = recv(socket, reason, static_cast<size_t>(length), MSG_WAITALL);
+  reason[got > 0 ? got : 0] = '\0';
+  refusal = {"launch", "through the zygote", 0, reason};
+}
+
+// The zygote is gone, and with it all that could tell of a death by signal. A script that ends by itself
+// still says so; its pidfd tells when there is nothing more to wait for.
+[[noreturn]] void follow_alone(int signals, const Script& script, uint32_t cookie) {
+  pollfd events[] = {{signals, POLLIN, 0}, {script.pidfd, POLLIN, 0}};
+  while (script.pidfd >= 0) {
+    poll(events, 2, -1);
+    if ((events[0].revents & POLLIN) != 0) {
+      const int status = take_signal(signals, script, cookie);
+      if (status >= 0) _exit(status);
+    } else if (events[1].revents != 0) {
+      break;  // ended, and its farewell would have come first
+    }
+  }
+  print_refusal({"wait for", "the script", 0, "moonletd is gone, and so is how the script ended"});
+  _exit(protocol::kOwnFailure);
+}
+
+}  // namespace
+
+void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t cookie,
+            Refusal& refusal) {
+  Script script;
+  pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
+  for (;;) {
+    poll(events, 2, -1);  // fails for nothing that another turn would not mend
+    if (events[1].revents != 0) {
+      if (script.pid == 0) {
+        // The script's farewell may have overtaken the news of its start: then that is here too.
+        if (events[0].revents == 0) take_pending_signals(mask);
+      } else {
+        const int status = take_signal(signals, script, cookie);
+        if (status >= 0) _exit(status);
+        continue;
+      }
+    }
+    if (events[0].revents == 0) continue;
+    Report report = {};
+    if (!read_report(socket, report, script)) {
+      if (script.pid != 0) follow_alone(signals, script, cookie);
+      refusal = {"launch", "through the zygote", 0, "it ended before the script started"};
+      return;
+    }
+    switch (report.kind) {
+      case ReportKind::kStarted:
+        script.pid = report.value;
+        break;
+      case ReportKind::kDeclined:
+        if (script.pid != 0) break;
+        read_reason(socket, report.value, refusal);
+        return;
+      case ReportKind::kExited:
+        if (script.pid != 0) _exit(report.value);
+        break;
+      case ReportKind::kKilled:
+        if (script.pid != 0) die_of(report.value);
+        break;  // the end of the connection follows, and with it the fallback
+      case ReportKind::kStopped:
+        if (script.pid != 0) stop_with(script, report.value);
+        break;
+    }
+  }
+}
+
+}  // namespace moonlet::client

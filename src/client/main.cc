@@ -1,0 +1,74 @@
+// moonlet: lua that starts as a copy of the warm interpreter that moonletd holds.
+
+#include "base/kernel.h"
+#include "client/command_line.h"
+#include "client/fallback.h"
+#include "client/follow.h"
+#include "client/request.h"
+#include "protocol/protocol.h"
+#include "protocol/socket_path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace moonlet::client {
+
+namespace {
+
+// Distinguishes this launch's farewell from any other signal; it keeps nothing secret.
+uint32_t make_cookie() {
+  uint32_t cookie = 0;
+  const auto* random = reinterpret_cast<const void*>(getauxval(AT_RANDOM));
+  if (random != nullptr) memcpy(&cookie, random, sizeof cookie);
+  return cookie;
+}
+
+// Runs the script through the zygote and ends as it ends. Returns if no script has started.
+void launch(const CommandLine& line, const protocol::SocketAddress& address, Refusal& refusal) {
+  if (!address.fits) {
+    refusal = {"connect", address.un.sun_path, ENAMETOOLONG};
+    return;
+  }
+  // The kernel gives a zygote's child no way to be two users at once.
+  if (getauxval(AT_SECURE) != 0) {
+    refusal = {"launch", "with raised privileges", EPERM};
+    return;
+  }
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (socket < 0 || connect(socket, address.get(), address.size()) != 0) {
+    refusal = {"connect", address.un.sun_path, errno};
+    if (socket >= 0) close(socket);
+    return;
+  }
+  const kernel::SignalSet all = kernel::SignalSet::all();
+  kernel::SignalSet mask;
+  kernel::change_mask(SIG_SETMASK, &all, &mask);
+  const uint32_t cookie = make_cookie();
+  const int signals = kernel::open_signalfd(all);  // before the request: what follows it must not fail
+  if (signals < 0) {
+    refusal = {"signalfd", "", errno};
+  } else {
+    if (send_request({socket, signals}, line.argc, line.argv, mask, cookie, refusal))
+      follow(socket, signals, mask, cookie, refusal);
+    close(signals);
+  }
+  close(socket);
+  kernel::change_mask(SIG_SETMASK, &mask, nullptr);
+}
+
+}  // namespace
+
+}  // namespace moonlet::client
+
+int main(int argc, char** argv) {
+  using namespace moonlet;
+  if (argc < 1) return protocol::kOwnFailure;  // Linux 5.18 and later see to it that there is a name
+  client::Refusal refusal = {"run", "interactively", 0, "only lua itself can"};
+  const client::CommandLine line = client::read_command_line(argc, argv);
+  const protocol::SocketAddress address = protocol::socket_address(line.socket);
+  if (!line.interactive) client::launch(line, address, refusal);
+  client::fall_back(line.argv, refusal);
+}

@@ -1,0 +1,23 @@
+// The warm image: what the warm-up has loaded, sealed for the children, and made fresh again in each of
+// them where a fresh lua would be fresh.
+#pragma once
+
+struct lua_State;
+
+namespace moonlet::image {
+
+/// Opens the standard libraries in `L` as lua does at its start, and remembers what they were. Raises Lua
+/// errors: to be called within a protected call. At most once in a process.
+void open_libraries(lua_State* L);
+
+/// Ends the warm-up: nothing is buffered, no random number taken, the garbage collected, and it is known
+/// which file each module came from. Call it before the first fork. `L`'s stack is empty.
+void seal(lua_State* L);
+
+/// In a child, with its environment and working directory in place, before its script: package.path and
+/// package.cpath as lua would have them under the child's environment (`ignores_environment`: option
+/// -E), warm modules dropped where they would come from other files, the random generator seeded, standard
+/// streams as new. Returns null, or what failed, as text that lives until the next call into `L`.
+const char* thaw(lua_State* L, bool ignores_environment);
+
+}  // namespace moonlet::image

@@ -1,0 +1,29 @@
+// lua(1) itself: the command line, LUA_INIT, the script, error messages and exit status of the stand-alone
+// interpreter, as the embedded version has them (its manual's section "Lua Stand-alone").
+#pragma once
+
+struct lua_State;
+
+namespace moonlet::interpreter {
+
+enum class Purpose {
+  kWarmUp,  // opens the standard libraries first; without a script nothing is run
+  kLaunch,  // in a state that a warm-up has prepared; without a script standard input is run
+};
+
+/// What must be known of a command line before any of it runs.
+struct Outline {
+  bool ignores_environment;  // -E
+  bool interactive;          // -i, or nothing to run and a terminal on standard input
+  bool other_engine_options; // LuaJIT's -b, -j, -O
+};
+
+/// Reads `argv` (null-terminated, argv[0] present); a command line that lua rejects has none of these.
+Outline outline(char** argv);
+
+/// Runs the command line in `L`, whose stack is empty, and prints errors as lua does. `argv` may be
+/// written to, as lua does. Returns the exit status, EXIT_SUCCESS or EXIT_FAILURE; does not close `L`.
+/// A script that calls os.exit does not return.
+int run(lua_State* L, int argc, char** argv, Purpose purpose);
+
+}  // namespace moonlet::interpreter

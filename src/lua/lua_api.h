@@ -1,0 +1,21 @@
+// The C API of whichever Lua this build embeds (5.1 to 5.5, LuaJIT), with the few names that differ.
+#pragma once
+
+extern "C" {
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+}
+
+#if defined(MOONLET_LUAJIT)
+extern "C" {
+#include <luajit.h>
+}
+#endif
+
+#ifndef LUA_OK
+#define LUA_OK 0
+#endif
+
+// Lua's own calls do longjmp over the frames between an error and its handler: no frame that calls into
+// Lua outside of the callee of a protected call may own anything.

@@ -1,0 +1,42 @@
+// Which socket client and zygote meet at when nobody names one.
+#pragma once
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace moonlet::protocol {
+
+/// An address on the way to bind(2) or connect(2).
+struct SocketAddress {
+  sockaddr_un un = {AF_UNIX, {}};
+  bool fits = true;  // false: the path is longer than sun_path and un.sun_path holds its beginning
+
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&un); }
+  [[nodiscard]] socklen_t size() const { return sizeof un; }
+};
+
+inline void append(SocketAddress& address, const char* text) {
+  size_t used = strlen(address.un.sun_path);
+  while (*text != '\0' && used + 1 < sizeof address.un.sun_path) address.un.sun_path[used++] = *text++;
+  if (*text != '\0') address.fits = false;
+}
+
+/// `named` (a --socket option), else $MOONLET_SOCKET, else $XDG_RUNTIME_DIR/moonlet.sock, else
+/// /run/moonlet.sock. Null or empty counts as not given.
+inline SocketAddress socket_address(const char* named) {
+  SocketAddress address;
+  if (named == nullptr || *named == '\0') named = getenv("MOONLET_SOCKET");
+  if (named != nullptr && *named != '\0') {
+    append(address, named);
+    return address;
+  }
+  const char* runtime = getenv("XDG_RUNTIME_DIR");
+  append(address, runtime != nullptr && *runtime != '\0' ? runtime : "/run");
+  append(address, "/moonlet.sock");
+  return address;
+}
+
+}  // namespace moonlet::protocol

@@ -1,0 +1,267 @@
+#include "zygote/become.h"
+
+#include "base/kernel.h"
+#include "zygote/descriptors.h"
+#include "zygote/farewell.h"
+#include "zygote/log.h"
+#include "zygote/process_title.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace moonlet::zygote {
+
+namespace {
+
+constexpr int kMaxGroups = 65536;         // NGROUPS_MAX of Linux
+constexpr int kMaxWarmDescriptors = 64;
+
+// What children start from.
+struct Zygote {
+  kernel::Limit limit[kernel::kLimits];
+  int nice;
+  uid_t uid;
+  gid_t gid;
+  gid_t* group;
+  int groups;
+  int terminal;  // a descriptor of the controlling terminal, or -1
+  int kept[kMaxWarmDescriptors + 2];  // what the warm-up left open, then room for two of the child's own
+  int warm_descriptors;
+};
+Zygote zygote;
+
+char** environment_of_zygote;
+
+[[noreturn]] void decline_with_errno(const Accepted& accepted, const char* doing) {
+  decline(accepted, false, "%s: %s", doing, strerror(errno));
+}
+
+// The peer's user and groups. Before anything of the request is read: what follows is done with no more
+// rights than the client has.
+void take_credentials(const Accepted& accepted) {
+  static gid_t group[kMaxGroups];
+  socklen_t size = sizeof group;
+#ifndef SO_PEERGROUPS
+  constexpr int SO_PEERGROUPS = 59;
+#endif
+  if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
+    decline_with_errno(accepted, "read the groups of the client");
+  const auto groups = size / sizeof *group;
+  const ucred& peer = accepted.peer;
+  const bool same_groups = groups == static_cast<size_t>(zygote.groups) &&
+                           memcmp(group, zygote.group, groups * sizeof *group) == 0;
+  if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
+  if (!same_groups && setgroups(groups, group) != 0) decline_with_errno(accepted, "take the client's groups");
+  if (setresgid(peer.gid, peer.gid, peer.gid) != 0) decline_with_errno(accepted, "take the client's group");
+  if (setresuid(peer.uid, peer.uid, peer.uid) != 0) decline_with_errno(accepted, "take the client's user");
+  prctl(PR_SET_DUMPABLE, 1);  // as exec would have set it
+}
+
+// Moves a descriptor of this process' own out of the way of the client's numbers.
+int move_above(int descriptor, int highest) {
+  const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, highest + 1);
+  if (moved >= 0) close(descriptor);
+  return moved;
+}
+
+// Gives each received descriptor the number that it has in the client. They arrive at the lowest free
+// numbers in ascending order, so that usually all of them are in place.
+void place_descriptors(Accepted& accepted, LaunchRequest& request, int& log) {
+  const auto count = static_cast<int>(request.header.fdc);
+  if (count == 0) return;
+  const int highest = request.number[count - 1];
+  for (int i = 0; i < count; i++) {
+    const int wanted = request.number[i];
+    if (request.received[i] == wanted) continue;
+    bool moved = true;
+    if (wanted == accepted.connection)
+      moved = (accepted.connection = move_above(wanted, highest)) >= 0;
+    if (wanted == log) moved = (log = move_above(wanted, highest)) >= 0;
+    for (int later = i + 1; later < count; later++) {
+      if (request.received[later] == wanted)
+        moved = (request.received[later] = move_above(wanted, highest)) >= 0;
+    }
+    if (!moved || dup2(request.received[i], wanted) < 0)
+      decline_with_errno(accepted, "give a descriptor its number");
+    close(request.received[i]);
+  }
+}
+
+void take_directory(const Accepted& accepted, const LaunchRequest& request) {
+  const int directory = request.received[request.header.fdc];
+  if (fchdir(directory) != 0) decline_with_errno(accepted, "enter the working directory");
+  close(directory);
+}
+
+// No test, but the same libraries: what the loader has done for this process, these would have changed.
+void check_loader_environment(const Accepted& accepted, const LaunchRequest& request) {
+  const auto is_for_loader = [](const char* variable) {
+    return strncmp(variable, "LD_", 3) == 0 || strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
+  };
+  const auto has = [](char** list, const char* variable) {
+    for (; *list != nullptr; list++) {
+      if (strcmp(*list, variable) == 0) return true;
+    }
+    return false;
+  };
+  char** const mine = environment_of_zygote;
+  char** const theirs = request.environment;
+  for (char** it = theirs; *it != nullptr; it++) {
+    if (is_for_loader(*it) && !has(mine, *it))
+      decline(accepted, false, "the zygote was started without %.100s", *it);
+  }
+  for (char** it = mine; *it != nullptr; it++) {
+    if (is_for_loader(*it) && !has(theirs, *it))
+      decline(accepted, false, "the zygote was started with %.100s", *it);
+  }
+}
+
+void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
+  if (header.nice != zygote.nice && setpriority(PRIO_PROCESS, 0, header.nice) != 0)
+    decline_with_errno(accepted, "set the nice value");
+  for (int i = 0; i < kernel::kLimits; i++) {
+    if (memcmp(&header.limit[i], &zygote.limit[i], sizeof zygote.limit[i]) == 0) continue;
+    if (kernel::limit(i, &header.limit[i], nullptr) != 0)
+      decline(accepted, false, "set resource limit %d: %s", i, strerror(errno));
+  }
+}
+
+// Ignored signals first: once the mask is the client's, they can arrive.
+void take_signals(const protocol::Request& header) {
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;
+  for (int signal = 1; signal <= kernel::kLastSignal; signal++) {
+    // The C library keeps some for itself, and refuses: those of a client's are its own as well.
+    if (header.ignored.has(signal)) sigaction(signal, &ignore, nullptr);
+  }
+  kernel::change_mask(SIG_SETMASK, &header.blocked, nullptr);
+}
+
+// Handlers of the warm-up would run in a script that never asked for them; lua starts with none.
+void reset_signals() {
+  struct sigaction standard = {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal <= kernel::kLastSignal; signal++) sigaction(signal, &standard, nullptr);
+}
+
+}  // namespace
+
+void prepare_children(char* first_argument, char* environment_end) {
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;  // a descriptor for each launch; children get the client's limit
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  for (int i = 0; i < kernel::kLimits; i++) kernel::limit(i, nullptr, &zygote.limit[i]);
+  zygote.nice = getpriority(PRIO_PROCESS, 0);
+  zygote.uid = geteuid();
+  zygote.gid = getegid();
+  zygote.groups = getgroups(0, nullptr);
+  zygote.group = static_cast<gid_t*>(calloc(static_cast<size_t>(zygote.groups) + 1, sizeof(gid_t)));
+  zygote.groups = getgroups(zygote.groups, zygote.group);
+  zygote.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  environment_of_zygote = environ;
+  reset_signals();
+  prepare_title(first_argument, environment_end);
+}
+
+void keep_in_children(int descriptor) {
+  if (zygote.warm_descriptors < kMaxWarmDescriptors) zygote.kept[zygote.warm_descriptors++] = descriptor;
+}
+
+void decline(const Accepted& accepted, bool log, const char* format, ...) {
+  char reason[protocol::kMaxReason];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(reason, sizeof reason, format, arguments);
+  va_end(arguments);
+  if (log) log_line("request from pid %d, user %u: %s", accepted.peer.pid, accepted.peer.uid, reason);
+  const protocol::Report report = {protocol::ReportKind::kDeclined, static_cast<int>(strlen(reason))};
+  // One message: the zygote's report of this process' end must not come between.
+  const iovec parts[] = {{const_cast<protocol::Report*>(&report), sizeof report}, {reason, strlen(reason)}};
+  msghdr message = {};
+  message.msg_iov = const_cast<iovec*>(parts);
+  message.msg_iovlen = 2;
+  sendmsg(accepted.connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  _exit(EXIT_SUCCESS);
+}
+
+void become(Accepted& accepted, LaunchRequest& request) {
+  if (zygote.terminal >= 0) ioctl(zygote.terminal, TIOCNOTTY);
+  zygote.kept[zygote.warm_descriptors] = accepted.connection;
+  zygote.kept[zygote.warm_descriptors + 1] = log_descriptor();
+  close_all_but(zygote.kept, zygote.warm_descriptors + 2);
+  take_credentials(accepted);
+  if (const char* problem = read_request(accepted.connection, request)) {
+    char reason[protocol::kMaxReason];
+    snprintf(reason, sizeof reason, problem, strerror(errno));
+    decline(accepted, true, "%s", reason);
+  }
+  const protocol::Request& header = request.header;
+  if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
+    decline(accepted, false, "this zygote is %s", MOONLET_LUA_NAME);
+  check_loader_environment(accepted, request);
+  take_directory(accepted, request);  // before its descriptor is in the way of another's number
+  int log = log_descriptor();
+  place_descriptors(accepted, request, log);
+  log_to(log);
+  umask(header.umask);
+  environ = request.environment;
+  set_title(request);
+  take_priority_and_limits(accepted, header);
+  take_signals(header);
+}
+
+void start(const Accepted& accepted, const LaunchRequest& request) {
+  // Out of the zygote's process group: the mark, for the zygote, that this child is the client's now.
+  if (setpgid(0, 0) != 0) decline_with_errno(accepted, "make a process group");
+  const protocol::Report report = {protocol::ReportKind::kStarted, getpid()};
+  const int pidfd = kernel::open_pidfd(getpid());
+  union {
+    cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {};
+  iovec part = {const_cast<protocol::Report*>(&report), sizeof report};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (pidfd >= 0) {
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof pidfd);
+    memcpy(CMSG_DATA(&control.header), &pidfd, sizeof pidfd);
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+  }
+  if (sendmsg(accepted.connection, &message, MSG_NOSIGNAL) < 0) {
+    log_line("pid %d left before its script started", accepted.peer.pid);
+    _exit(EXIT_SUCCESS);
+  }
+  close(log_descriptor());
+  log_to(-1);
+  if (pidfd < 0) {
+    // The client cannot watch this process by itself: the open connection tells it that the script lives.
+    promise_farewell(accepted.peer.pid, request.header.cookie, accepted.connection);
+    return;
+  }
+  close(pidfd);
+  close(accepted.connection);
+  if ((request.header.flags & protocol::kEndBySignal) != 0 && accepted.peer.pid > 0)
+    promise_farewell(accepted.peer.pid, request.header.cookie, -1);
+}
+
+}  // namespace moonlet::zygote

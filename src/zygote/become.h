@@ -1,0 +1,30 @@
+// The child's becoming the client: everything that exec would have kept of the client's process.
+#pragma once
+
+#include "zygote/request.h"
+#include "zygote/serve.h"
+
+namespace moonlet::zygote {
+
+/// What the zygote knows of itself before it forks, so that a child changes only what differs.
+/// `first_argument`, `environment_end`: the memory that shows as this process' command line.
+/// Call it once, after the warm-up and with every descriptor of the server's open but its connections.
+void prepare_children(char* first_argument, char* environment_end);
+
+/// Leaves `descriptor`, of the warm-up's making, open in children. At most 64; further ones are closed.
+void keep_in_children(int descriptor);
+
+/// Reads the request on `accepted.connection` and makes this process the client's equal in all but the
+/// last step, start(). Declines, which ends this process, where the request is not valid or where the
+/// kernel will not let it be so. Descriptors that the client did not pass are closed, but for those that
+/// prepare_children saw the warm-up leave.
+void become(Accepted& accepted, LaunchRequest& request);
+
+/// Tells the client that its script starts, and gives up the connection: from here on there is no
+/// fallback. Ends this process if the client has left.
+void start(const Accepted& accepted, const LaunchRequest& request);
+
+/// Tells the client that nothing will run, and why: `format` is printf(3)'s. With `log`, tells the log too.
+[[noreturn, gnu::format(printf, 3, 4)]] void decline(const Accepted& accepted, bool log, const char* format, ...);
+
+}  // namespace moonlet::zygote

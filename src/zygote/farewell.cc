@@ -1,0 +1,81 @@
+#include "zygote/farewell.h"
+
+#include "base/kernel.h"
+#include "protocol/protocol.h"
+#include "zygote/descriptors.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace moonlet::zygote {
+
+namespace {
+
+struct Promise {
+  pid_t self = 0;  // 0: none. A fork of the child has another pid, and does not speak for it
+  pid_t client = 0;
+  uint32_t cookie = 0;
+  int connection = -1;
+};
+Promise promise;
+
+int exit_status = 0;
+[[noreturn]] void (*libc_exit)(int) = nullptr;
+
+void send_signal_with_status() {
+  siginfo_t info = {};
+  info.si_signo = SIGURG;
+  info.si_code = SI_QUEUE;
+  info.si_pid = promise.self;
+  info.si_uid = getuid();
+  info.si_int = static_cast<int>(protocol::end_value(promise.cookie, exit_status));
+  // SIGURG is ignored by default: were the client gone and its number taken, nobody would be harmed. If
+  // this fails, because the script has become another user, the zygote tells.
+  syscall(SYS_rt_sigqueueinfo, promise.client, SIGURG, &info);
+}
+
+void send_report() {
+  const protocol::Report report = {protocol::ReportKind::kExited, exit_status & 0xff};
+  send(promise.connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// Runs after every other handler of atexit(3). What exit would still do is to flush the streams and to give
+// back what was read ahead of a seekable standard input; then the descriptors close before anybody learns
+// of the end, as they do when a process is gone.
+void say_farewell() {
+  if (promise.self == 0 || promise.self != getpid()) return;
+  fflush(nullptr);
+  fflush(stdin);
+  close_all_but(&promise.connection, 1);
+  if (promise.connection >= 0) {
+    send_report();
+  } else {
+    send_signal_with_status();
+  }
+  _exit(exit_status);
+}
+
+}  // namespace
+
+void prepare_farewell() {
+  libc_exit = reinterpret_cast<void (*)(int)>(dlsym(RTLD_NEXT, "exit"));
+  if (libc_exit == nullptr || atexit(say_farewell) != 0) abort();
+}
+
+void promise_farewell(pid_t client, uint32_t cookie, int connection) {
+  promise = {getpid(), client, cookie, connection};
+}
+
+}  // namespace moonlet::zygote
+
+// Stands in front of the C library's, for liblua (os.exit) and every C module too: a handler of atexit is
+// not told the status.
+extern "C" [[noreturn]] void exit(int status) {
+  moonlet::zygote::exit_status = status;
+  moonlet::zygote::libc_exit(status);
+}

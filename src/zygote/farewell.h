@@ -1,0 +1,17 @@
+// A child's own news of its end: the client need not wait until the kernel has torn the process down, nor
+// for the zygote, which may be gone.
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+namespace moonlet::zygote {
+
+/// Arranges that exit(3) can speak. Call it first thing in main: what is registered first runs last.
+void prepare_farewell();
+
+/// In a child whose script is about to start: its exit, whoever calls it, shall be told to the client by
+/// SIGURG to process `client` with `cookie`, or, if `connection` is not -1, by a report on that.
+void promise_farewell(pid_t client, uint32_t cookie, int connection);
+
+}  // namespace moonlet::zygote

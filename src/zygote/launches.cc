@@ -1,0 +1,109 @@
+#include "zygote/launches.h"
+
+#include "zygote/log.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+namespace moonlet::zygote {
+
+Launches::Launches(int listener, int signals, int max) : listener_(listener), max_(max) {
+  if (!reserve(16)) {
+    log_line("not enough memory");
+    abort();
+  }
+  polled_[kSignals] = {signals, POLLIN, 0};
+}
+
+bool Launches::reserve(int count) {
+  const auto wanted = static_cast<size_t>(count);
+  void* polled = realloc(polled_, (wanted + kFirst) * sizeof *polled_);
+  if (polled == nullptr) return false;
+  polled_ = static_cast<pollfd*>(polled);
+  void* launch = realloc(launch_, wanted * sizeof *launch_);
+  if (launch == nullptr) return false;
+  launch_ = static_cast<Launch*>(launch);
+  capacity_ = count;
+  return true;
+}
+
+void Launches::wait() {
+  const bool room = has_room();
+  polled_[kListener] = {room && !paused_ ? listener_ : -1, POLLIN, 0};
+  for (int i = 0; i < count_; i++) {
+    if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
+  }
+  // EINTR (a stop and continue of the zygote) and ENOMEM: nothing has happened, another turn mends it.
+  if (poll(polled_, static_cast<nfds_t>(count_ + kFirst), -1) < 0) {
+    for (int i = 0; i < count_ + kFirst; i++) polled_[i].revents = 0;
+  }
+}
+
+int Launches::next_event(int index) const {
+  while (++index < count_) {
+    const short events = polled_[kFirst + index].revents;
+    if ((events & POLLHUP) != 0 || (events != 0 && has_room())) return index;
+  }
+  return -1;
+}
+
+bool Launches::client_left(int index) const { return (polled_[kFirst + index].revents & POLLHUP) != 0; }
+
+int Launches::connection(int index) const {
+  const int fd = polled_[kFirst + index].fd;
+  return fd < 0 ? ~fd : fd;
+}
+
+int Launches::find(pid_t pid) const {
+  for (int i = 0; i < count_; i++) {
+    if (launch_[i].pid == pid) return i;
+  }
+  return -1;
+}
+
+bool Launches::add(int connection, const ucred& peer) {
+  if (count_ == capacity_ && !reserve(2 * capacity_)) return false;
+  polled_[kFirst + count_] = {connection, POLLIN, 0};
+  launch_[count_++] = {0, peer};
+  return true;
+}
+
+void Launches::forked(int index) {
+  if (launch_[index].pid < 0) {
+    forget(index);
+    return;
+  }
+  polled_[kFirst + index].events = 0;  // POLLHUP comes unasked
+  running_++;
+}
+
+void Launches::ignore_client(int index) { polled_[kFirst + index].fd = ~connection(index); }
+
+void Launches::end(int index) {
+  running_--;
+  paused_ = false;
+  drop(index);
+}
+
+bool Launches::drop_idle() {
+  for (int i = 0; i < count_; i++) {
+    if (launch_[i].pid != 0) continue;
+    log_line("dropped pid %d: it has sent nothing, and descriptors are short", launch_[i].peer.pid);
+    drop(i);
+    return true;
+  }
+  return false;
+}
+
+void Launches::drop(int index) {
+  close(connection(index));
+  forget(index);
+}
+
+void Launches::forget(int index) {
+  count_--;
+  launch_[index] = launch_[count_];
+  polled_[kFirst + index] = polled_[kFirst + count_];
+}
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,149 @@
+#include "zygote/listener.h"
+
+#include "protocol/socket_path.h"
+#include "zygote/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace moonlet::zygote {
+
+namespace {
+
+constexpr int kSystemdDescriptor = 3;  // SD_LISTEN_FDS_START
+
+[[noreturn]] void give_up(const char* doing, const char* on, const char* hint = "") {
+  log_line("%s %s: %s%s", doing, on, strerror(errno), hint);
+  exit(EXIT_FAILURE);
+}
+
+bool listens(int fd) {
+  int accepts = 0;
+  socklen_t size = sizeof accepts;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) != 0 || accepts == 0) return false;
+  int domain = 0;
+  int type = 0;
+  size = sizeof domain;
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  size = sizeof type;
+  getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+  return domain == AF_UNIX && type == SOCK_STREAM;
+}
+
+bool is_own_pid(const char* text) { return text != nullptr && strtol(text, nullptr, 10) == getpid(); }
+
+// Somebody answers at this address, or waits with a full queue.
+bool is_served(const protocol::SocketAddress& address) {
+  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return connect(probe.get(), address.get(), address.size()) == 0 || errno != ECONNREFUSED;
+}
+
+// Opens the directory of `path`, as a lock for those who bind in it.
+int open_directory_of(const char* path) {
+  char directory[sizeof(sockaddr_un::sun_path)] = ".";
+  const char* slash = strrchr(path, '/');
+  if (slash != nullptr) {
+    const auto length = static_cast<size_t>(slash - path) + 1;
+    memcpy(directory, path, length);
+    directory[length] = '\0';
+  }
+  return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+}  // namespace
+
+UniqueFd inherited_listener() {
+  const char* count = getenv("LISTEN_FDS");
+  if (count != nullptr && is_own_pid(getenv("LISTEN_PID"))) {
+    if (strcmp(count, "1") != 0 || !listens(kSystemdDescriptor)) {
+      log_line("LISTEN_FDS=%s: one listening Unix stream socket is what can be served", count);
+      exit(EXIT_FAILURE);
+    }
+    fcntl(kSystemdDescriptor, F_SETFD, FD_CLOEXEC);
+    return UniqueFd(kSystemdDescriptor);
+  }
+  if (!listens(STDIN_FILENO)) return UniqueFd();
+  UniqueFd inherited(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (!inherited.valid() || null < 0 || dup2(null, STDIN_FILENO) < 0) give_up("move", "the inherited socket");
+  close(null);
+  return inherited;
+}
+
+Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
+    : fd_(static_cast<UniqueFd&&>(inherited)) {
+  if (!fd_.valid()) bind_path(named, mode);
+  // Whoever waits for others to finish waits in this queue: as long as the kernel lets it be.
+  if (listen(fd_.get(), 4096) != 0) give_up("listen", path_ != nullptr ? path_ : "on the inherited socket");
+  // Several processes may share an inherited socket: what another one has taken must not block this one.
+  fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
+}
+
+void Listener::bind_path(const char* named, unsigned mode) {
+  const protocol::SocketAddress address = protocol::socket_address(named);
+  const char* path = address.un.sun_path;
+  if (!address.fits) {
+    errno = ENAMETOOLONG;
+    give_up("bind", path);
+  }
+  fd_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd_.valid()) give_up("socket for", path);
+  // Two that start at once must not both find a stale file and remove each other's. Where the directory
+  // cannot be read there is no lock, only less luck.
+  const UniqueFd lock(open_directory_of(path));
+  if (lock.valid()) flock(lock.get(), LOCK_EX);
+  const mode_t before = umask(0777 & ~mode);  // so that it is never more open than it shall be
+  int bound = bind(fd_.get(), address.get(), address.size());
+  struct stat found = {};
+  if (bound != 0 && errno == EADDRINUSE && stat(path, &found) == 0 && S_ISSOCK(found.st_mode) &&
+      !is_served(address)) {
+    unlink(path);
+    bound = bind(fd_.get(), address.get(), address.size());
+  }
+  umask(before);
+  if (bound != 0) give_up("bind", path, errno == EADDRINUSE ? " (is another moonletd running?)" : "");
+  if (stat(path, &found) == 0) {
+    device_ = found.st_dev;
+    inode_ = found.st_ino;
+  }
+  path_ = strdup(path);
+}
+
+void Listener::stop() {
+  struct stat found = {};
+  if (path_ != nullptr && stat(path_, &found) == 0 && found.st_dev == device_ && found.st_ino == inode_)
+    unlink(path_);
+  fd_.reset();
+}
+
+void announce_ready(int ready_fd) {
+  if (ready_fd >= 0) {
+    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %s", ready_fd, strerror(errno));
+    close(ready_fd);
+  }
+  const char* path = getenv("NOTIFY_SOCKET");
+  if (path == nullptr || *path == '\0') return;
+  sockaddr_un address = {AF_UNIX, {}};
+  const size_t length = strlen(path);
+  if (length >= sizeof address.sun_path) {
+    log_line("NOTIFY_SOCKET=%s: %s", path, strerror(ENAMETOOLONG));
+    return;
+  }
+  memcpy(address.sun_path, path, length);
+  if (*path == '@') address.sun_path[0] = '\0';  // an abstract address, unix(7)
+  const UniqueFd notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  constexpr char kReady[] = "READY=1";
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  if (sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL,
+             reinterpret_cast<const sockaddr*>(&address), size) < 0)
+    log_line("NOTIFY_SOCKET=%s: %s", path, strerror(errno));
+}
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,41 @@
+// The socket that the zygote listens on: made here, or handed over by a supervisor.
+#pragma once
+
+#include "base/unique_fd.h"
+
+#include <sys/types.h>
+
+namespace moonlet::zygote {
+
+/// Takes a listening socket that a supervisor passed: descriptor 3 under systemd's $LISTEN_FDS
+/// (sd_listen_fds(3)), or descriptor 0 (s6-ipcserver-socketbinder), which is then opened on /dev/null.
+/// Call it before anything else opens a descriptor. Owns nothing if none was passed; exits with 1 where
+/// what was passed cannot be served.
+UniqueFd inherited_listener();
+
+class Listener {
+ public:
+  /// Listens on `inherited` if that owns a socket, else binds the path that protocol::socket_address gives
+  /// for `named`, with permissions `mode`. A socket file that nobody listens on is replaced. Logs and
+  /// exits with 1 on failure, also where another server lives there.
+  Listener(UniqueFd inherited, const char* named, unsigned mode);
+
+  [[nodiscard]] int get() const { return fd_.get(); }
+
+  /// Stops listening, and removes the socket file if it is still the one that was made here.
+  void stop();
+
+ private:
+  void bind_path(const char* named, unsigned mode);
+
+  UniqueFd fd_;
+  char* path_ = nullptr;  // absolute or not, as it was bound; null: inherited, not ours to remove
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+/// Tells whoever waits for it that the zygote serves: a newline to `ready_fd` (s6-notifywhenup; closed
+/// afterwards, -1: nobody) and "READY=1" to $NOTIFY_SOCKET (sd_notify(3)). A failure is logged.
+void announce_ready(int ready_fd);
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,14 @@
+// One line on standard error for what somebody should know.
+#pragma once
+
+namespace moonlet::zygote {
+
+/// Writes "moonletd: " and the formatted line (printf(3)) in one write, at most 1 KiB of it, to the
+/// descriptor that log_to named, at first standard error.
+[[gnu::format(printf, 1, 2)]] void log_line(const char* format, ...);
+
+/// Sends later lines to `fd`, which stays the caller's; -1: nowhere.
+void log_to(int fd);
+int log_descriptor();
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,96 @@
+// moonletd: lua that stops at the end of its script and hands out copies of itself.
+
+#include "lua/image.h"
+#include "lua/interpreter.h"
+#include "lua/lua_api.h"
+#include "zygote/become.h"
+#include "zygote/descriptors.h"
+#include "zygote/farewell.h"
+#include "zygote/listener.h"
+#include "zygote/log.h"
+#include "zygote/options.h"
+#include "zygote/serve.h"
+#include "zygote/warm_state.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace moonlet::zygote {
+
+namespace {
+
+// Descriptors 0 to 2 are always open, so that none of the server's own is mistaken for one of them.
+void open_standard_descriptors() {
+  int fd = STDIN_FILENO;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) close(fd);
+}
+
+char* end_of_environment() {
+  char** last = environ;
+  while (*last != nullptr && last[1] != nullptr) last++;
+  return *last != nullptr ? *last + strlen(*last) + 1 : nullptr;
+}
+
+void warm_up(lua_State* L, const Options& options) {
+  if (interpreter::outline(options.argv).interactive && options.argv[options.argc - 1] != nullptr) {
+    for (int i = 1; i < options.argc; i++) {
+      if (strcmp(options.argv[i], "-i") != 0) continue;
+      log_line("-i: a zygote talks to nobody; give it a script");
+      exit(EXIT_FAILURE);
+    }
+  }
+  const int status = interpreter::run(L, options.argc, options.argv, interpreter::Purpose::kWarmUp);
+  if (status != EXIT_SUCCESS) exit(status);
+}
+
+// In a child: the client's process, from here to its end.
+[[noreturn]] void run_launch(lua_State* L, Accepted& accepted) {
+  static LaunchRequest request;
+  become(accepted, request);
+  const interpreter::Outline outline = interpreter::outline(request.argv);
+  if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
+  if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
+  if (const char* problem = image::thaw(L, outline.ignores_environment))
+    decline(accepted, false, "prepare the interpreter: %s", problem);
+  start(accepted, request);
+  const int status = interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch);
+  lua_close(L);
+  exit(status);
+}
+
+}  // namespace
+
+}  // namespace moonlet::zygote
+
+int main(int argc, char** argv) {
+  using namespace moonlet;
+  using namespace moonlet::zygote;
+  prepare_farewell();
+  char* const first_argument = argv[0];
+  char* const environment_end = end_of_environment();
+  open_standard_descriptors();
+  const Options options = read_options(argc, argv);
+  UniqueFd inherited = inherited_listener();
+  const WarmState before;
+  lua_State* L = luaL_newstate();
+  if (L == nullptr) {
+    log_line("cannot create state: not enough memory");
+    return EXIT_FAILURE;
+  }
+  warm_up(L, options);
+  image::seal(L);
+  before.check();
+  Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, options.mode);
+  prepare_children(first_argument, environment_end);
+  const int signals = open_signals();
+  announce_ready(options.ready_fd);
+  Accepted accepted;
+  if (serve(listener.get(), signals, options.max, accepted)) run_launch(L, accepted);
+  listener.stop();
+  return EXIT_SUCCESS;
+}

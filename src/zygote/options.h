@@ -1,0 +1,19 @@
+// moonletd's own command line; what is lua's is left for the warm-up.
+#pragma once
+
+namespace moonlet::zygote {
+
+struct Options {
+  const char* socket = nullptr;  // --socket
+  unsigned mode = 0600;          // --mode, of the socket
+  int max = 0;                   // --max, launches at once; 0: as many as there are descriptors for
+  int ready_fd = -1;             // --ready-fd
+  int argc = 0;                  // what is left for the warm-up, argv[0] included
+  char** argv = nullptr;
+};
+
+/// Reads `argv` and moves what is lua's to its front. Prints and exits for --help, --version and for what
+/// is wrong (status 1).
+Options read_options(int argc, char** argv);
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,17 @@
+// What ps(1) and top(1) show of a child: the client's name, arguments and environment.
+#pragma once
+
+#include "zygote/request.h"
+
+namespace moonlet::zygote {
+
+/// Finds out how this kernel lets a process change what shows as its command line. `first_argument` and
+/// `environment_end`: the memory that exec laid out for argv and the environment, of which the first may
+/// be overwritten where the kernel offers nothing better (then what shows is cut to its size).
+void prepare_title(char* first_argument, char* environment_end);
+
+/// Shows this process as the client of `request`, whose strings must live as long as the process. Where the
+/// kernel refuses, the zygote's name stays: nothing but ps depends on it.
+void set_title(const LaunchRequest& request);
+
+}  // namespace moonlet::zygote

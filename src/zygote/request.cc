@@ -1,0 +1,168 @@
+#include "zygote/request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+
+namespace moonlet::zygote {
+
+namespace {
+
+using protocol::kDescriptorsPerMessage;
+using protocol::Request;
+
+// A client sends its request in one go. One that takes longer than this holds a process for nothing.
+constexpr int kPatienceMilliseconds = 10'000;
+
+// What the strings of nearly every process fit in.
+constexpr size_t kUsualBytes = 64 << 10;
+
+// Reads from the connection until its patience ends.
+class Reader {
+ public:
+  Reader(int connection, LaunchRequest& request) : connection_(connection), request_(request) {}
+
+  // Reads exactly `size` bytes, and whatever descriptors come with them.
+  const char* read(void* data, size_t size) {
+    auto* at = static_cast<char*>(data);
+    while (size > 0) {
+      iovec part = {at, size};
+      union {
+        cmsghdr header;
+        char bytes[CMSG_SPACE(kDescriptorsPerMessage * sizeof(int))];
+      } control;
+      msghdr message = {};
+      message.msg_iov = &part;
+      message.msg_iovlen = 1;
+      message.msg_control = &control;
+      message.msg_controllen = sizeof control;
+      const ssize_t got = recvmsg(connection_, &message, MSG_DONTWAIT);
+      if (got == 0) return "the client left in the middle of its request";
+      if (got < 0) {
+        if (errno != EAGAIN) return "cannot read the request: %s";
+        if (!wait()) return "the client takes too long over its request";
+        continue;
+      }
+      if (const char* problem = take_descriptors(message)) return problem;
+      at += got;
+      size -= static_cast<size_t>(got);
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] uint32_t descriptors() const { return descriptors_; }
+
+ private:
+  const char* take_descriptors(msghdr& message) {
+    if ((message.msg_flags & MSG_CTRUNC) != 0) return "its descriptors do not fit into this process";
+    for (cmsghdr* it = CMSG_FIRSTHDR(&message); it != nullptr; it = CMSG_NXTHDR(&message, it)) {
+      if (it->cmsg_level != SOL_SOCKET || it->cmsg_type != SCM_RIGHTS) continue;
+      const size_t bytes = it->cmsg_len - CMSG_LEN(0);
+      const auto count = static_cast<uint32_t>(bytes / sizeof(int));
+      if (descriptors_ + count > protocol::kMaxDescriptors + 1) return "it passes too many descriptors";
+      memcpy(request_.received + descriptors_, CMSG_DATA(it), bytes);
+      descriptors_ += count;
+    }
+    return nullptr;
+  }
+
+  bool wait() {
+    timespec now = {};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const long long milliseconds = now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
+    if (deadline_ == 0) deadline_ = milliseconds + kPatienceMilliseconds;
+    const long long left = deadline_ - milliseconds;
+    pollfd polled = {connection_, POLLIN, 0};
+    return left > 0 && poll(&polled, 1, static_cast<int>(left)) > 0;
+  }
+
+  int connection_;
+  LaunchRequest& request_;
+  uint32_t descriptors_ = 0;
+  long long deadline_ = 0;  // milliseconds of CLOCK_MONOTONIC; 0: nothing has been waited for
+};
+
+const char* check_header(const Request& header) {
+  if (header.magic != protocol::kMagic) return "it is not a moonlet request";
+  if (header.version != protocol::kVersion || header.request_bytes != sizeof header)
+    return "it speaks another version of the protocol";
+  if (header.argc == 0 || header.argc > protocol::kMaxStrings || header.envc > protocol::kMaxStrings ||
+      header.string_bytes > protocol::kMaxStringBytes || header.argc + header.envc > header.string_bytes)
+    return "its arguments and environment are out of bounds";
+  if (header.fdc > protocol::kMaxDescriptors) return "it passes too many descriptors";
+  return nullptr;
+}
+
+// Points at each string, and checks that the lengths tell the truth.
+const char* index_strings(LaunchRequest& request, const uint32_t* length, char** pointer) {
+  const Request& header = request.header;
+  char* at = request.strings;
+  request.argv = pointer;
+  for (uint32_t i = 0; i < header.argc + header.envc; i++) {
+    if (i == header.argc) {
+      *pointer++ = nullptr;
+      request.environment = pointer;
+      request.environment_strings = at;
+    }
+    if (length[i] == 0 || length[i] > static_cast<size_t>(request.strings_end - at) ||
+        at[length[i] - 1] != '\0')
+      return "the lengths of its strings lie";
+    *pointer++ = at;
+    at += length[i];
+  }
+  if (header.envc == 0) {
+    *pointer++ = nullptr;
+    request.environment = pointer;
+    request.environment_strings = at;
+  }
+  *pointer = nullptr;
+  return at == request.strings_end ? nullptr : "the lengths of its strings lie";
+}
+
+const char* check_numbers(const LaunchRequest& request) {
+  int before = -1;
+  for (uint32_t i = 0; i < request.header.fdc; i++) {
+    if (request.number[i] <= before) return "its descriptor numbers are not ascending";
+    before = request.number[i];
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* read_request(int connection, LaunchRequest& request) {
+  Request& header = request.header;
+  Reader reader(connection, request);
+  if (const char* problem = reader.read(&header, sizeof header)) return problem;
+  if (const char* problem = check_header(header)) return problem;
+  const uint32_t batches = header.fdc / kDescriptorsPerMessage + 1;
+  for (uint32_t i = 1; i < batches; i++) {
+    char carrier = 0;
+    if (const char* problem = reader.read(&carrier, 1)) return problem;
+  }
+  // One mapping: pointers, lengths and numbers, strings. Filled at once, because all of it is written; but a
+  // client that only claims to send much gets no memory for it.
+  const size_t strings = size_t{header.argc} + header.envc;
+  const size_t pointer_bytes = (strings + 2) * sizeof(char*);
+  const size_t number_bytes = (strings + header.fdc) * sizeof(uint32_t);
+  const size_t total = number_bytes + header.string_bytes;
+  const int populate = total <= kUsualBytes ? MAP_POPULATE : 0;
+  void* pages = mmap(nullptr, pointer_bytes + total, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
+  if (pages == MAP_FAILED) return "no memory for the request: %s";
+  char* rest = static_cast<char*>(pages) + pointer_bytes;
+  if (const char* problem = reader.read(rest, total)) return problem;
+  const auto* length = reinterpret_cast<const uint32_t*>(rest);
+  request.argc = static_cast<int>(header.argc);
+  request.number = reinterpret_cast<const int*>(length + strings);
+  request.strings = rest + number_bytes;
+  request.strings_end = request.strings + header.string_bytes;
+  if (const char* problem = index_strings(request, length, static_cast<char**>(pages))) return problem;
+  if (const char* problem = check_numbers(request)) return problem;
+  return reader.descriptors() == header.fdc + 1 ? nullptr : "its descriptors do not match their numbers";
+}
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,141 @@
+#include "zygote/serve.h"
+
+#include "base/kernel.h"
+#include "protocol/protocol.h"
+#include "zygote/launches.h"
+#include "zygote/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace moonlet::zygote {
+
+namespace {
+
+using protocol::Report;
+using protocol::ReportKind;
+
+void tell(int connection, ReportKind kind, int value) {
+  const Report report = {kind, value};
+  // A client that is gone needs no report; one that does not read eight bytes gets none.
+  send(connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void refuse(int connection, const char* reason) {
+  tell(connection, ReportKind::kDeclined, static_cast<int>(strlen(reason)));
+  send(connection, reason, strlen(reason), MSG_NOSIGNAL | MSG_DONTWAIT);
+  close(connection);
+}
+
+// Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root.
+void accept_one(int listener, Launches& launches) {
+  const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  if (connection < 0) {
+    // Out of descriptors: whoever sent nothing yet has waited longest for nothing, and loses nothing,
+    // because its client falls back.
+    if ((errno == EMFILE || errno == ENFILE) && !launches.drop_idle()) launches.pause();
+    return;
+  }
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+      (peer.uid != geteuid() && geteuid() != 0)) {
+    log_line("refused pid %d: user %u is not the one that this zygote serves", peer.pid, peer.uid);
+    refuse(connection, "this zygote serves another user");
+    return;
+  }
+  if (!launches.add(connection, peer)) refuse(connection, "not enough memory");
+}
+
+// Forks for a connection whose request has begun to come. True in the child.
+bool fork_for(Launch& launch, int connection, Accepted& accepted) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    accepted = {connection, launch.peer};
+    return true;
+  }
+  if (pid < 0) {
+    log_line("fork for pid %d: %s", launch.peer.pid, strerror(errno));
+    refuse(connection, strerror(errno));
+  }
+  launch.pid = pid;
+  return false;
+}
+
+// The client is gone. A script that runs for it dies as it would have died; a child that has not started
+// one finds out by itself, and says why.
+void end_orphan(const Launch& launch) {
+  if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started
+}
+
+// Children that ended or stopped. Others than launches are what the warm-up left running.
+void reap(Launches& launches) {
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    const int index = launches.find(pid);
+    if (index < 0) continue;
+    const int connection = launches.connection(index);
+    if (WIFSTOPPED(status)) {
+      tell(connection, ReportKind::kStopped, WSTOPSIG(status));
+      continue;
+    }
+    if (WIFEXITED(status)) tell(connection, ReportKind::kExited, WEXITSTATUS(status));
+    if (WIFSIGNALED(status)) tell(connection, ReportKind::kKilled, WTERMSIG(status));
+    launches.end(index);
+  }
+}
+
+// True if it is time to stop.
+bool take_signal(int signals, Launches& launches) {
+  signalfd_siginfo info = {};
+  if (read(signals, &info, sizeof info) != sizeof info) return false;
+  if (info.ssi_signo != SIGCHLD) return true;
+  reap(launches);
+  return false;
+}
+
+}  // namespace
+
+int open_signals() {
+  kernel::SignalSet taken = kernel::SignalSet::of(SIGCHLD);
+  taken.add(SIGTERM);
+  taken.add(SIGINT);
+  kernel::change_mask(SIG_BLOCK, &taken, nullptr);
+  const int signals = kernel::open_signalfd(taken);
+  if (signals < 0) {
+    log_line("signalfd: %s", strerror(errno));
+    exit(EXIT_FAILURE);
+  }
+  return signals;
+}
+
+bool serve(int listener, int signals, int max, Accepted& accepted) {
+  Launches launches(listener, signals, max);
+  for (;;) {
+    launches.wait();
+    if (launches.has_signal() && take_signal(signals, launches)) break;
+    for (int i = launches.next_event(-1); i >= 0; i = launches.next_event(i)) {
+      Launch& launch = launches.at(i);
+      if (launch.pid > 0) {
+        end_orphan(launch);
+        launches.ignore_client(i);
+      } else if (launches.client_left(i)) {
+        log_line("pid %d left before its request was read", launch.peer.pid);
+        launches.drop(i);
+      } else {
+        if (fork_for(launch, launches.connection(i), accepted)) return true;
+        launches.forked(i);
+      }
+    }
+    if (launches.has_connection()) accept_one(listener, launches);
+  }
+  return false;
+}
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,23 @@
+// The zygote: accept, fork, reap. It leaves everything that a request says to the child.
+#pragma once
+
+#include <sys/socket.h>
+
+namespace moonlet::zygote {
+
+/// A connection as a child finds it.
+struct Accepted {
+  int connection;  // the child's to close
+  ucred peer;      // who connected, as the kernel knows it (SO_PEERCRED)
+};
+
+/// Blocks the signals that the zygote acts on and opens a signalfd(2) for them, so that none is lost once
+/// others know that it serves. Logs and exits with 1 on failure.
+int open_signals();
+
+/// Serves on `listener`, a non-blocking listening socket, and `signals`, from open_signals(), with at most `max` launches at once (0: as many
+/// as there are descriptors for), until SIGTERM or SIGINT: then it returns false. In each child it returns
+/// true, with what the child was forked for; all descriptors of the server are still open there.
+bool serve(int listener, int signals, int max, Accepted& accepted);
+
+}  // namespace moonlet::zygote

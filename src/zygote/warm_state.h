@@ -1,0 +1,16 @@
+// What a warm-up may leave behind that a fork cannot copy, or that all children would share.
+#pragma once
+
+namespace moonlet::zygote {
+
+/// Remembers the descriptors that are open when it is made: before the warm-up.
+class WarmState {
+ public:
+  WarmState();
+
+  /// After the warm-up. Threads: logs their names and exits with 1, because a fork would take only one
+  /// along. Descriptors: logs each, with what it is open on, and keeps it in children (become.h).
+  void check() const;
+};
+
+}  // namespace moonlet::zygote
