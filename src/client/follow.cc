@@ -1,5 +1,6 @@
 #include "client/follow.h"
 
+#include "client/request.h"
 #include "protocol/protocol.h"
 
 #include <errno.h>
@@ -172,6 +173,7 @@ void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t coo
     switch (report.kind) {
       case ReportKind::kStarted:
         script.pid = report.value;
+        close_passed_descriptors();
         break;
       case ReportKind::kDeclined:
         if (script.pid != 0) break;

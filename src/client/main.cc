@@ -51,7 +51,8 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   if (signals < 0) {
     refusal = {"signalfd", "", errno};
   } else {
-    if (send_request({socket, signals}, line.argc, line.argv, mask, cookie, refusal))
+    // A zygote that hangs up while it is being told has said why, and cannot have started anything.
+    if (send_request({socket, signals}, line.argc, line.argv, mask, cookie, refusal) || refusal.error == EPIPE)
       follow(socket, signals, mask, cookie, refusal);
     close(signals);
   }

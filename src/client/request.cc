@@ -265,4 +265,10 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
   return true;
 }
 
+void close_passed_descriptors() {
+  for (uint32_t i = 0; i < passed.count; i++) {
+    if (passed.number[i] != STDERR_FILENO) close(passed.number[i]);  // it held nothing but a reference
+  }
+}
+
 }  // namespace moonlet::client

@@ -21,4 +21,8 @@ struct OwnDescriptors {
 bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel::SignalSet& blocked,
                   uint32_t cookie, Refusal& refusal);
 
+/// Closes what the script has now, but for standard error: a reader waits for the end of a pipe that the
+/// script closes, not for this process. Call it after send_request, once the script has started.
+void close_passed_descriptors();
+
 }  // namespace moonlet::client

@@ -15,8 +15,9 @@ constexpr uint32_t kMagic = 0x4e4f4f4d;
 /// so that each side can tell the other that they do not fit.
 constexpr uint16_t kVersion = 1;
 
-/// Descriptors in one message: the kernel's SCM_MAX_FD (net/scm.h).
-constexpr int kDescriptorsPerMessage = 253;
+/// Descriptors in one message: fewer than the kernel's SCM_MAX_FD (253), as many as musl's sendmsg has room
+/// for.
+constexpr int kDescriptorsPerMessage = 250;
 
 /// Descriptors in one request, its working directory not counted.
 constexpr uint32_t kMaxDescriptors = 4096;

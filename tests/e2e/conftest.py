@@ -1,0 +1,219 @@
+"""What every end-to-end test stands on: a private zygote, and one script under lua and under moonlet."""
+
+import os
+import re
+import resource
+import select
+import signal
+import subprocess
+
+import pytest
+
+BUILD = os.environ["MOONLET_BUILD"]
+REAL_LUA = os.environ["MOONLET_REAL_LUA"]
+LUA = os.environ["MOONLET_LUA"]
+SOURCE = os.environ["MOONLET_SOURCE"]
+SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
+MOONLET = os.path.join(BUILD, "moonlet")
+MOONLETD = os.path.join(BUILD, "moonletd")
+JIT = LUA == "luajit"
+# Where this Lua finds the tests' own C module; the default path stays behind it.
+CPATH = os.path.join(BUILD, "modules", "?.so") + ";;"
+PATIENCE = 60  # seconds until a test that waits for an event gives up
+
+
+def environment(**changes):
+    """A small environment of known content. MOONLET_FALLBACK forbids to hide a failure behind lua."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "LANG": "C",
+        "LUA_CPATH": CPATH,
+        "MOONLET_FALLBACK": "",
+    }
+    env.update(changes)
+    return {name: value for name, value in env.items() if value is not None}
+
+
+class Zygote:
+    """A moonletd of the test's own. It serves when the constructor returns."""
+
+    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, **popen):
+        self.socket = os.path.join(str(directory), "zygote.sock")
+        self.log_path = os.path.join(str(directory), "zygote.log")
+        ready, told = os.pipe()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [MOONLETD, "--socket", self.socket, "--ready-fd", str(told), *options, *warm_up],
+                stdin=stdin, stdout=log, stderr=log, pass_fds=(told,),
+                env=environment() if env is None else env, **popen)
+        os.close(told)
+        with os.fdopen(ready, "rb") as pipe:
+            served = pipe.read(1) == b"\n"
+        if wait and not served:
+            raise AssertionError("moonletd does not serve: " + self.log())
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
+
+    def descriptors(self):
+        return sorted(int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd"))
+
+    def children(self):
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
+            return [int(pid) for pid in children.read().split()]
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        status = self.process.wait(PATIENCE)
+        if SANITIZED:
+            assert "Sanitizer" not in self.log() and "runtime error" not in self.log(), self.log()
+        return status
+
+
+@pytest.fixture
+def start_zygote(tmp_path):
+    """start_zygote(warm-up..., options=..., env=...): a zygote that ends with the test."""
+    started = []
+
+    def start(*warm_up, **arguments):
+        directory = tmp_path / f"zygote{len(started)}"
+        directory.mkdir()
+        started.append(Zygote(directory, *warm_up, **arguments))
+        return started[-1]
+
+    yield start
+    for zygote in started:
+        zygote.stop()
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory):
+    """One zygote for all tests of a module: no launch changes it."""
+    server = Zygote(tmp_path_factory.mktemp("zygote"))
+    yield server
+    assert server.stop() == 0, server.log()
+
+
+class Result:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    def __eq__(self, other):
+        return (self.status, self.out, self.err) == (other.status, other.out, other.err)
+
+    def __repr__(self):
+        return f"status {self.status}\n--- out\n{self.out!r}\n--- err\n{self.err!r}"
+
+
+def run(program, argv, env, **options):
+    """Runs `program` under the name argv[0], and returns how it ended."""
+    options.setdefault("stdin", subprocess.DEVNULL) if "input" not in options else None
+    done = subprocess.run(argv, executable=program, env=env, capture_output=True, timeout=PATIENCE, **options)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def without_addresses(result):
+    """LuaJIT's tracebacks name addresses, which differ in every process."""
+    hide = lambda text: re.sub(rb"0x[0-9a-f]+", b"0x0", text)
+    return Result(result.status, hide(result.out), hide(result.err))
+
+
+class Pair:
+    """Runs the same command line under the real lua and under moonlet, and demands the same of both."""
+
+    def __init__(self, zygote):
+        self.zygote = zygote
+
+    def programs(self, env=None):
+        env = dict(environment() if env is None else env)
+        env["MOONLET_SOCKET"] = self.zygote.socket  # for both, so that the environment is the same
+        return ((REAL_LUA, env), (MOONLET, env))
+
+    def __call__(self, *arguments, env=None, name="lua", **options):
+        results = [run(program, [name, *arguments], its_env, **options)
+                   for program, its_env in self.programs(env)]
+        expected, got = map(without_addresses, results)
+        assert got == expected, f"moonlet: {got!r}\n\nlua: {expected!r}\n\nlog: {self.zygote.log()}"
+        return results[1]
+
+    def script(self, tmp_path, text, *arguments, **options):
+        path = tmp_path / "script.lua"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return self(str(path), *arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def same(zygote):
+    return Pair(zygote)
+
+
+class Launch:
+    """A running script, with pipes: say() to it, hear() a line of it."""
+
+    def __init__(self, program, argv, env, **options):
+        self.process = subprocess.Popen(argv, executable=program, env=env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+        self.pid = self.process.pid
+
+    def hear(self):
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        assert ready, "the script says nothing"
+        return self.process.stdout.readline().decode().rstrip("\n")
+
+    def say(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def kill(self, number):
+        os.kill(self.pid, number)
+
+    def end(self):
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return Result(self.process.returncode, out, err)
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """launch(program, env, text, argument...): starts a script and leaves it running."""
+    running = []
+
+    def start(program, env, text, *arguments, name="lua", **options):
+        path = tmp_path / f"running{len(running)}.lua"
+        path.write_text(text)
+        running.append(Launch(program, [name, str(path), *arguments], env, **options))
+        return running[-1]
+
+    yield start
+    for it in running:
+        it.process.kill()
+        it.process.communicate()
+
+
+def both(pair, scenario, env=None):
+    """scenario(program, env) once under lua and once under moonlet: the same result is demanded."""
+    expected, got = [scenario(program, its_env) for program, its_env in pair.programs(env)]
+    assert got == expected, f"moonlet: {got!r}\n\nlua: {expected!r}\n\nlog: {pair.zygote.log()}"
+    return got
+
+
+def wait_gone(pid):
+    """Waits until a process, which is no child of this one, has ended and was reaped or is a zombie."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        ready, _, _ = select.select([pidfd], [], [], PATIENCE)
+        assert ready, f"process {pid} still runs"
+    finally:
+        os.close(pidfd)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NEEDS ROOT: run it as root to have this tested")

@@ -1,0 +1,261 @@
+"""With the server down, broken or outdated the script still runs, through lua; and never twice."""
+
+import os
+import pty
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+from conftest import BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, Pair, environment, needs_root, run
+
+CODE = "print('ran', ...) os.exit(3)"
+
+
+def falls_back(socket_path, *, reason, argv=("lua", "-e", CODE), **options):
+    """Runs as lua would where that is allowed, and says why it cannot where it is not."""
+    allowed = environment(MOONLET_SOCKET=socket_path, MOONLET_FALLBACK=None)
+    result = run(MOONLET, list(argv), allowed, **options)
+    assert (result.status, result.out, result.err) == (3, b"ran\n", b""), result
+    forbidden = run(MOONLET, list(argv), environment(MOONLET_SOCKET=socket_path), **options)
+    assert forbidden.status == 125 and forbidden.out == b"", forbidden
+    assert reason.encode() in forbidden.err and forbidden.err.startswith(b"moonlet: "), forbidden
+    assert forbidden.err.count(b"\n") == 1
+    return forbidden
+
+
+def test_no_socket(tmp_path):
+    path = str(tmp_path / "none.sock")
+    result = falls_back(path, reason="No such file or directory")
+    assert path.encode() in result.err and b"connect" in result.err
+
+
+def test_a_socket_that_nobody_listens_on(tmp_path):
+    path = str(tmp_path / "stale.sock")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    falls_back(path, reason="Connection refused")
+
+
+def test_a_path_that_is_no_socket_or_too_long(tmp_path):
+    (tmp_path / "file").write_text("")
+    falls_back(str(tmp_path / "file"), reason="Connection refused")
+    falls_back("/" + "x" * 200, reason="File name too long")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may connect to anything")
+def test_a_socket_that_must_not_be_used(start_zygote):
+    zygote = start_zygote(options=["--mode", "0"])
+    falls_back(zygote.socket, reason="Permission denied")
+
+
+@needs_root
+def test_a_zygote_of_another_user(tmp_path, start_zygote):
+    """Refused by the permissions of the socket; and where those allow it, by the zygote."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o001 == 0:
+            os.chmod(parent, parent.stat().st_mode | 0o001)
+    zygote = start_zygote()
+    os.chmod(os.path.dirname(zygote.socket), 0o755)
+    falls_back(zygote.socket, reason="Permission denied", user=65534)
+    directory = tmp_path / "nobody"
+    directory.mkdir()
+    os.chown(directory, 65534, 65534)
+    nobodys = start_zygote(options=["--mode", "666", "--socket", str(directory / "s")], user=65534, group=65534,
+                           extra_groups=[])
+    falls_back(str(directory / "s"), reason="this zygote serves another user")
+    nobodys.stop()
+
+
+class FakeServer:
+    """A server that does what `act` does with each connection."""
+
+    def __init__(self, path, act):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(10)
+        self.act = act
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                self.act(connection)
+
+
+def read_some(connection):
+    connection.recv(1 << 20)
+
+
+DECLINED = struct.pack("=Ii", 2, 7) + b"because"
+
+
+@pytest.mark.parametrize("act, reason", [
+    (lambda c: None, "zygote"),
+    (read_some, "it ended before the script started"),
+    (lambda c: (read_some(c), c.sendall(DECLINED)), "because"),
+    (lambda c: c.sendall(DECLINED), "because"),
+    (lambda c: (read_some(c), c.sendall(DECLINED[:12])), "beca"),
+    (lambda c: (read_some(c), c.sendall(struct.pack("=Ii", 2, 100000))), "launch"),
+    (lambda c: (read_some(c), c.sendall(struct.pack("=Ii", 2, -1))), "launch"),
+    (lambda c: (read_some(c), c.sendall(struct.pack("=Ii", 4, 9))), "it ended before the script started"),
+    (lambda c: (read_some(c), c.sendall(struct.pack("=Ii", 3, 0))), "it ended before the script started"),
+    (lambda c: (read_some(c), c.sendall(struct.pack("=Ii", 99, 0))), "it ended before the script started"),
+    (lambda c: (read_some(c), c.sendall(b"HTTP")), "it ended before the script started"),
+])
+def test_a_server_that_is_broken(tmp_path, act, reason):
+    """Ends at once, ends when it has read, declines, lies, talks nonsense: nothing has started."""
+    path = str(tmp_path / "fake.sock")
+    FakeServer(path, act)
+    falls_back(path, reason=reason)
+
+
+def test_another_version_of_the_protocol(start_zygote):
+    """A zygote that is newer or older says so, and nothing runs in it."""
+    zygote = start_zygote()
+    # A request of version 2 on a real socket, as a client of that release would send it.
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(zygote.socket)
+        client.sendall(struct.pack("=IHH", 0x4e4f4f4d, 2, 400) + bytes(400))
+        kind, length = struct.unpack("=Ii", client.recv(8))
+        assert kind == 2 and b"version" in client.recv(length)
+
+
+@pytest.mark.skipif(JIT or LUA == "5.1", reason="needs two builds whose Lua differs from 5.1")
+def test_a_zygote_of_another_lua(start_zygote, tmp_path):
+    """moonlet for 5.4 does not run its script in a zygote of 5.1: whatever lies beside this build."""
+    others = [it for it in ("release", "lua5.1", "lua5.2", "lua5.3") if it != os.path.basename(BUILD)]
+    for other in others:
+        client = os.path.join(os.path.dirname(BUILD), other, "moonlet")
+        if os.path.exists(client):
+            zygote = start_zygote()
+            result = run(client, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket))
+            assert result.status == 125 and b"this zygote is" in result.err, result
+            return
+    pytest.skip("NO OTHER BUILD beside this one")
+
+
+def test_the_zygote_dies_with_connections_waiting(start_zygote):
+    """Those in its queue, and those it has accepted, run through lua."""
+    zygote = start_zygote(options=["--max", "1"])
+    env = environment(MOONLET_SOCKET=zygote.socket, MOONLET_FALLBACK=None)
+    first = subprocess.Popen([MOONLET, "-e", "print('started') io.flush() io.read()"], env=env, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"started\n"
+    waiting = [subprocess.Popen([MOONLET, "-e", f"print('ran') os.exit({i})"], env=env, stdout=subprocess.PIPE)
+               for i in range(10)]
+    while connections_to(zygote.socket) < 11:
+        os.sched_yield()
+    zygote.process.kill()
+    for i, process in enumerate(waiting):
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert (out, process.returncode) == (b"ran\n", i)
+    first.communicate(b"\n", timeout=PATIENCE)
+
+
+def connections_to(path):
+    """Connected sockets of that name: accepted or in the queue (proc(5), /proc/net/unix)."""
+    with open("/proc/net/unix") as table:
+        return sum(line.split()[5] in ("02", "03") for line in table if line.rstrip().endswith(path))
+
+
+def test_the_fallback_is_lua_with_the_same_argv(tmp_path):
+    env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=None)
+    code = "for i = -10, 10 do if arg and arg[i] then print(i, arg[i]) end end error('x')"
+    for name in ("lua", "moonlet", "/some/path"):
+        assert run(MOONLET, [name, "-e", code, "--", "-"], env) == run(REAL_LUA, [name, "-e", code, "--", "-"], env)
+    result = run(MOONLET, ["lua", "--socket", "/nonexistent/too", "-e", code], env)
+    assert result == run(REAL_LUA, ["lua", "-e", code], env)
+
+
+def test_another_interpreter_by_moonlet_fallback(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho other \"$@\"\nexit 7\n")
+    other.chmod(0o755)
+    env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=str(other))
+    result = run(MOONLET, ["lua", "-e", "x", "a b"], env)
+    assert (result.status, result.out) == (7, b"other -e x a b\n")
+    env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK="other", PATH=f"/bin:{tmp_path}")
+    assert run(MOONLET, ["lua"], env).status == 7
+    (tmp_path / "sub").mkdir()
+    env["PATH"] = f"{tmp_path}/sub::/nonexistent"  # an empty entry: the working directory
+    assert run(MOONLET, ["lua"], env, cwd=tmp_path).status == 7
+
+
+@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd", MOONLET])
+def test_an_interpreter_that_cannot_be_started(fallback):
+    """moonlet itself is none, under whatever name: that would go on for ever."""
+    env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=fallback)
+    result = run(MOONLET, ["lua", "-e", "x"], env)
+    assert result.status == 125 and b"exec " + fallback.encode() in result.err and b"connect /nonexistent" in result.err
+
+
+def test_moonlet_installed_as_lua_finds_the_real_one(tmp_path):
+    name = os.path.basename(REAL_LUA)
+    (tmp_path / name).symlink_to(MOONLET)
+    env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=name, PATH=f"{tmp_path}:{os.path.dirname(REAL_LUA)}")
+    assert run(MOONLET, [name, "-e", "print(1)"], env).out == b"1\n"
+
+
+def test_interactive_use_goes_to_lua_at_once(zygote):
+    """-i, and a terminal with nothing to run: also with a zygote that could serve."""
+    env = environment(MOONLET_SOCKET=zygote.socket, MOONLET_FALLBACK=None, TERM="dumb")
+    for arguments in (["-i", "-e", "print('before')"], ["-i"]):
+        expected, got = (run(program, ["lua", *arguments], env, input=b"print(6 * 7)\n") for program in (REAL_LUA, MOONLET))
+        assert got == expected and b"42" in got.out, got
+    assert run(MOONLET, ["lua", "-i"], environment(MOONLET_SOCKET=zygote.socket)).status == 125
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(MOONLET, ["lua"], env)
+    heard = b""
+    while b"> " not in heard:
+        heard += os.read(terminal, 1000)
+    os.write(terminal, b"\x04")
+    try:
+        while os.read(terminal, 1000):
+            pass
+    except OSError:
+        pass
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(terminal)
+
+
+@pytest.mark.skipif(not JIT, reason="options of LuaJIT alone")
+def test_options_that_steer_the_compiler_go_to_luajit(zygote):
+    env = environment(MOONLET_SOCKET=zygote.socket, MOONLET_FALLBACK=None)
+    for arguments in (["-joff", "-e", "print(jit.status())"], ["-O1", "-e", "print(jit.status())"], ["-bl", "-e", "x = 1"],
+                      ["-j", "off", "-e", "print(jit.status())"]):
+        assert run(MOONLET, ["lua", *arguments], env) == run(REAL_LUA, ["lua", *arguments], env)
+
+
+def test_what_the_kernel_will_not_give_a_child_goes_to_lua(start_zygote):
+    """A higher limit than the zygote's: only a process that inherits it has it."""
+    import resource
+    zygote = start_zygote(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (4096, 4096)))
+    may_raise = subprocess.run(["/usr/bin/python3", "-c", "import resource as r; r.setrlimit(r.RLIMIT_MEMLOCK, (4, 4));"
+                                "r.setrlimit(r.RLIMIT_MEMLOCK, (8, 8))"], stderr=subprocess.DEVNULL).returncode == 0
+    if may_raise:  # CAP_SYS_RESOURCE: then the child has it too
+        assert run(MOONLET, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket)).status == 3
+    else:
+        falls_back(zygote.socket, reason="set resource limit 8")
+
+
+def test_a_path_from_xdg_runtime_dir(start_zygote, tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    env = environment(XDG_RUNTIME_DIR=str(runtime))
+    zygote = subprocess.Popen([MOONLETD, "-e", "warm = 'from the runtime directory'"], env=env)
+    while not os.path.exists(runtime / "moonlet.sock"):
+        os.sched_yield()
+    try:
+        while (result := run(MOONLET, ["lua", "-e", "print(warm)"], env)).status == 125:
+            pass  # bound, and about to listen
+        assert result.out == b"from the runtime directory\n"
+        assert run(MOONLET, ["lua", "-e", "print(warm)"], dict(env, MOONLET_SOCKET="/nonexistent")).status == 125
+    finally:
+        zygote.terminate()
+        assert zygote.wait(PATIENCE) == 0

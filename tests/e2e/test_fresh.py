@@ -1,0 +1,174 @@
+"""Each launch is as the first: what one does is not seen by the next, and what is new in lua is new."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from conftest import JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, Pair, both, environment, run
+
+RANDOM = "print(math.random(1, 2^30), math.random(1, 2^30), math.random())"
+SEEDED_ANEW = LUA in ("5.4", "5.5")
+
+
+def launch_once(zygote, code, **options):
+    return run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket), **options)
+
+
+def test_random_numbers(same):
+    """Different each time from 5.4 on, the same ones before: as lua's."""
+    if SEEDED_ANEW:
+        assert len({launch_once(same.zygote, RANDOM).out for _ in range(50)}) == 50
+    else:
+        assert same("-e", RANDOM) == same("-e", RANDOM)
+
+
+def test_random_numbers_after_a_warm_up_that_took_some(start_zygote):
+    zygote = start_zygote("-e", "for i = 1, 100 do math.random() end math.randomseed(42) math.random()")
+    if SEEDED_ANEW:
+        assert launch_once(zygote, RANDOM).out != launch_once(zygote, RANDOM).out
+    else:
+        Pair(zygote)("-e", RANDOM)
+
+
+def test_random_numbers_after_a_warm_up_that_broke_the_library(start_zygote):
+    zygote = start_zygote("-e", "random = math.random math.randomseed = nil math.random = nil")
+    first, second = (launch_once(zygote, "print(random())") for _ in range(2))
+    assert first.status == second.status == 0
+    assert (first.out != second.out) == SEEDED_ANEW
+
+
+def test_a_seed_of_the_script_s_own(same):
+    same("-e", "math.randomseed(42) " + RANDOM)
+
+
+def test_the_clock_starts_near_zero(same, start_zygote):
+    zygote = start_zygote("-e", "local t = os.clock() while os.clock() - t < 0.3 do end")
+    assert float(launch_once(zygote, "print(os.clock())").out) < 0.2
+
+
+def test_temporary_files_commands_and_pipes(same, tmp_path):
+    same.script(tmp_path, """
+        local name = os.tmpname()
+        print(name:match('^/tmp/lua_') ~= nil, io.open(name, 'w'):write('x'):close(), os.remove(name))
+        print(os.execute('exit 3')) print(os.execute('kill -9 $$')) print(os.execute())
+        local f = io.popen('cat > /dev/null; exit 4', 'w') f:write('x') print(f:close())
+        print(io.popen('echo out; exit 5'):read('*a'))
+        print(io.popen('nonexistent-command 2>&1'):read('*a') ~= '')
+        local t = io.tmpfile() t:write('y') t:seek('set') print(t:read('*a'))
+        print(os.rename('/nonexistent', '/x')) print(os.getenv('HOME')) print(os.setlocale()) print(os.date('%Z'))
+    """)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin", "XYZ-5", ""])
+def test_the_time_zone_is_the_client_s(start_zygote, zone):
+    """Also after a warm-up that has asked for the time, and so has settled on a zone."""
+    same = Pair(start_zygote("-e", "os.date() os.time()", env=environment(TZ="America/New_York")))
+    same("-e", "print(os.date('%Y-%m-%d %H:%M %Z', 1e9), os.time{year = 2001, month = 9, day = 9, hour = 3})",
+         env=environment(TZ=zone))
+
+
+SHOW_STATE = """
+    local names = {}
+    for name in pairs(_G) do names[#names + 1] = name end
+    table.sort(names)
+    print(table.concat(names, ' '))
+    names = {}
+    for name in pairs(package.loaded) do names[#names + 1] = name end
+    table.sort(names)
+    print(table.concat(names, ' '))
+    print(string.upper('x'), arg and #arg, x, io.output() == io.stdout)
+    io.write(require('probe').fds():gsub('%[%d+%]', ''))
+"""
+
+VANDALS = [
+    "x = {} for i = 1, 1000 do _G['g' .. i] = i end",
+    "for k in pairs(package.loaded) do package.loaded[k] = nil end package.path = '' package.loaded.string = {}",
+    "string.upper = string.lower table.sort = nil print = nil",
+    "kept = {} for i = 1, 10 do kept[i] = io.open('/dev/null') end io.output('/dev/null')",
+    "require 'probe'.crash()", "require 'probe'.kill(require 'probe'.pid(), 9)", "error('x')", "os.exit(7)",
+    "collectgarbage('stop') local t = {} for i = 1, 1e5 do t[i] = {} end",
+    "os.execute('true') io.popen('true') require 'probe'.fork()", "math.randomseed(1) os.setlocale('C')",
+    "debug.sethook(function() end, 'l') setmetatable(_G, {__index = error}) debug.setmetatable('', nil)",
+    "require 'probe'.close(0) require 'probe'.close(1) require 'probe'.close(2)",
+]
+
+
+def test_the_parent_never_changes(start_zygote):
+    """A thousand launches that leave nothing as it was; the next one finds all as the first did."""
+    zygote = start_zygote("-l", "probe")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    no_core = {"preexec_fn": lambda: __import__("resource").setrlimit(4, (0, 0))}
+    first = launch_once(zygote, SHOW_STATE)
+    descriptors = zygote.descriptors()
+    memory = None
+    for turn in range(100 if SANITIZED else 1000):
+        run(MOONLET, ["lua", "-e", VANDALS[turn % len(VANDALS)]], env)
+        if turn == 99:
+            memory = resident(zygote.pid)
+    assert launch_once(zygote, SHOW_STATE) == first
+    assert zygote.descriptors() == descriptors
+    assert resident(zygote.pid) <= memory + 64
+    while zygote.children():  # the last ones are being reaped
+        os.sched_yield()
+
+
+def resident(pid):
+    """Private memory in KiB."""
+    with open(f"/proc/{pid}/smaps_rollup") as rollup:
+        return int(re.search(r"Private_Dirty:\s+(\d+)", rollup.read()).group(1))
+
+
+def shown_by_ps(same, launch, tmp_path, *arguments):
+    script = "local p = require 'probe' print(p.pid()) io.flush() io.read()"
+
+    def scenario(program, env):
+        running = launch(program, env, script, *arguments, name="some lua")
+        pid = running.hear()
+        with open(f"/proc/{pid}/cmdline", "rb") as cmdline, open(f"/proc/{pid}/environ", "rb") as environ:
+            shown = cmdline.read().replace(b"running1", b"running0"), sorted(environ.read().split(b"\0"))
+        args = subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True).stdout
+        # lua's name is that of the program file: here "lua5.4", there "moonlet".
+        with open(f"/proc/{pid}/comm") as comm:
+            name = comm.read().strip() == os.path.basename(program)
+        running.say("")
+        running.end()
+        return shown, args.replace(b"running1", b"running0"), name
+
+    return both(same, scenario)
+
+
+def test_ps_shows_the_script(same, launch, tmp_path):
+    shown = shown_by_ps(same, launch, tmp_path, "an argument", "", "x" * 5000)
+    assert b"an argument" in shown[1] and shown[2]
+
+
+def test_top_shows_the_name_of_an_executable_script(same, tmp_path):
+    def scenario(program, env):
+        script = tmp_path / "my-script"
+        script.write_text(f"#!{program}\nprint(require('probe').comm())\n")
+        script.chmod(0o755)
+        return subprocess.run([str(script)], env=env, capture_output=True).stdout
+
+    assert both(same, scenario) == b"my-script\n"
+
+
+def test_the_heap_of_a_launch_is_its_own(same):
+    same("-e", "local t = {} for i = 1, 1e5 do t[i] = ('x'):rep(i % 50) end print(#t, #t[99999])")
+
+
+def test_the_collector_is_in_the_mode_of_lua(same):
+    if LUA in ("5.4", "5.5"):
+        same("-e", "print(collectgarbage('incremental')) print(collectgarbage('generational'))")
+    same("-e", "print(collectgarbage('step') ~= nil, collectgarbage('setpause', 150), collectgarbage('isrunning'))"
+         if LUA not in ("5.1", "5.5", "luajit") else "print(collectgarbage('step') ~= nil)")
+
+
+def test_launches_at_once(same, tmp_path):
+    """Fifty at a time, each with its own status and its own output."""
+    env = environment(MOONLET_SOCKET=same.zygote.socket)
+    running = [subprocess.Popen([MOONLET, "-e", f"io.read() print({i}) os.exit({i})"], env=env, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE) for i in range(50)]
+    for i, process in enumerate(running):
+        out, _ = process.communicate(b"\n", timeout=PATIENCE)
+        assert (out, process.returncode) == (b"%d\n" % i, i)

@@ -1,0 +1,223 @@
+"""Scripts, their arguments, and what lua says of errors: the same bytes from both."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from conftest import JIT, LUA, MOONLET, REAL_LUA, environment, run
+
+SHOW_ARGUMENTS = """
+local least = 0
+for i in pairs(arg or {}) do if i < least then least = i end end
+for i = least, #(arg or {}) do print(i, #arg[i], arg[i]) end
+print(select('#', ...), ...)
+"""
+
+
+def test_arguments_reach_the_script(same, tmp_path):
+    same.script(tmp_path, SHOW_ARGUMENTS, "a", "", "b c", "-e", "--", "-")
+
+
+def test_arguments_of_any_bytes(same, tmp_path):
+    same.script(tmp_path, SHOW_ARGUMENTS, b"\xff\xfe\x80", "ä\n\t\"'", b"\x01")
+
+
+def test_an_argument_of_100_kb(same, tmp_path):
+    same.script(tmp_path, "print(#(...), (...):sub(-5))", "x" * 100_000 + "12345")
+
+
+def test_arguments_near_the_limit_of_exec(same, tmp_path):
+    # Half a megabyte below what Linux lets pass (a quarter of the stack), each string at most 128 KiB.
+    same.script(tmp_path, "print(select('#', ...), #(select(-1, ...)))", *["y" * 100_000] * 15)
+
+
+def test_ten_thousand_arguments(same, tmp_path):
+    same.script(tmp_path, "print(select('#', ...))", *["z"] * 7_000)
+
+
+def test_too_many_arguments_for_the_stack(same, tmp_path):
+    same.script(tmp_path, "print(select('#', ...))", *["z"] * 100_000)
+
+
+def test_options_before_the_script(same, tmp_path):
+    path = tmp_path / "s.lua"
+    path.write_text(SHOW_ARGUMENTS)
+    same("-e", "x = 1", "-l", "string", str(path), "one")
+    same("-estring.x = 3", "-lmath", str(path), "one")
+    same("--", str(path), "one")
+
+
+def test_the_name_of_the_program_stands_before_errors(same, tmp_path):
+    for name in ("lua", "moonlet", "/usr/bin/moonlet", "", "x y"):
+        same.script(tmp_path, "error('boom')", name=name)
+
+
+@pytest.mark.parametrize("code", [
+    "error('boom')", "error('boom', 0)", "error('boom', 2)", "error()", "error(nil)", "error({})", "error(42)",
+    "error(true)", "error(setmetatable({}, {__tostring = function() return 'described' end}))",
+    "error(setmetatable({}, {__tostring = function() return 42 end}))",
+    "error(setmetatable({}, {__tostring = function() error('inner') end}))",
+    "local t = nil; t.x = 1", "x()", "local s = 'a' + 1", "string.rep()", "('x'):bad()", "return 1, 2, 3",
+    "local function f() return f() + 1 end f()", "local function f() f() end f()",
+    "coroutine.wrap(function() error('in a coroutine') end)()",
+    "setmetatable(_G, {__index = function(_, k) error('no ' .. k, 2) end}); print(y)",
+    "debug.traceback = nil; error('x')", "debug = nil; error('x')", "debug = 1; error('x')",
+    "pcall(error, 'x'); print(debug.traceback('here'))",
+    "local function a() error('deep') end local function b() a() end b()",
+    "string.gsub('x', '.', function() error('in gsub') end)",
+    "load('x =')()", "assert(false)", "assert(nil, 'message')", "assert(false, {})",
+    "require 'no.such.module'", "x = = 1", "goto nowhere", "for", "'unfinished", "[[unfinished", "\\", "print('a'",
+    "return ...", "collectgarbage('bogus')", "local t = setmetatable({}, {__index = function(t, k) return t[k] end}); print(t.x)",
+    "string.rep('x', 1e10)", "table.concat({}, 'x', 1, 2)",
+])
+def test_errors_and_tracebacks(same, tmp_path, code):
+    same.script(tmp_path, code)
+    same("-e", code)
+
+
+def test_a_script_that_is_not_there(same):
+    same("/nonexistent/script.lua")
+    same("nonexistent.lua", "argument")
+
+
+def test_a_script_that_is_a_directory(same, tmp_path):
+    same(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_script_that_must_not_be_read(same, tmp_path):
+    path = tmp_path / "secret.lua"
+    path.write_text("print(1)")
+    path.chmod(0)
+    same(str(path))
+
+
+def test_an_empty_script_and_one_that_is_a_comment(same, tmp_path):
+    same.script(tmp_path, "")
+    same.script(tmp_path, "#!/usr/bin/lua")
+    same.script(tmp_path, "#!/usr/bin/lua\nerror('line 2')")
+    same.script(tmp_path, "# a comment\nprint(debug.getinfo(1, 'l').currentline)")
+    same.script(tmp_path, b"\xef\xbb\xbfprint('a byte order mark')")
+    same.script(tmp_path, b"print('no newline at the end')")
+    same.script(tmp_path, b"\x00garbage")
+    same.script(tmp_path, b"\x1bLuagarbage")
+
+
+def test_bytecode(same, tmp_path):
+    path = tmp_path / "chunk.luac"
+    compiler = ("local f = io.open(arg[1], 'wb'); f:write(string.dump(function(...) print('bytes', ...) error('x') end));"
+                " f:close()")
+    script = tmp_path / "compile.lua"
+    script.write_text(compiler)
+    subprocess.run([REAL_LUA, str(script), str(path)], check=True)
+    same(str(path), "a")
+    path.write_bytes(b"# first line\n" + path.read_bytes())
+    same(str(path), "a")
+    path.write_bytes(path.read_bytes()[:40])
+    same(str(path), "a")
+
+
+def test_the_name_of_the_chunk(same, tmp_path):
+    same.script(tmp_path, "local i = debug.getinfo(1, 'S'); print(i.source, i.short_src, i.what)")
+    same("-e", "local i = debug.getinfo(1, 'S'); print(i.source, i.short_src, i.what)")
+    (tmp_path / "named.lua").write_text("local i = debug.getinfo(1, 'S'); print(i.source, arg[0]) error('x')")
+    same("named.lua", cwd=tmp_path)
+    same("./named.lua", cwd=tmp_path)
+    same("../" + tmp_path.name + "/named.lua", cwd=tmp_path)
+
+
+def test_a_script_on_standard_input(same):
+    same("-", "a", input=b"print(arg[0], ...) error('from stdin')")
+    same(input=b"print(arg and arg[0], ...) print(debug.getinfo(1, 'S').source)")
+    same(input=b"error('x')")
+    same(input=b"x = = 1")
+    same("-l", "string", input=b"print('after -l')")
+    same("-e", "print('only -e')", input=b"print('not run')")
+    same("-v", input=b"print('not run')")
+    same("-", input=b"#! first line\nprint(io.read('*a'))")
+    same("-", input=b"print(io.read('*l'))\nthe rest")
+
+
+def test_a_file_that_is_called_minus(same, tmp_path):
+    (tmp_path / "-").write_text("print('a file', arg[0])")
+    same("--", "-", cwd=tmp_path, input=b"print('standard input')")
+    same("-", cwd=tmp_path, input=b"print('standard input')")
+
+
+@pytest.mark.parametrize("options", [
+    ["-e"], ["-l"], ["-e", "-x"], ["-l", "-x"], ["-x"], ["--x"], ["-v", "--x"], ["-vx"], ["-ix"], ["-Ex"], ["-Wx"],
+    ["-e", "print(1)", "-e"], ["-W", "-e", "print(1)"], ["-E", "-v"], ["-v"], ["-v", "-e", "print(1)"], ["--"],
+    ["-e", "error('x')", "-e", "print('not run')"], ["-l", "nomodule"], ["-l", "nomodule", "-e", "print('not run')"],
+    ["-e", "print(1)", "-e", "print(2)"], ["-e", "x = = 1"], ["-e", ""], ["-lstring", "-e", "print(string ~= nil)"],
+    ["-l", "s=string", "-e", "print(s == string)"], ["-l", "=string", "-e", "print(_G[''] == string)"],
+    ["-e", "print(arg and #arg, arg and arg[0], arg and arg[-1])"], ["-E", "-e", "print(package.path)"],
+    ["-e", "print(...)", "nonexistent.lua"], ["-i", "--x"],
+])
+def test_options(same, options):
+    if "-i" in options and not JIT and LUA != "5.1":
+        options = [it for it in options if it != "-i"]  # that goes to lua at once: test_fallback.py
+    same(*options)
+
+
+@pytest.mark.skipif(LUA not in ("5.4", "5.5"), reason="Lua 5.4 has warnings first")
+def test_warnings(same, tmp_path):
+    same.script(tmp_path, "warn('not shown') warn('@on') warn('shown', ' in two') warn('@off') warn('not shown')")
+    same("-W", "-e", "warn('shown')")
+    same("-e", "setmetatable({}, {__gc = function() error('in a finalizer') end})")
+    same("-W", "-e", "setmetatable({}, {__gc = function() error('in a finalizer') end})")
+
+
+def test_arg_is_a_global_that_code_before_the_script_may_change(same, tmp_path):
+    path = tmp_path / "s.lua"
+    path.write_text("print(...) print(arg and arg[0])")
+    same("-e", "arg = {'changed', [0] = 'zero'}", str(path), "a", "b")
+    same("-e", "arg = nil", str(path), "a")
+    same("-e", "arg = 42", str(path), "a")
+
+
+def run_file(path, env, *arguments):
+    done = subprocess.run([str(path), *arguments], env=env, capture_output=True, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_as_the_interpreter_of_a_script(zygote, tmp_path):
+    """#!/usr/bin/moonlet, also with the one option that Liminix puts there."""
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    results = []
+    for program in (REAL_LUA, MOONLET):
+        directory = tmp_path / os.path.basename(program)
+        directory.mkdir()
+        link = directory / "lua"
+        link.symlink_to(program)
+        plain = directory / "plain"
+        plain.write_text(f"#!{link}\nprint(#arg, ...) print(arg[-1] ~= nil, arg[0]:match('[^/]*$')) error('x', 0)\n")
+        option = directory / "option"
+        # Fennel's output: a module whose main is called by the option, and which is then run as the script.
+        option.write_text(f"#!{link} -e dofile(arg[0]).main()\nreturn {{main = function() print('main', arg[1]) end}}\n")
+        for path in (plain, option):
+            path.chmod(0o755)
+            status, out, err = run_file(path, env, "a", "b c")
+            # lua shortens the middle of a path: only the ends are alike.
+            err = re.sub(rb"\.\.\.\S*/", b"DIR/", err.replace(str(directory).encode(), b"DIR"))
+            results.append((status, out, err))
+    assert results[:2] == results[2:]
+    assert b"b c" in results[2][1]
+
+
+def test_help_and_version_are_moonlets_own():
+    env = environment(MOONLET_SOCKET="/nonexistent")
+    shown = run(MOONLET, ["moonlet", "--help"], env)
+    assert shown.status == 0 and b"usage: moonlet" in shown.out and shown.err == b""
+    shown = run(MOONLET, ["moonlet", "--version"], env)
+    name = "LuaJIT" if JIT else f"Lua {LUA}"
+    assert shown.status == 0 and f"({name})" in shown.out.decode() and shown.out.startswith(b"moonlet 0.")
+
+
+def test_the_socket_may_be_named_on_the_command_line(zygote, tmp_path):
+    path = tmp_path / "s.lua"
+    path.write_text("print(arg[-1], arg[0]:match('[^/]*$'), ...)")
+    for option in (["--socket", zygote.socket], ["--socket=" + zygote.socket]):
+        result = run(MOONLET, ["lua", *option, str(path), "a"], environment())
+        assert (result.status, result.out) == (0, b"lua\ts.lua\ta\n"), result
+    assert run(MOONLET, ["lua", "--socket"], environment()).status == 125

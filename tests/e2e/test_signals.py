@@ -1,0 +1,209 @@
+"""Signals that are sent to moonlet are those that the script gets, and the other way round."""
+
+import os
+import select
+import signal
+import subprocess
+
+import pytest
+from conftest import MOONLET, PATIENCE, REAL_LUA, Result, both, environment, run, wait_gone
+
+PROBE = "local probe = require 'probe' "
+HANDLES = PROBE + """
+    for i = 1, #arg do probe.catch(tonumber(arg[i])) end
+    print(probe.pid()) io.flush()
+    while true do
+        local number = probe.next_signal()
+        print('got', number) io.flush()
+        if number == 15 then os.exit(4) end
+    end
+"""
+WAITS = PROBE + "print(probe.pid()) io.flush() while true do probe.pause() end"
+
+
+def test_a_script_that_handles_signals_gets_them(same, launch):
+    handled = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
+               signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG, signal.SIGPIPE, signal.SIGCONT, signal.SIGTSTP,
+               signal.SIGTTIN, signal.SIGTTOU, signal.SIGIO, signal.SIGPWR, 34, 50, 64, signal.SIGTERM]
+
+    def scenario(program, env):
+        running = launch(program, env, HANDLES, *[str(int(number)) for number in handled])
+        running.hear()
+        heard = []
+        for number in handled:
+            running.kill(number)
+            heard.append(running.hear())
+        return heard, running.end()
+
+    heard, result = both(same, scenario)
+    assert heard == [f"got\t{int(number)}" for number in handled]
+    assert result.status == 4
+
+
+def test_a_signal_without_a_handler_kills(same, launch):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGALRM, 40):
+        def scenario(program, env):
+            running = launch(program, env, WAITS, preexec_fn=lambda: __import__("resource").setrlimit(4, (0, 0)))
+            running.hear()
+            running.kill(number)
+            return running.end()
+
+        assert both(same, scenario).status == -number
+
+
+def test_an_interrupt_is_lua_s_own_error(same, launch):
+    def scenario(program, env):
+        running = launch(program, env, "print('ready') io.flush() while true do end", name="lua")
+        running.hear()
+        running.kill(signal.SIGINT)
+        result = running.end()
+        # Where in the loop it is met is chance.
+        return result.status, result.out, b" interrupted!\nstack traceback:\n" in result.err, result.err[-8:]
+
+    assert both(same, scenario)[2]
+
+
+def test_a_script_that_is_killed_takes_its_client_with_it(same, launch):
+    def scenario(program, env):
+        running = launch(program, env, WAITS)
+        os.kill(int(running.hear()), signal.SIGKILL)
+        return running.end()
+
+    assert both(same, scenario).status == -signal.SIGKILL
+
+
+def test_a_client_that_is_killed_takes_its_script_with_it(same, launch):
+    """Also one that would not die of anything less."""
+    def scenario(program, env):
+        running = launch(program, env, HANDLES, "1", "2", "13", "15")
+        script = int(running.hear())
+        running.kill(signal.SIGKILL)
+        status = running.end().status
+        wait_gone(script)
+        return status
+
+    assert both(same, scenario) == -signal.SIGKILL
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+def wait_for_state(pid, state):
+    while state_of(pid) != state:
+        os.sched_yield()
+
+
+def wait_stopped(process):
+    """Waits until a child of this process stops, and returns the signal; or until it ends: then None."""
+    pid, status = os.waitpid(process.pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        return os.WSTOPSIG(status)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
+def test_stop_and_continue_of_the_client(same, launch, number):
+    def scenario(program, env):
+        running = launch(program, env, HANDLES, "15")
+        script = int(running.hear())
+        running.kill(number)
+        stopped = wait_stopped(running.process)
+        wait_for_state(script, "T")
+        running.kill(signal.SIGCONT)
+        running.kill(signal.SIGTERM)
+        return stopped, running.end()
+
+    # A process group of its own below a living session, as a shell's job is: not orphaned.
+    assert both(same, scenario)[0] == number
+
+
+def test_a_script_that_stops_itself(same, launch):
+    def scenario(program, env):
+        running = launch(program, env, PROBE + "print(probe.pid()) io.flush() probe.kill(probe.pid(), 19)"
+                         " print('continued') os.exit(5)")
+        script = int(running.hear())
+        stopped = wait_stopped(running.process)
+        wait_for_state(script, "T")
+        running.kill(signal.SIGCONT)
+        return stopped, running.end()
+
+    stopped, result = both(same, scenario)
+    assert stopped == signal.SIGSTOP and result == Result(5, b"continued\n", b"")
+
+
+def test_timeout(same, tmp_path):
+    def scenario(program, env):
+        script = tmp_path / "s.lua"
+        script.write_text(WAITS.replace("print(probe.pid())", ""))
+        done = subprocess.run(["timeout", "0.3", program, str(script)], env=env, capture_output=True)
+        return done.returncode, done.stdout, done.stderr
+
+    assert both(same, scenario)[0] == 124
+
+
+def test_an_alarm_that_was_set_before(same, tmp_path):
+    """alarm(2) outlives exec: perl -e 'alarm 1; exec ...' is how timeouts were written."""
+    def scenario(program, env):
+        return subprocess.run(["lua", "-e", WAITS.replace("print(probe.pid())", "")], executable=program, env=env,
+                              preexec_fn=lambda: signal.setitimer(signal.ITIMER_REAL, 0.2)).returncode
+
+    assert both(same, scenario) == -signal.SIGALRM
+
+
+def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
+    """The script goes on, takes signals, and its own exit status still arrives."""
+    for end, status in (("os.exit(6)", 6), ("return", 0), ("error('x', 0)", 1), ("probe.exit(9)", 9)):
+        zygote = start_zygote()
+        env = environment(MOONLET_SOCKET=zygote.socket)
+        running = launch(MOONLET, env, PROBE + "probe.catch(10) print(probe.pid()) io.flush() print(probe.next_signal())"
+                         " io.flush() io.read() " + end)
+        script = int(running.hear())
+        zygote.process.kill()
+        zygote.process.wait()
+        running.kill(signal.SIGUSR1)
+        assert running.hear() == "10"
+        running.say("")
+        assert running.end().status == status
+        wait_gone(script)
+
+
+def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch):
+    zygote = start_zygote()
+    running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), WAITS)
+    running.hear()
+    zygote.process.kill()
+    zygote.process.wait()
+    running.kill(signal.SIGTERM)
+    result = running.end()
+    assert result.status == 125 and b"moonletd is gone" in result.err, result
+
+
+def test_the_zygote_stops_and_running_scripts_go_on(start_zygote, launch):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        zygote = start_zygote()
+        running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket),
+                         PROBE + "print(probe.pid()) io.flush() print(io.read()) os.exit(8)")
+        running.hear()
+        zygote.process.send_signal(number)
+        assert zygote.process.wait(PATIENCE) == 0
+        assert not os.path.exists(zygote.socket)
+        running.say("still here")
+        assert running.end() == Result(8, b"still here\n", b"")
+
+
+def test_a_signal_before_the_script_starts_means_the_client(tmp_path):
+    """A zygote that does not answer holds up nobody who can be killed."""
+    import socket
+    path = str(tmp_path / "mute.sock")
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(path)
+        mute.listen(1)
+        process = subprocess.Popen([MOONLET, "-e", "print(1)"], env=environment(MOONLET_SOCKET=path))
+        connection, _ = mute.accept()
+        connection.recv(1)
+        process.terminate()
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+        connection.close()

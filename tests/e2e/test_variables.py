@@ -1,0 +1,148 @@
+"""LUA_INIT, LUA_PATH, LUA_CPATH and -E: the client's environment decides, not the zygote's."""
+
+import os
+
+import pytest
+from conftest import CPATH, JIT, LUA, MOONLET, Pair, environment, run
+
+SUFFIX = "_" + LUA.replace(".", "_")
+PATHS = "print(package.path) print(package.cpath)"
+
+
+@pytest.mark.parametrize("init", ["print('init')", "x = 1 print(arg ~= nil, ...)", "error('in init')", "x = = 1", "",
+                                  "@/nonexistent/init.lua", "os.exit(3)", "error()", "error({})"])
+@pytest.mark.parametrize("name", ["LUA_INIT", "LUA_INIT" + SUFFIX])
+def test_lua_init(same, tmp_path, name, init):
+    same.script(tmp_path, "print('script', x)", "a", env=environment(**{name: init}))
+
+
+def test_lua_init_from_a_file(same, tmp_path):
+    (tmp_path / "init.lua").write_text("print('init', debug.getinfo(1, 'S').source) x = 2")
+    same.script(tmp_path, "print(x)", env=environment(LUA_INIT=f"@{tmp_path}/init.lua"))
+
+
+def test_the_versioned_one_goes_first(same, tmp_path):
+    same.script(tmp_path, "print(x)", env=environment(**{"LUA_INIT": "x = 'plain'", "LUA_INIT" + SUFFIX: "x = 'versioned'"}))
+
+
+def test_with_an_option_that_is_wrong(same):
+    same("-x", env=environment(LUA_INIT="print('init')"))
+    same("-E", "-e", "print(x)", env=environment(LUA_INIT="x = 1"))
+
+
+@pytest.mark.parametrize("value", [None, "", ";;", "/a/?.lua", "/a/?.lua;;", ";;/a/?.lua", "/a/?.lua;;/b/?.lua;;", "?", ";",
+                                   "./?.lua;/usr/share/lua/5.1/?.lua"])
+@pytest.mark.parametrize("name", ["LUA_PATH", "LUA_PATH" + SUFFIX, "LUA_CPATH", "LUA_CPATH" + SUFFIX])
+def test_paths_are_those_of_lua(same, name, value):
+    same("-e", PATHS, env=environment(LUA_CPATH=None, **{}) | ({name: value} if value is not None else {}))
+
+
+def test_paths_under_E(same):
+    same("-E", "-e", PATHS, env=environment(LUA_PATH="/a/?.lua", LUA_CPATH="/b/?.so"))
+    if not JIT and LUA != "5.1":
+        same("-E", "-e", "print(debug.getregistry().LUA_NOENV)")
+    same("-e", "print(debug.getregistry().LUA_NOENV)")
+
+
+def make_module(directory, name, text):
+    directory.mkdir(exist_ok=True)
+    (directory / (name + ".lua")).write_text(text)
+    return str(directory)
+
+
+@pytest.fixture
+def warm(start_zygote, tmp_path):
+    """A zygote with the modules `greeting` and `user_of_greeting` warm, from the directory `one`."""
+    one = make_module(tmp_path / "one", "greeting", "return 'from one'")
+    make_module(tmp_path / "one", "user_of_greeting", "return {greeting = require 'greeting'}")
+    env = environment(LUA_PATH=one + "/?.lua;;")
+    zygote = start_zygote("-e", "warm = true", "-l", "user_of_greeting", env=env)
+    return Pair(zygote), one, tmp_path
+
+
+ASK = "print(require 'greeting', require 'user_of_greeting'.greeting)"
+LOADED = "print(warm, package.loaded.greeting)"
+
+
+def loaded_in(pair, env, **options):
+    """What is warm in a launch, which lua cannot be asked."""
+    return run(MOONLET, ["lua", "-e", LOADED], dict(env, MOONLET_SOCKET=pair.zygote.socket), **options).out
+
+
+def test_a_warm_module_is_used_where_it_would_be_loaded(warm):
+    same, one, _ = warm
+    env = environment(LUA_PATH=one + "/?.lua;;")
+    assert same("-e", ASK, env=env).out == b"from one\tfrom one\n"
+    assert loaded_in(same, env) == b"true\tfrom one\n"
+
+
+def test_a_warm_module_is_used_also_under_another_path_that_leads_there(warm):
+    same, one, tmp_path = warm
+    env = environment(LUA_PATH=f"/nonexistent/?.lua;{one}/?.lua")
+    same("-e", ASK, env=env)
+    assert loaded_in(same, env) == b"true\tfrom one\n"
+
+
+def test_a_warm_module_that_would_be_another_file_is_not_used(warm):
+    same, one, tmp_path = warm
+    two = make_module(tmp_path / "two", "greeting", "return 'from two'")
+    assert same("-e", ASK, env=environment(LUA_PATH=f"{two}/?.lua;{one}/?.lua")).out == b"from two\tfrom two\n"
+    for path in (f"{two}/?.lua;{one}/?.lua", two + "/?.lua", ";;", None):
+        same("-e", ASK, env=environment(LUA_PATH=path))
+    same("-E", "-e", ASK, env=environment(LUA_PATH=one + "/?.lua"))
+
+
+def test_a_module_in_the_working_directory_that_goes_before(start_zygote, tmp_path):
+    one = make_module(tmp_path / "one", "greeting", "return 'from one'")
+    make_module(tmp_path / "one", "user_of_greeting", "return {greeting = require 'greeting'}")
+    env = environment(LUA_PATH=f"./?.lua;{one}/?.lua")
+    same = Pair(start_zygote("-l", "user_of_greeting", env=env, cwd="/"))
+    assert same("-e", ASK, env=env, cwd="/").out == b"from one\tfrom one\n"
+    here = tmp_path / "here"
+    make_module(here, "greeting", "return 'from here'")
+    assert same("-e", ASK, env=env, cwd=here).out == b"from here\tfrom here\n"
+    make_module(here, "user_of_greeting", "error('never')")
+    same("-e", "print(require 'greeting')", env=env, cwd=here)
+
+
+def test_a_module_from_the_working_directory_of_the_zygote(start_zygote, tmp_path):
+    for name in ("one", "two"):
+        make_module(tmp_path / name, "greeting", f"return 'from {name}'")
+        make_module(tmp_path / name, "user_of_greeting", "return {greeting = require 'greeting'}")
+    env = environment(LUA_PATH="./?.lua")
+    same = Pair(start_zygote("-l", "user_of_greeting", env=env, cwd=tmp_path / "one"))
+    assert same("-e", ASK, env=env, cwd=tmp_path / "one").out == b"from one\tfrom one\n"
+    assert same("-e", ASK, env=env, cwd=tmp_path / "two").out == b"from two\tfrom two\n"
+    same("-e", ASK, env=env, cwd="/")
+
+
+def test_what_the_warm_up_does_to_the_path_holds_for_the_same_environment(start_zygote, tmp_path):
+    one = make_module(tmp_path / "one", "greeting", "return 'from one'")
+    zygote = start_zygote("-e", f"package.path = '{one}/?.lua;' .. package.path")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    assert run(MOONLET, ["lua", "-e", "print((require 'greeting'))"], env).out == b"from one\n"
+    # Another environment means what lua makes of it, and nothing else.
+    Pair(zygote)("-e", "print(package.path) print(pcall(require, 'greeting'))", env=environment(LUA_PATH="/x/?.lua"))
+
+
+def test_a_module_that_is_no_file_stays(start_zygote):
+    zygote = start_zygote("-e", "package.loaded.made = 'made by hand'")
+    for path in (None, "/x/?.lua"):
+        env = environment(LUA_PATH=path, MOONLET_SOCKET=zygote.socket)
+        assert run(MOONLET, ["lua", "-e", "print(require 'made')"], env).out == b"made by hand\n"
+
+
+def test_a_c_module_that_is_warm(start_zygote):
+    same = Pair(start_zygote("-l", "probe"))
+    same("-e", "print(type(require('probe').pid))")
+    same("-e", "print(pcall(require, 'probe') == false)", env=environment(LUA_CPATH="/x/?.so"))
+
+
+def test_the_loader_s_environment_must_be_the_zygote_s(start_zygote, tmp_path):
+    """LD_LIBRARY_PATH has had its effect when the zygote started: a launch that has another goes cold."""
+    zygote = start_zygote()
+    env = environment(MOONLET_SOCKET=zygote.socket, LD_LIBRARY_PATH="/nonexistent")
+    result = run(MOONLET, ["lua", "-e", "print(1)"], env)
+    assert result.status == 125 and b"LD_LIBRARY_PATH" in result.err
+    del env["MOONLET_FALLBACK"]
+    assert run(MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
