@@ -50,5 +50,7 @@ else()
 endif()
 if(MOONLET_LUA STREQUAL "luajit")
   target_compile_definitions(moonlet_lua INTERFACE MOONLET_LUAJIT)
+  # Its errors unwind the C stack, and so need what the other versions can do without.
+  target_compile_options(moonlet_lua INTERFACE -funwind-tables)
 endif()
 set(MOONLET_FALLBACK_NAME ${default_fallback} CACHE STRING "Interpreter that moonlet falls back to")

@@ -340,6 +340,9 @@ void seal(lua_State* L) {
   lua_pushnil(L);
   lua_setglobal(L, "arg");
   fflush(nullptr);
+  // glibc's stream would go on in the old way of buffering until it leaves off writing: a seek does that,
+  // also where it fails.
+  fseek(stdout, 0, SEEK_CUR);
   __fpurge(stdin);
   lua_pushcfunction(L, record_modules);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);  // out of memory: what is recorded counts

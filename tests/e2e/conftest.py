@@ -121,8 +121,13 @@ def run(program, argv, env, **options):
 
 def without_addresses(result):
     """LuaJIT's tracebacks name addresses, which differ in every process."""
-    hide = lambda text: re.sub(rb"0x[0-9a-f]+", b"0x0", text)
-    return Result(result.status, hide(result.out), hide(result.err))
+    if isinstance(result, Result):
+        return Result(result.status, without_addresses(result.out), without_addresses(result.err))
+    if isinstance(result, (tuple, list)):
+        return [without_addresses(part) for part in result]
+    if isinstance(result, str):
+        return re.sub(r"\b0x[0-9a-f]+", "0x0", result)
+    return re.sub(rb"\b0x[0-9a-f]+", b"0x0", result) if isinstance(result, bytes) else result
 
 
 class Pair:
@@ -199,7 +204,8 @@ def launch(tmp_path):
 def both(pair, scenario, env=None):
     """scenario(program, env) once under lua and once under moonlet: the same result is demanded."""
     expected, got = [scenario(program, its_env) for program, its_env in pair.programs(env)]
-    assert got == expected, f"moonlet: {got!r}\n\nlua: {expected!r}\n\nlog: {pair.zygote.log()}"
+    same = without_addresses(got) == without_addresses(expected)
+    assert same, f"moonlet: {got!r}\n\nlua: {expected!r}\n\nlog: {pair.zygote.log()}"
     return got
 
 

@@ -152,11 +152,9 @@ def test_a_file_that_is_called_minus(same, tmp_path):
     ["-e", "print(1)", "-e", "print(2)"], ["-e", "x = = 1"], ["-e", ""], ["-lstring", "-e", "print(string ~= nil)"],
     ["-l", "s=string", "-e", "print(s == string)"], ["-l", "=string", "-e", "print(_G[''] == string)"],
     ["-e", "print(arg and #arg, arg and arg[0], arg and arg[-1])"], ["-E", "-e", "print(package.path)"],
-    ["-e", "print(...)", "nonexistent.lua"], ["-i", "--x"],
+    ["-e", "print(...)", "nonexistent.lua"],
 ])
 def test_options(same, options):
-    if "-i" in options and not JIT and LUA != "5.1":
-        options = [it for it in options if it != "-i"]  # that goes to lua at once: test_fallback.py
     same(*options)
 
 
@@ -199,6 +197,7 @@ def test_as_the_interpreter_of_a_script(zygote, tmp_path):
             path.chmod(0o755)
             status, out, err = run_file(path, env, "a", "b c")
             # lua shortens the middle of a path: only the ends are alike.
+            err = re.sub(rb"0x[0-9a-f]+", b"0x0", err)
             err = re.sub(rb"\.\.\.\S*/", b"DIR/", err.replace(str(directory).encode(), b"DIR"))
             results.append((status, out, err))
     assert results[:2] == results[2:]
