@@ -160,13 +160,13 @@ static int probe_pause(lua_State *L) {
 
 static void *sleeper(void *unused) {
   (void)unused;
-  prctl(PR_SET_NAME, "probe-sleeper");
   for (;;) pause();
 }
 
 static int probe_thread(lua_State *L) {
   pthread_t thread;
-  return lua_pushinteger(L, pthread_create(&thread, NULL, sleeper, NULL)), 1;
+  if (pthread_create(&thread, NULL, sleeper, NULL)) return luaL_error(L, "pthread_create");
+  return lua_pushinteger(L, pthread_setname_np(thread, "probe-sleeper")), 1;
 }
 
 static int probe_open(lua_State *L) {

@@ -1,0 +1,322 @@
+"""moonletd: its options, its socket, how it starts, says that it serves, and stops."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+
+import pytest
+from conftest import (LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Pair, environment, run,
+                      without_addresses)
+
+
+def launch(path, code="print('served')", **options):
+    return run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path)), **options)
+
+
+def fails(*arguments, env=None, **options):
+    """moonletd with a command line that cannot work: returns what it says."""
+    result = run(MOONLETD, ["moonletd", *arguments], environment() if env is None else env, **options)
+    assert result.status == 1, result
+    return result.err.decode()
+
+
+def test_help_and_version():
+    shown = run(MOONLETD, ["moonletd", "--help"], environment())
+    assert shown.status == 0 and b"usage: moonletd" in shown.out and shown.err == b""
+    for option in ("--socket", "--mode", "--max", "--ready-fd", "--help", "--version"):
+        assert option.encode() in shown.out
+    shown = run(MOONLETD, ["moonletd", "--version"], environment())
+    assert shown.status == 0 and shown.out.startswith(b"moonletd 0.")
+    with open("/dev/full", "w") as full:
+        assert subprocess.run([MOONLETD, "--help"], stdout=full).returncode == 1
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--bogus"], "--bogus"), (["--socket"], "--socket: a value must follow"), (["--mode", "9"], "'9' is not an octal number"),
+    (["--mode", "01000"], "'01000'"), (["--mode", ""], "''"), (["--max", "0"], "'0' is not a number"), (["--max", "x"], "'x'"),
+    (["--max", "-1"], "'-1'"), (["--max", "99999999999"], "'99999999999'"), (["--ready-fd", "77"], "descriptor 77: Bad file descriptor"),
+    (["--ready-fd", "-1"], "'-1'"), (["--maximum", "1"], "unrecognized option '--maximum'"), (["-i"], "-i: a zygote talks to nobody"),
+])
+def test_options_that_are_wrong(arguments, said, tmp_path):
+    error = fails("--socket", str(tmp_path / "s"), *arguments)
+    assert error.startswith("moonletd: ") and said in error, error
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["-e", "error('boom')"], ["-l", "nomodule"], ["/nonexistent.lua"], ["-x"], ["-e"], ["-e", "x = = 1"], ["-e", "error()"],
+    ["-e", "error({})"], ["-e", "os.exit(7)"],
+])
+def test_a_warm_up_that_fails(arguments, tmp_path):
+    """Its error as lua would print it, and no server."""
+    expected = run(REAL_LUA, ["moonletd", *arguments], environment())
+    got = run(MOONLETD, ["moonletd", "--socket", str(tmp_path / "s"), *arguments], environment())
+    assert without_addresses(got) == without_addresses(expected)
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_warm_up_takes_lua_s_options(start_zygote, tmp_path):
+    (tmp_path / "warm.lua").write_text("script = {arg[0] ~= nil, ...} print('warming', ...)")
+    zygote = start_zygote("-e", "a = 1", "-l", "string", str(tmp_path / "warm.lua"), "one", "--two")
+    assert launch(zygote.socket, "print(a, script[1], script[2], script[3], arg and arg[0])").out in (
+        b"1\ttrue\tone\t--two\tnil\n", b"1\ttrue\tone\t--two\tlua\n")
+    assert "warming\tone\t--two" in zygote.log()
+    if LUA not in ("5.1",):
+        zygote = start_zygote("-E", "-e", "b = package.path", env=environment(LUA_PATH="/x/?.lua"))
+        assert b"/x/" not in launch(zygote.socket, "print(b)").out
+
+
+def test_a_warm_up_on_standard_input(start_zygote, tmp_path):
+    (tmp_path / "in").write_text("from_stdin = true")
+    with open(tmp_path / "in") as file:
+        zygote = start_zygote("-", stdin=file)
+    assert launch(zygote.socket, "print(from_stdin)").out == b"true\n"
+
+
+def test_own_options_may_stand_anywhere_before_the_script(start_zygote):
+    zygote = start_zygote("-e", "a = 1", "--max", "3", "-e", "b = 2", "--mode=0640")
+    assert launch(zygote.socket, "print(a, b)").out == b"1\t2\n"
+    assert stat.S_IMODE(os.stat(zygote.socket).st_mode) == 0o640
+
+
+@pytest.mark.skipif(LUA not in ("5.4", "5.5"), reason="Lua 5.4 has warnings first")
+def test_warnings_of_the_warm_up_are_not_its_scripts(start_zygote):
+    zygote = start_zygote("-W", "-e", "warn('of the warm-up')")
+    assert "of the warm-up" in zygote.log()
+    assert launch(zygote.socket, "warn('of the script')").err == b""
+
+
+def test_lua_init_of_the_warm_up(start_zygote):
+    zygote = start_zygote(env=environment(LUA_INIT="from_init = 1"))
+    assert launch(zygote.socket, "print(from_init)").out == b"1\n"
+
+
+@pytest.mark.parametrize("mode, expected", [([], 0o600), (["--mode", "0666"], 0o666), (["--mode", "660"], 0o660)])
+def test_the_mode_of_the_socket(start_zygote, mode, expected):
+    zygote = start_zygote(options=mode, umask=0)
+    assert stat.S_IMODE(os.stat(zygote.socket).st_mode) == expected
+
+
+def test_a_stale_socket_is_replaced_and_a_living_one_is_not(start_zygote, tmp_path):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    zygote = start_zygote(options=["--socket", path])
+    assert launch(path).out == b"served\n"
+    error = fails("--socket", path)
+    assert f"bind {path}: Address already in use (is another moonletd running?)" in error
+    assert launch(path).out == b"served\n"
+    zygote.process.kill()
+    zygote.process.wait()
+    again = start_zygote(options=["--socket", path])
+    assert launch(path).out == b"served\n"
+    assert again.stop() == 0 and not os.path.exists(path)
+
+
+def test_what_is_no_socket_is_not_replaced(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("precious")
+    assert "Address already in use" in fails("--socket", str(path))
+    assert path.read_text() == "precious"
+    assert "No such file or directory" in fails("--socket", str(tmp_path / "no" / "directory"))
+    assert "File name too long" in fails("--socket", str(tmp_path / ("x" * 120)))
+
+
+def test_two_that_start_at_once_do_not_remove_each_other(tmp_path):
+    """Of ten on one stale path exactly one serves."""
+    path = str(tmp_path / "s")
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(path)
+        started = [subprocess.Popen([MOONLETD, "--socket", path], stderr=subprocess.DEVNULL, env=environment())
+                   for _ in range(10)]
+        lost = 0
+        while lost < 9:
+            pid, status = os.waitpid(-1, 0)
+            assert os.waitstatus_to_exitcode(status) == 1
+            lost += 1
+            for process in started:
+                if process.pid == pid:
+                    process.returncode = 1
+        assert launch(path).out == b"served\n"
+        (winner,) = [process for process in started if process.returncode is None]
+        winner.terminate()
+        assert winner.wait(PATIENCE) == 0
+
+
+def test_a_socket_that_has_been_replaced_is_not_removed(start_zygote):
+    zygote = start_zygote()
+    os.unlink(zygote.socket)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(zygote.socket)
+        zygote.stop()
+        assert os.path.exists(zygote.socket)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_and_removes_its_socket(start_zygote, number):
+    zygote = start_zygote()
+    assert launch(zygote.socket).out == b"served\n"
+    zygote.process.send_signal(number)
+    assert zygote.process.wait(PATIENCE) == 0
+    assert not os.path.exists(zygote.socket)
+    assert zygote.log() == ""
+
+
+def test_max_lets_the_others_wait_and_loses_none(start_zygote):
+    zygote = start_zygote(options=["--max", "3"])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    code = "local p = require 'probe' print('runs') io.flush() io.read() os.exit(%d)"
+    running = [subprocess.Popen([MOONLET, "-e", code % i], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+               for i in range(12)]
+    seen = set()
+    import select
+    for _ in range(12):
+        ready, _, _ = select.select([p.stdout for p in running if p.pid not in seen], [], [], PATIENCE)
+        assert ready
+        assert len(zygote.children()) <= 3
+        process = next(p for p in running if p.stdout is ready[0])
+        assert process.stdout.readline() == b"runs\n"
+        seen.add(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    assert [p.wait(PATIENCE) for p in running] == list(range(12))
+
+
+def test_max_1_runs_them_one_after_another(start_zygote, tmp_path):
+    zygote = start_zygote(options=["--max", "1"])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    code = f"local f = io.open('{tmp_path}/log', 'a') f:write('(') f:flush() os.execute('sleep 0.01') f:write(')') f:close()"
+    running = [subprocess.Popen([MOONLET, "-e", code], env=env) for _ in range(20)]
+    assert [p.wait(PATIENCE) for p in running] == [0] * 20
+    assert (tmp_path / "log").read_text() == "()" * 20
+
+
+def test_a_waiting_client_that_leaves_is_forgotten(start_zygote):
+    zygote = start_zygote(options=["--max", "1"])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    first = subprocess.Popen([MOONLET, "-e", "print('runs') io.flush() io.read()"], env=env, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"runs\n"
+    waiting = [subprocess.Popen([MOONLET, "-e", "print('must not run')"], env=env) for _ in range(5)]
+    for process in waiting:
+        process.kill()
+        process.wait()
+    first.communicate(b"\n", timeout=PATIENCE)
+    assert launch(zygote.socket).out == b"served\n"
+
+
+def listener(path):
+    it = socket.socket(socket.AF_UNIX)
+    it.bind(path)
+    it.listen(10)
+    return it
+
+
+def test_systemd_hands_over_a_socket_and_is_told(tmp_path):
+    """LISTEN_FDS and NOTIFY_SOCKET, as systemd sets them: sd_listen_fds(3), sd_notify(3)."""
+    path = str(tmp_path / "s")
+    for name in (str(tmp_path / "notify"), "\0moonlet-test-" + str(os.getpid())):
+        with listener(path) as it, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(name)
+            env = environment(NOTIFY_SOCKET=name.replace("\0", "@"), LISTEN_FDS="1")
+            shell = f'exec 3<&{it.fileno()} {it.fileno()}<&-; LISTEN_PID=$$ exec {MOONLETD} -e "warm = 1"'
+            process = subprocess.Popen(["bash", "-c", shell], env=env, pass_fds=(it.fileno(),))
+            notify.settimeout(PATIENCE)
+            assert notify.recv(100) == b"READY=1"
+            assert launch(path, "print(warm, os.getenv('LISTEN_FDS'))").out == b"1\tnil\n"
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+            assert os.path.exists(path)  # it is systemd's to remove
+        os.unlink(path)
+
+
+def test_variables_of_systemd_that_are_not_meant(tmp_path):
+    """For another process (LISTEN_PID), or with what cannot be served."""
+    env = environment(LISTEN_FDS="1", LISTEN_PID="1", MOONLET_SOCKET=str(tmp_path / "s"))
+    process = subprocess.Popen([MOONLETD, "--ready-fd", "1"], env=env, stdout=subprocess.PIPE)
+    assert process.stdout.read(1) == b"\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    process.stdout.close()
+    for count in ("2", "1", "x"):
+        shell = f'exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS={count} exec {MOONLETD}'
+        done = subprocess.run(["bash", "-c", shell], env=environment(), capture_output=True)
+        assert done.returncode == 1 and f"LISTEN_FDS={count}".encode() in done.stderr
+
+
+def test_a_notify_socket_that_is_not_there(start_zygote, tmp_path):
+    zygote = start_zygote(env=environment(NOTIFY_SOCKET="/nonexistent/notify"))
+    assert launch(zygote.socket).out == b"served\n"
+    assert "NOTIFY_SOCKET=/nonexistent/notify: No such file or directory" in zygote.log()
+
+
+def test_a_socket_on_descriptor_0(tmp_path):
+    """As s6-ipcserver-socketbinder leaves it; scripts do not find it there."""
+    path = str(tmp_path / "s")
+    with listener(path) as it:
+        process = subprocess.Popen([MOONLETD, "-e", "stdin_of_warm_up = io.read('*a')", "--ready-fd", "1"], stdin=it,
+                                   stdout=subprocess.PIPE, env=environment())
+    assert process.stdout.read(1) == b"\n"
+    assert launch(path, "print(stdin_of_warm_up, io.read('*a'))", input=b"mine").out == b"\tmine\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    process.stdout.close()
+
+
+def test_under_s6_ipcserver_socketbinder(tmp_path):
+    import shutil
+    binder = shutil.which("s6-ipcserver-socketbinder")
+    if binder is None:
+        pytest.skip("S6 IS NOT INSTALLED")
+    path = str(tmp_path / "s")
+    process = subprocess.Popen([binder, path, MOONLETD, "--ready-fd", "1"], stdout=subprocess.PIPE, env=environment())
+    assert process.stdout.read(1) == b"\n"
+    assert launch(path).out == b"served\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    process.stdout.close()
+
+
+def test_closed_standard_descriptors(tmp_path):
+    """Started with none of them open: nothing of the server's comes to lie there."""
+    path = str(tmp_path / "s")
+    shell = f"exec {MOONLETD} --socket {path} --ready-fd 9 <&- >&- 2>&- 9>{tmp_path}/ready"
+    process = subprocess.Popen(["bash", "-c", shell], env=environment())
+    while not (tmp_path / "ready").exists() or not (tmp_path / "ready").read_text():
+        os.sched_yield()
+    assert launch(path, "print('served') io.stderr:write('x')") == launch(path, "print('served') io.stderr:write('x')")
+    assert launch(path).out == b"served\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer replaces the creation of threads")
+def test_a_warm_up_that_leaves_threads_is_refused(tmp_path):
+    error = fails("--socket", str(tmp_path / "s"), "-e", "require('probe').thread()")
+    assert "threads" in error and "probe-sleeper" in error
+
+
+def test_a_warm_up_that_leaves_processes_and_handlers(start_zygote):
+    zygote = start_zygote("-e", "os.execute('sleep 0.1 &') io.popen('sleep 0.2') require('probe').catch(10, 15, 17)")
+    same = Pair(zygote)
+    same("-e", "io.write(require('probe').signals()) print(os.execute('exit 3'))")
+    assert zygote.stop() == 0
+
+
+def test_the_programs_need_no_more_than_they_should():
+    """libc and liblua; the client, linked against musl, nothing; libstdc++ neither."""
+    if SANITIZED:
+        pytest.skip("the sanitizers bring libstdc++ along")
+    needed = {}
+    for program in (MOONLET, MOONLETD):
+        shown = subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout
+        needed[program] = [line.split("[")[1].rstrip("]") for line in shown.splitlines() if "NEEDED" in line]
+        assert not any("stdc++" in name or "gcc_s" in name for name in needed[program]), needed
+    assert len([name for name in needed[MOONLETD] if "lua" in name]) == 1
+    assert all(name.startswith(("libc.", "liblua", "libm.", "libdl")) for name in needed[MOONLETD]), needed
+    import shutil
+    if shutil.which("musl-gcc"):
+        assert needed[MOONLET] == []
