@@ -38,9 +38,7 @@ struct SignalSet {
   [[nodiscard]] bool has(int signal) const {
     return (word[(signal - 1) / kBitsPerWord] >> ((signal - 1) % kBitsPerWord) & 1UL) != 0;
   }
-  void add(int signal) {
-    word[(signal - 1) / kBitsPerWord] |= 1UL << ((signal - 1) % kBitsPerWord);
-  }
+  void add(int signal) { word[(signal - 1) / kBitsPerWord] |= 1UL << ((signal - 1) % kBitsPerWord); }
   static SignalSet all() {
     SignalSet set;
     for (unsigned long& bits : set.word) bits = ~0UL;
@@ -68,8 +66,7 @@ inline bool is_ignored(int signal) {
     void (*handler)(int);
     unsigned long rest[8];
   } action = {};
-  return syscall(SYS_rt_sigaction, signal, nullptr, &action, kSignalSetBytes) == 0 &&
-         action.handler == SIG_IGN;
+  return syscall(SYS_rt_sigaction, signal, nullptr, &action, kSignalSetBytes) == 0 && action.handler == SIG_IGN;
 }
 
 /// signalfd(2), close-on-exec, for every signal in `set`.
@@ -88,9 +85,7 @@ inline long send_signal(int pidfd, int signal, bool group) {
 }
 
 /// close_range(2), Linux 5.9: `first` and `last` are included.
-inline long close_range(unsigned first, unsigned last) {
-  return syscall(SYS_close_range, first, last, 0U);
-}
+inline long close_range(unsigned first, unsigned last) { return syscall(SYS_close_range, first, last, 0U); }
 
 /// A pair of resource limits as the kernel has them on every architecture (prlimit64).
 struct Limit {

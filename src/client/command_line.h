@@ -4,10 +4,10 @@
 namespace moonlet::client {
 
 struct CommandLine {
-  char** argv;           // without moonlet's own options; argv[0] stays
+  char** argv;  // without moonlet's own options; argv[0] stays
   int argc;
-  const char* socket;    // --socket, or null
-  bool interactive;      // lua would start its read-eval-print loop, or it needs what only lua can do
+  const char* socket;  // --socket, or null
+  bool interactive;    // lua would start its read-eval-print loop, or it needs what only lua can do
 };
 
 /// Reads argv (null-terminated, argv[0] present) and moves argv[0] over moonlet's own leading options.

@@ -147,8 +147,7 @@ void read_reason(int socket, int length, Refusal& refusal) {
 
 }  // namespace
 
-void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t cookie,
-            Refusal& refusal) {
+void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t cookie, Refusal& refusal) {
   Script script;
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {

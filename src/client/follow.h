@@ -13,7 +13,6 @@ namespace moonlet::client {
 /// process as the script ended. `signals`: a signalfd for every signal, all of which are blocked; `mask`:
 /// the signal mask to give back; `cookie`: the one in the request.
 /// Returns only where no script has started and none will: then `refusal` says why.
-void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t cookie,
-            Refusal& refusal);
+void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t cookie, Refusal& refusal);
 
 }  // namespace moonlet::client

@@ -15,12 +15,8 @@ iovec part(const char* text) { return {const_cast<char*>(text), strlen(text)}; }
 void print_refusal(const Refusal& refusal) {
   const char* reason = refusal.reason != nullptr ? refusal.reason : strerror(refusal.error);
   // One writev, so that lines of several programs do not mix. stdio would cost more than the client.
-  const iovec line[] = {part("moonlet: "),
-                        part(refusal.doing),
-                        part(*refusal.on != '\0' ? " " : ""),
-                        part(refusal.on),
-                        part(": "),
-                        part(reason),
+  const iovec line[] = {part("moonlet: "), part(refusal.doing), part(*refusal.on != '\0' ? " " : ""),
+                        part(refusal.on),  part(": "),          part(reason),
                         part("\n")};
   // Nobody is left to tell when standard error itself fails.
   [[maybe_unused]] ssize_t written = writev(STDERR_FILENO, line, sizeof line / sizeof *line);

@@ -5,10 +5,10 @@
 namespace moonlet::client {
 
 struct Refusal {
-  const char* doing;              // "connect"
-  const char* on;                 // what it was done on; "" where the step says all
-  int error = 0;                  // errno, or 0 where `reason` tells more
-  const char* reason = nullptr;   // in the zygote's own words; lives as long as the program
+  const char* doing;             // "connect"
+  const char* on;                // what it was done on; "" where the step says all
+  int error = 0;                 // errno, or 0 where `reason` tells more
+  const char* reason = nullptr;  // in the zygote's own words; lives as long as the program
 };
 
 /// Writes "moonlet: DOING ON: REASON" to standard error.

@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char** environ;
-
 namespace moonlet::client {
 
 namespace {
@@ -76,9 +74,9 @@ bool list_from_proc(const OwnDescriptors& own) {
       const Entry* entry = reinterpret_cast<Entry*>(at);
       at += entry->size;
       int descriptor = 0;
-      for (const char* digit = entry->name; *digit != '\0'; digit++) descriptor = descriptor * 10 + (*digit - '0');
-      if (entry->name[0] == '.' || descriptor == directory || is_own(own, descriptor))
-        continue;
+      for (const char* digit = entry->name; *digit != '\0'; digit++)
+        descriptor = descriptor * 10 + (*digit - '0');
+      if (entry->name[0] == '.' || descriptor == directory || is_own(own, descriptor)) continue;
       if (!add(descriptor)) got = -1;
     }
     if (got < 0) break;
@@ -222,8 +220,8 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
   uint32_t few[512];
   uint32_t* length = few;
   if (strings > sizeof few / sizeof *few) {
-    void* many = mmap(nullptr, strings * sizeof *length, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* many =
+        mmap(nullptr, strings * sizeof *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (many == MAP_FAILED) return fail(refusal, "allocate", "a request");
     length = static_cast<uint32_t*>(many);
   }

@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char** environ;
-
 namespace moonlet::image {
 
 namespace {
@@ -23,6 +21,7 @@ namespace {
 // Keys in the registry: the addresses of these.
 char key_of_standard;    // set of names in package.loaded that the standard libraries put there
 char key_of_randomseed;  // math.randomseed itself, whatever the warm-up does to the table
+char key_of_arguments;   // table with weak values: at 1 the warm-up's `arg`, while somebody holds it
 
 #if LUA_VERSION_NUM >= 502
 constexpr const char* kPathVariables[] = {"LUA_PATH_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR, "LUA_PATH",
@@ -44,12 +43,12 @@ struct WarmModule {
 struct Sealed {
   WarmModule* module = nullptr;
   int modules = 0;
-  bool depends_on_directory = false;      // one of them does
-  dev_t directory_device = 0;             // working directory at the seal
+  bool depends_on_directory = false;  // one of them does
+  dev_t directory_device = 0;         // working directory at the seal
   ino_t directory_inode = 0;
-  char* variable[kVariables] = {};        // the path variables at start; null: not set
+  char* variable[kVariables] = {};  // the path variables at start; null: not set
   bool ignored_environment = false;
-  char* time_zone = nullptr;              // $TZ at the seal
+  char* time_zone = nullptr;  // $TZ at the seal
 };
 Sealed sealed;
 
@@ -77,8 +76,7 @@ bool readable(const char* file, struct stat& identity) {
 
 // Where a module comes from under a path: the manual's package.searchpath. `relative` is set when an entry
 // that depends on the working directory was tried. False if there is no file.
-bool search(const char* path, const char* name, size_t name_length, struct stat& identity,
-            bool& relative) {
+bool search(const char* path, const char* name, size_t name_length, struct stat& identity, bool& relative) {
   while (*path != '\0') {
     const size_t entry = strcspn(path, ";");
     char file[PATH_MAX];
@@ -241,8 +239,8 @@ void drop_misplaced_modules(lua_State* L, int package, bool all) {
     if (!all && !module.depends_on_directory) continue;
     struct stat identity = {};
     bool relative = false;
-    misplaced = !locate(L, package, module.name, identity, relative) ||
-                identity.st_dev != module.device || identity.st_ino != module.inode;
+    misplaced = !locate(L, package, module.name, identity, relative) || identity.st_dev != module.device ||
+                identity.st_ino != module.inode;
   }
   if (!misplaced) return;
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -267,8 +265,7 @@ int thaw_protected(lua_State* L) {
   push_package(L);
   const int package = lua_gettop(L);
   bool changed = false;
-  if (environment_differs(ignores_environment) &&
-      !set_paths(L, package, ignores_environment, changed))
+  if (environment_differs(ignores_environment) && !set_paths(L, package, ignores_environment, changed))
     return luaL_error(L, "not enough memory");
   if (sealed.modules > 0) {
     if (changed) {
@@ -336,6 +333,43 @@ void open_libraries(lua_State* L) {
   lua_pop(L, 1);
 }
 
+void push_argument_table(lua_State* L, int positive, int other) {
+  lua_pushlightuserdata(L, &key_of_arguments);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (!lua_istable(L, -1)) {  // the first one, of the warm-up
+    lua_pop(L, 1);
+    lua_pushlightuserdata(L, &key_of_arguments);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_insert(L, -3);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_createtable(L, positive, other);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, 1);
+    lua_remove(L, -2);
+    return;
+  }
+  lua_rawgeti(L, -1, 1);
+  lua_remove(L, -2);
+  if (!lua_istable(L, -1)) {
+    lua_pop(L, 1);
+    lua_createtable(L, positive, other);
+    return;
+  }
+  lua_pushnil(L);
+  lua_setmetatable(L, -2);
+  for (lua_pushnil(L); lua_next(L, -2) != 0;) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+  }
+}
+
 void seal(lua_State* L) {
   lua_pushnil(L);
   lua_setglobal(L, "arg");
@@ -356,6 +390,9 @@ void seal(lua_State* L) {
   reset_random(L);
 #endif
   lua_gc(L, LUA_GCCOLLECT, 0);
+  // Whoever still holds the warm-up's arguments shall not take them for a script's.
+  push_argument_table(L, 0, 0);
+  lua_pop(L, 1);
 }
 
 const char* thaw(lua_State* L, bool ignores_environment) {

@@ -10,6 +10,11 @@ namespace moonlet::image {
 /// errors: to be called within a protected call. At most once in a process.
 void open_libraries(lua_State* L);
 
+/// Pushes the table that shall be the global `arg`, empty: a new one, but where a module that the warm-up
+/// loaded holds the warm-up's own (argparse does), that one, so that the module sees each script's
+/// arguments. `positive` and `other`: how many entries it will get (lua_createtable).
+void push_argument_table(lua_State* L, int positive, int other);
+
 /// Ends the warm-up: nothing is buffered, no random number taken, the garbage collected, and it is known
 /// which file each module came from. Call it before the first fork. `L`'s stack is empty.
 void seal(lua_State* L);

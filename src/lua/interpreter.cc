@@ -356,8 +356,7 @@ bool run_options(lua_State* L, char** argv, int end) {
     if (option == 'e' || option == 'l') {
       char* argument = argv[i] + 2;
       if (*argument == '\0') argument = argv[++i];
-      const int status =
-          option == 'e' ? run_string(L, argument, "=(command line)") : require(L, argument);
+      const int status = option == 'e' ? run_string(L, argument, "=(command line)") : require(L, argument);
       if (status != LUA_OK) return false;
     }
 #if LUA_VERSION_NUM >= 504
@@ -386,7 +385,7 @@ int run_init(lua_State* L) {
 
 // The table `arg`: argv, with the script at index 0.
 void push_argument_table(lua_State* L, int argc, char** argv, int script) {
-  lua_createtable(L, argc > script ? argc - script - 1 : 0, script + 1);
+  image::push_argument_table(L, argc > script ? argc - script - 1 : 0, script + 1);
   for (int i = 0; i < argc; i++) {
     lua_pushstring(L, argv[i]);
     lua_rawseti(L, -2, i - script);
@@ -462,6 +461,17 @@ struct Run {
   bool succeeded;
 };
 
+// The global `arg`. Without a script its index 0 is the program, but LuaJIT's is one beyond the last.
+void set_arguments(lua_State* L, const Run& run, const Options& options) {
+#if defined(MOONLET_LUAJIT)
+  const int zero = options.first;
+#else
+  const int zero = options.first < run.argc ? options.first : 0;
+#endif
+  push_argument_table(L, run.argc, run.argv, zero);
+  lua_setglobal(L, "arg");
+}
+
 // What runs below everything else, as in lua: a C function in protected mode, so that tracebacks end in
 // the same line.
 bool run_all(lua_State* L, Run& run) {
@@ -490,22 +500,16 @@ bool run_all(lua_State* L, Run& run) {
     image::open_libraries(L);
   }
 #if LUA_VERSION_NUM >= 503 || defined(MOONLET_LUAJIT)
-#if defined(MOONLET_LUAJIT) || LUA_VERSION_NUM >= 505
-  const int zero = options.first;
-#else
-  const int zero = options.first == run.argc ? 0 : options.first;
-#endif
-#if LUA_VERSION_NUM >= 505
-  push_argument_table(L, run.argc, argv, zero == run.argc ? 0 : zero);
-#else
-  push_argument_table(L, run.argc, argv, zero);
-#endif
-  lua_setglobal(L, "arg");
+  set_arguments(L, run, options);
 #endif
   if (!options.ignores_environment && run_init(L) != LUA_OK) return false;
 #if defined(MOONLET_LUAJIT)
   if (options.version) print_version();
 #endif
+#endif
+#if LUA_VERSION_NUM <= 502 && !defined(MOONLET_LUAJIT)
+  // lua has no `arg` yet. A module that is loaded now may want to keep it for the scripts to come.
+  if (warm_up) set_arguments(L, run, options);
 #endif
   if (!run_options(L, argv, options.first < run.argc ? options.first : run.argc)) return false;
   if (options.first < run.argc) {

@@ -13,9 +13,9 @@ enum class Purpose {
 
 /// What must be known of a command line before any of it runs.
 struct Outline {
-  bool ignores_environment;  // -E
-  bool interactive;          // -i, or nothing to run and a terminal on standard input
-  bool other_engine_options; // LuaJIT's -b, -j, -O
+  bool ignores_environment;   // -E
+  bool interactive;           // -i, or nothing to run and a terminal on standard input
+  bool other_engine_options;  // LuaJIT's -b, -j, -O
 };
 
 /// Reads `argv` (null-terminated, argv[0] present); a command line that lua rejects has none of these.

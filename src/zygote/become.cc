@@ -21,13 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char** environ;
-
 namespace moonlet::zygote {
 
 namespace {
 
-constexpr int kMaxGroups = 65536;         // NGROUPS_MAX of Linux
+constexpr int kMaxGroups = 65536;  // NGROUPS_MAX of Linux
 constexpr int kMaxWarmDescriptors = 64;
 
 // What children start from.
@@ -38,7 +36,7 @@ struct Zygote {
   gid_t gid;
   gid_t* group;
   int groups;
-  int terminal;  // a descriptor of the controlling terminal, or -1
+  int terminal;                       // a descriptor of the controlling terminal, or -1
   int kept[kMaxWarmDescriptors + 2];  // what the warm-up left open, then room for two of the child's own
   int warm_descriptors;
 };
@@ -62,8 +60,8 @@ void take_credentials(const Accepted& accepted) {
     decline_with_errno(accepted, "read the groups of the client");
   const auto groups = size / sizeof *group;
   const ucred& peer = accepted.peer;
-  const bool same_groups = groups == static_cast<size_t>(zygote.groups) &&
-                           memcmp(group, zygote.group, groups * sizeof *group) == 0;
+  const bool same_groups =
+      groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
   if (!same_groups && setgroups(groups, group) != 0) decline_with_errno(accepted, "take the client's groups");
   if (setresgid(peer.gid, peer.gid, peer.gid) != 0) decline_with_errno(accepted, "take the client's group");
@@ -88,8 +86,7 @@ void place_descriptors(Accepted& accepted, LaunchRequest& request, int& log) {
     const int wanted = request.number[i];
     if (request.received[i] == wanted) continue;
     bool moved = true;
-    if (wanted == accepted.connection)
-      moved = (accepted.connection = move_above(wanted, highest)) >= 0;
+    if (wanted == accepted.connection) moved = (accepted.connection = move_above(wanted, highest)) >= 0;
     if (wanted == log) moved = (log = move_above(wanted, highest)) >= 0;
     for (int later = i + 1; later < count; later++) {
       if (request.received[later] == wanted)
@@ -160,7 +157,7 @@ void reset_signals() {
 
 }  // namespace
 
-void prepare_children(char* first_argument, char* environment_end) {
+void prepare_children(char* first_argument, const char* environment_end) {
   rlimit files = {};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;  // a descriptor for each launch; children get the client's limit

@@ -9,7 +9,7 @@ namespace moonlet::zygote {
 /// What the zygote knows of itself before it forks, so that a child changes only what differs.
 /// `first_argument`, `environment_end`: the memory that shows as this process' command line.
 /// Call it once, after the warm-up and with every descriptor of the server's open but its connections.
-void prepare_children(char* first_argument, char* environment_end);
+void prepare_children(char* first_argument, const char* environment_end);
 
 /// Leaves `descriptor`, of the warm-up's making, open in children. At most 64; further ones are closed.
 void keep_in_children(int descriptor);
@@ -25,6 +25,7 @@ void become(Accepted& accepted, LaunchRequest& request);
 void start(const Accepted& accepted, const LaunchRequest& request);
 
 /// Tells the client that nothing will run, and why: `format` is printf(3)'s. With `log`, tells the log too.
-[[noreturn, gnu::format(printf, 3, 4)]] void decline(const Accepted& accepted, bool log, const char* format, ...);
+[[noreturn, gnu::format(printf, 3, 4)]] void decline(const Accepted& accepted, bool log, const char* format,
+                                                     ...);
 
 }  // namespace moonlet::zygote

@@ -45,14 +45,13 @@ void close_one_by_one(Kept kept) {
 
 }  // namespace
 
-void close_all_but(const int* list, int count) {
-  const Kept kept = {list, count};
+void close_all_but(const int* kept_list, int count) {
+  const Kept kept = {kept_list, count};
   unsigned from = 0;
   for (;;) {
     const int next = kept.next(static_cast<int>(from));
     const unsigned last = next < 0 ? ~0U : static_cast<unsigned>(next) - 1;
-    if (next != static_cast<int>(from) && kernel::close_range(from, last) != 0)
-      return close_one_by_one(kept);
+    if (next != static_cast<int>(from) && kernel::close_range(from, last) != 0) return close_one_by_one(kept);
     if (next < 0) return;
     from = static_cast<unsigned>(next) + 1;
   }

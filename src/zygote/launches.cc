@@ -34,7 +34,7 @@ void Launches::wait() {
     if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
   }
   // EINTR (a stop and continue of the zygote) and ENOMEM: nothing has happened, another turn mends it.
-  if (poll(polled_, static_cast<nfds_t>(count_ + kFirst), -1) < 0) {
+  if (poll(polled_, static_cast<nfds_t>(count_) + kFirst, -1) < 0) {
     for (int i = 0; i < count_ + kFirst; i++) polled_[i].revents = 0;
   }
 }

@@ -9,7 +9,7 @@
 namespace moonlet::zygote {
 
 struct Launch {
-  pid_t pid;   // 0: its request has not come; -1: refused, to be forgotten
+  pid_t pid;  // 0: its request has not come; -1: refused, to be forgotten
   ucred peer;
 };
 
@@ -77,7 +77,7 @@ class Launches {
   int count_ = 0;
   int capacity_ = 0;
   bool paused_ = false;
-  pollfd* polled_ = nullptr;   // a connection that is not of interest is there as ~fd, which poll skips
+  pollfd* polled_ = nullptr;  // a connection that is not of interest is there as ~fd, which poll skips
   Launch* launch_ = nullptr;
 };
 

@@ -141,8 +141,8 @@ void announce_ready(int ready_fd) {
   const UniqueFd notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   constexpr char kReady[] = "READY=1";
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL,
-             reinterpret_cast<const sockaddr*>(&address), size) < 0)
+  if (sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+             size) < 0)
     log_line("NOTIFY_SOCKET=%s: %s", path, strerror(errno));
 }
 

@@ -17,8 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-extern char** environ;
-
 namespace moonlet::zygote {
 
 namespace {

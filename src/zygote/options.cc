@@ -16,7 +16,8 @@ namespace {
 
 constexpr char kHelp[] =
     "usage: moonletd [options] [lua's options] [script [args]]\n"
-    "Runs a warm-up as " MOONLET_LUA_NAME " would, then serves copies of itself to moonlet.\n"
+    "Runs a warm-up as " MOONLET_LUA_NAME
+    " would, then serves copies of itself to moonlet.\n"
     "  --socket PATH   listen here; else $MOONLET_SOCKET, $XDG_RUNTIME_DIR/moonlet.sock,\n"
     "                  /run/moonlet.sock\n"
     "  --mode OCTAL    permissions of the socket (0600)\n"

@@ -12,9 +12,9 @@ namespace moonlet::zygote {
 
 namespace {
 
-prctl_mm_map map;       // of the zygote; its children differ in where their strings lie
+prctl_mm_map map;  // of the zygote; its children differ in where their strings lie
 bool has_map = false;
-char* area = nullptr;   // the zygote's own argv and environment
+char* area = nullptr;  // the zygote's own argv and environment
 size_t area_size = 0;
 
 // The parts of the map that exec set, from proc_pid_stat(5): fields 26 to 28 and 45 to 51.
@@ -53,7 +53,7 @@ bool set_map() {
 
 }  // namespace
 
-void prepare_title(char* first_argument, char* environment_end) {
+void prepare_title(char* first_argument, const char* environment_end) {
   has_map = read_map() && set_map();
   area = first_argument;
   area_size = static_cast<size_t>(environment_end - first_argument);

@@ -8,7 +8,7 @@ namespace moonlet::zygote {
 /// Finds out how this kernel lets a process change what shows as its command line. `first_argument` and
 /// `environment_end`: the memory that exec laid out for argv and the environment, of which the first may
 /// be overwritten where the kernel offers nothing better (then what shows is cut to its size).
-void prepare_title(char* first_argument, char* environment_end);
+void prepare_title(char* first_argument, const char* environment_end);
 
 /// Shows this process as the client of `request`, whose strings must live as long as the process. Where the
 /// kernel refuses, the zygote's name stays: nothing but ps depends on it.

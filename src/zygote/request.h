@@ -10,12 +10,12 @@ namespace moonlet::zygote {
 struct LaunchRequest {
   protocol::Request header;
   int argc;
-  char** argv;        // null-terminated
-  char** environment; // null-terminated
-  char* strings;      // argv[0]; environment strings follow argv's
+  char** argv;         // null-terminated
+  char** environment;  // null-terminated
+  char* strings;       // argv[0]; environment strings follow argv's
   char* environment_strings;
   char* strings_end;
-  const int* number;  // header.fdc descriptor numbers of the client, ascending
+  const int* number;                            // header.fdc descriptor numbers of the client, ascending
   int received[protocol::kMaxDescriptors + 1];  // the same descriptors here; last, the working directory
 };
 

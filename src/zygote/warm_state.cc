@@ -50,7 +50,8 @@ void name_threads(char* names, size_t size) {
       if (fgets(comm, sizeof comm, file) != nullptr) comm[strcspn(comm, "\n")] = '\0';
       fclose(file);
     }
-    const int wrote = snprintf(names + used, size - used, "%s%s (%.20s)", used > 0 ? ", " : "", comm, entry->d_name);
+    const int wrote =
+        snprintf(names + used, size - used, "%s%s (%.20s)", used > 0 ? ", " : "", comm, entry->d_name);
     if (wrote > 0 && used + static_cast<size_t>(wrote) < size) used += static_cast<size_t>(wrote);
   }
   closedir(directory);

@@ -1,0 +1,76 @@
+"""What gets installed, and the state of the sources."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import BUILD, LUA, SANITIZED, SOURCE
+
+once = pytest.mark.skipif(LUA != "5.4" or SANITIZED, reason="once is enough: in the release build")
+
+
+def sources(*suffixes):
+    listed = subprocess.run(["git", "-C", SOURCE, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True)
+    names = listed.stdout.splitlines()
+    if not names:  # an unpacked archive
+        names = [os.path.relpath(os.path.join(top, name), SOURCE) for part in ("src", "tests", "docs", "scripts")
+                 for top, _, files in os.walk(os.path.join(SOURCE, part)) for name in files]
+    return [os.path.join(SOURCE, name) for name in names if name.endswith(suffixes)]
+
+
+@once
+def test_cmake_installs_programs_and_manual_pages(tmp_path):
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", str(tmp_path)], check=True, capture_output=True)
+    for name in ("bin/moonlet", "sbin/moonletd", "share/man/man1/moonlet.1", "share/man/man8/moonletd.8"):
+        assert (tmp_path / name).exists(), name
+    assert subprocess.run([tmp_path / "bin/moonlet", "--version"]).returncode == 0
+
+
+@once
+@pytest.mark.parametrize("page", ["moonlet.1", "moonletd.8"])
+def test_manual_pages_are_well_formed_and_complete(page):
+    path = os.path.join(SOURCE, "docs", page)
+    if shutil.which("mandoc") is None:
+        pytest.skip("MANDOC IS NOT INSTALLED")
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    text = subprocess.run(["mandoc", "-T", "ascii", path], capture_output=True, text=True).stdout
+    text = re.sub(".\b", "", text)
+    program = os.path.join(BUILD, page.split(".")[0])
+    for option in re.findall(r"--[a-z-]+", subprocess.run([program, "--help"], capture_output=True, text=True).stdout):
+        assert option in text, f"{page} does not mention {option}"
+
+
+@once
+def test_clang_format():
+    done = subprocess.run(["clang-format", "--dry-run", "-Werror", *sources(".cc", ".h")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:5000]
+
+
+@once
+def test_clang_tidy():
+    units = [name for name in sources(".cc") if f"{SOURCE}/src/" in name]
+    # One at a time on each processor; the compiler's musl specs are not clang's, so that the client is
+    # checked against this system's own libc.
+    plain = BUILD + "/tidy"
+    subprocess.run(["cmake", "-S", SOURCE, "-B", plain, "-G", "Ninja", "-DMUSL_GCC=MUSL_GCC-NOTFOUND", "-DMOONLET_TESTS=OFF",
+                    "-DCMAKE_CXX_COMPILER=clang++", "-DCMAKE_C_COMPILER=clang"], check=True, capture_output=True)
+    jobs = subprocess.run(["xargs", "-P2", "-n4", "clang-tidy", "--quiet", "-p", plain], input="\n".join(units),
+                          capture_output=True, text=True)
+    assert jobs.returncode == 0, jobs.stdout[:5000] + jobs.stderr[-2000:]
+
+
+@once
+def test_the_layers_import_downwards_only():
+    """base < protocol < client, zygote, lua; main.cc of the zygote puts the last two together."""
+    allowed = {"base": {"base"}, "protocol": {"base", "protocol"}, "client": {"base", "protocol", "client"},
+               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"}}
+    for path in sources(".cc", ".h"):
+        layer = os.path.relpath(path, SOURCE).split(os.sep)
+        if layer[0] != "src" or path.endswith("zygote/main.cc"):
+            continue
+        with open(path) as text:
+            for imported in re.findall(r'#include "(\w+)/', text.read()):
+                assert imported in allowed[layer[1]], f"{path} includes {imported}/"

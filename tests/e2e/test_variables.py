@@ -146,3 +146,21 @@ def test_the_loader_s_environment_must_be_the_zygote_s(start_zygote, tmp_path):
     assert result.status == 125 and b"LD_LIBRARY_PATH" in result.err
     del env["MOONLET_FALLBACK"]
     assert run(MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
+
+
+def test_a_warm_module_that_keeps_arg_sees_each_script_s(start_zygote, tmp_path):
+    """As argparse does: what it took at its load is the table that the script finds, and changes."""
+    one = make_module(tmp_path / "keeper", "keeper", "local kept = arg or {} return function() return #kept, kept[0], kept[1] end")
+    env = environment(LUA_PATH=one + "/?.lua;;")
+    same = Pair(start_zygote("-l", "keeper", env=env))
+    script = tmp_path / "s.lua"
+    script.write_text("print(require 'keeper'()) table.remove(arg, 1) print(require 'keeper'())")
+    for arguments in ([], ["a"], ["a", "b", "c"]):
+        same(str(script), *arguments, env=env)
+    same("-", "x", "y", env=env, input=script.read_bytes())
+
+
+def test_the_order_of_arg_is_that_of_lua(same, tmp_path):
+    """pairs shows how a table was made."""
+    for arguments in ([], ["a"], list("abcdefghij")):
+        same.script(tmp_path, "for i, v in pairs(arg) do print(i, i == 0 or v) end", *arguments)
