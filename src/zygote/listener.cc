@@ -120,6 +120,8 @@ void Listener::stop() {
   struct stat found = {};
   if (path_ != nullptr && stat(path_, &found) == 0 && found.st_dev == device_ && found.st_ino == inode_)
     unlink(path_);
+  free(path_);
+  path_ = nullptr;
   fd_.reset();
 }
 

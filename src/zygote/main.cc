@@ -90,5 +90,6 @@ int main(int argc, char** argv) {
   Accepted accepted;
   if (serve(listener.get(), signals, options.max, accepted)) run_launch(L, accepted);
   listener.stop();
+  lua_close(L);  // the warm-up's finalizers run once here, and once in each script that ends
   return EXIT_SUCCESS;
 }

@@ -116,7 +116,7 @@ int open_signals() {
 }
 
 bool serve(int listener, int signals, int max, Accepted& accepted) {
-  Launches launches(listener, signals, max);
+  static Launches launches(listener, signals, max);
   for (;;) {
     launches.wait();
     if (launches.has_signal() && take_signal(signals, launches)) break;

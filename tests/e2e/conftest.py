@@ -68,6 +68,11 @@ class Zygote:
         with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
             return [int(pid) for pid in children.read().split()]
 
+    def connections(self):
+        """Sockets beyond the one it listens on."""
+        links = [os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in self.descriptors()]
+        return sum(link.startswith("socket:") for link in links) - 1
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()

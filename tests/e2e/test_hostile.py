@@ -72,12 +72,9 @@ def serves(zygote):
 
 
 def settled(zygote):
-    """Waits until no child is left, and returns the open descriptors."""
-    while zygote.children():
-        os.sched_yield()
-    # A launch makes sure that what came before it was seen.
-    assert serves(zygote)
-    while zygote.children():
+    """Waits until nothing is left of any client, and returns the open descriptors."""
+    assert serves(zygote)  # whatever came before it has been accepted
+    while zygote.children() or zygote.connections():
         os.sched_yield()
     return zygote.descriptors()
 
