@@ -112,7 +112,8 @@ def test_the_parent_never_changes(start_zygote):
     while zygote.children() or zygote.connections():  # the last ones are being reaped
         os.sched_yield()
     assert zygote.descriptors() == descriptors
-    assert resident(zygote.pid) <= memory + 64
+    if not SANITIZED:  # which keeps what was freed
+        assert resident(zygote.pid) <= memory + 64
 
 
 def resident(pid):
