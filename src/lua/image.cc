@@ -21,7 +21,8 @@ namespace {
 // Keys in the registry: the addresses of these.
 char key_of_standard;    // set of names in package.loaded that the standard libraries put there
 char key_of_randomseed;  // math.randomseed itself, whatever the warm-up does to the table
-char key_of_arguments;   // table with weak values: at 1 the warm-up's `arg`, while somebody holds it
+char key_of_last_object;
+char key_of_arguments;  // table with weak values: at 1 the warm-up's `arg`, while somebody holds it
 
 #if LUA_VERSION_NUM >= 502
 constexpr const char* kPathVariables[] = {"LUA_PATH_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR, "LUA_PATH",
@@ -51,6 +52,16 @@ struct Sealed {
   char* time_zone = nullptr;  // $TZ at the seal
 };
 Sealed sealed;
+
+// The end of a script, from finish() to the last object's finalizer. os.exit(n, true) closes the state too,
+// with a status that is its own: that one is torn down.
+bool leaving = false;
+int status_at_leave = 0;
+
+int leave(lua_State*) {
+  if (leaving) exit(status_at_leave);
+  return 0;
+}
 
 char* copy_of(const char* text) { return text != nullptr ? strdup(text) : nullptr; }
 
@@ -297,6 +308,24 @@ void renew_stream(FILE* stream, int fd) {
 }
 
 }  // namespace
+
+void make_last_object(lua_State* L) {
+  lua_newuserdata(L, 1);
+  lua_newtable(L);
+  lua_pushcfunction(L, leave);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushlightuserdata(L, &key_of_last_object);
+  lua_insert(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void finish(lua_State* L, int status) {
+  leaving = true;
+  status_at_leave = status;
+  lua_close(L);
+  exit(status);  // a script that has found and undone the last object
+}
 
 void open_libraries(lua_State* L) {
 #if LUA_VERSION_NUM < 504

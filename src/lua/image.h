@@ -6,6 +6,14 @@ struct lua_State;
 
 namespace moonlet::image {
 
+/// Makes the object of `L` that is finalized after all others, because it is the first: call it before anything
+/// else in a new state. Raises Lua errors. See finish().
+void make_last_object(lua_State* L);
+
+/// Ends a script: runs what lua_close(3) would run of the script's and the libraries' code, then calls
+/// exit(3) with `status`, without freeing a heap that goes with the process anyway.
+[[noreturn]] void finish(lua_State* L, int status);
+
 /// Opens the standard libraries in `L` as lua does at its start, and remembers what they were. Raises Lua
 /// errors: to be called within a protected call. At most once in a process.
 void open_libraries(lua_State* L);

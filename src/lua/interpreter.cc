@@ -479,7 +479,10 @@ bool run_all(lua_State* L, Run& run) {
   const bool warm_up = run.purpose == Purpose::kWarmUp;
   const Options options = read_options(argv);
 #if LUA_VERSION_NUM == 501 && !defined(MOONLET_LUAJIT)
-  if (warm_up) image::open_libraries(L);
+  if (warm_up) {
+    image::make_last_object(L);
+    image::open_libraries(L);
+  }
   if (run_init(L) != LUA_OK) return false;
 #endif
   if (!options.valid) {
@@ -497,6 +500,7 @@ bool run_all(lua_State* L, Run& run) {
       lua_pushboolean(L, 1);
       lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
+    image::make_last_object(L);
     image::open_libraries(L);
   }
 #if LUA_VERSION_NUM >= 503 || defined(MOONLET_LUAJIT)

@@ -56,9 +56,7 @@ void warm_up(lua_State* L, const Options& options) {
   if (const char* problem = image::thaw(L, outline.ignores_environment))
     decline(accepted, false, "prepare the interpreter: %s", problem);
   start(accepted, request);
-  const int status = interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch);
-  lua_close(L);
-  exit(status);
+  image::finish(L, interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch));
 }
 
 }  // namespace
