@@ -25,7 +25,7 @@ PATIENCE = 60  # seconds until a test that waits for an event gives up
 def environment(**changes):
     """A small environment of known content. MOONLET_FALLBACK forbids to hide a failure behind lua."""
     env = {
-        "PATH": os.environ["PATH"],
+        "PATH": os.path.dirname(REAL_LUA) + ":" + os.environ["PATH"],  # where the fallback is found
         "HOME": "/nonexistent",
         "LANG": "C",
         "LUA_CPATH": CPATH,
