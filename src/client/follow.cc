@@ -120,12 +120,12 @@ bool read_report(int socket, Report& report, Script& script) {
   return true;
 }
 
-void read_reason(int socket, int length, Refusal& refusal) {
+void read_reason(int socket, const char* path, int length, Refusal& refusal) {
   static char reason[protocol::kMaxReason + 1];
   if (length < 0 || length > protocol::kMaxReason) length = 0;
   const ssize_t got = recv(socket, reason, static_cast<size_t>(length), MSG_WAITALL);
   reason[got > 0 ? got : 0] = '\0';
-  refusal = {"launch", "through the zygote", 0, reason};
+  refusal = {"launch through", path, 0, reason};
 }
 
 // The zygote is gone, and with it all that could tell of a death by signal. A script that ends by itself
@@ -147,7 +147,8 @@ void read_reason(int socket, int length, Refusal& refusal) {
 
 }  // namespace
 
-void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t cookie, Refusal& refusal) {
+void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
+            Refusal& refusal) {
   Script script;
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {
@@ -166,7 +167,7 @@ void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t coo
     Report report = {};
     if (!read_report(socket, report, script)) {
       if (script.pid != 0) follow_alone(signals, script, cookie);
-      refusal = {"launch", "through the zygote", 0, "it ended before the script started"};
+      refusal = {"launch through", path, 0, "it ended before the script started"};
       return;
     }
     switch (report.kind) {
@@ -176,7 +177,7 @@ void follow(int socket, int signals, const kernel::SignalSet& mask, uint32_t coo
         break;
       case ReportKind::kDeclined:
         if (script.pid != 0) break;
-        read_reason(socket, report.value, refusal);
+        read_reason(socket, path, report.value, refusal);
         return;
       case ReportKind::kExited:
         if (script.pid != 0) _exit(report.value);

@@ -34,7 +34,7 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   }
   // The kernel gives a zygote's child no way to be two users at once.
   if (getauxval(AT_SECURE) != 0) {
-    refusal = {"launch", "with raised privileges", EPERM};
+    refusal = {"launch with raised privileges through", address.un.sun_path, EPERM};
     return;
   }
   const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -49,13 +49,14 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   const uint32_t cookie = make_cookie();
   const int signals = kernel::open_signalfd(all);  // before the request: what follows it must not fail
   if (signals < 0) {
-    refusal = {"signalfd", "", errno};
+    refusal = {"open a signalfd for", "", errno};
   } else {
     // A zygote that hangs up while it is being told has said why, and cannot have started anything.
     if (send_request({socket, signals}, line.argc, line.argv, mask, cookie, refusal) || refusal.error == EPIPE)
-      follow(socket, signals, mask, cookie, refusal);
+      follow(socket, address.un.sun_path, signals, mask, cookie, refusal);
     close(signals);
   }
+  if (*refusal.on == '\0') refusal.on = address.un.sun_path;
   close(socket);
   kernel::change_mask(SIG_SETMASK, &mask, nullptr);
 }

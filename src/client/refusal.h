@@ -6,7 +6,7 @@ namespace moonlet::client {
 
 struct Refusal {
   const char* doing;             // "connect"
-  const char* on;                // what it was done on; "" where the step says all
+  const char* on;                // what it was done on; "": the socket, filled in by who knows it
   int error = 0;                 // errno, or 0 where `reason` tells more
   const char* reason = nullptr;  // in the zygote's own words; lives as long as the program
 };

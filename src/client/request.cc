@@ -197,11 +197,11 @@ bool fail(Refusal& refusal, const char* doing, const char* on) {
 
 bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel::SignalSet& blocked,
                   uint32_t cookie, Refusal& refusal) {
-  if (!list_descriptors(own)) return fail(refusal, "list the open descriptors", "");
+  if (!list_descriptors(own)) return fail(refusal, "list the open descriptors for", "");
   // O_PATH needs no permission to read, and /proc's link none to search, nor does it mind a deleted one.
   int directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) directory = open("/proc/self/cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return fail(refusal, "open", "the working directory");
+  if (directory < 0) return fail(refusal, "open the working directory for", "");
 
   protocol::Request request = {};
   request.magic = protocol::kMagic;
@@ -222,7 +222,7 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
   if (strings > sizeof few / sizeof *few) {
     void* many =
         mmap(nullptr, strings * sizeof *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (many == MAP_FAILED) return fail(refusal, "allocate", "a request");
+    if (many == MAP_FAILED) return fail(refusal, "allocate a request for", "");
     length = static_cast<uint32_t*>(many);
   }
   char** const list[] = {argv, environ};
@@ -247,7 +247,7 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
     if (descriptors == 0) break;
     // More than one message can carry: each further batch rides on a byte of its own.
     static const char kCarrier = 0;
-    if (!sender.flush()) return fail(refusal, "send the descriptors to", "the zygote");
+    if (!sender.flush()) return fail(refusal, "send the descriptors to", "");
     sender.add(&kCarrier, 1);
   }
   bool sent = sender.add(length, strings * sizeof *length) &&
@@ -258,7 +258,7 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
       sent = sent && sender.add(*string, *next_length++);
     }
   }
-  if (!sent || !sender.flush()) return fail(refusal, "send the request to", "the zygote");
+  if (!sent || !sender.flush()) return fail(refusal, "send the request to", "");
   close(directory);
   return true;
 }

@@ -2,11 +2,12 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 
 import pytest
-from conftest import MOONLET, REAL_LUA, SANITIZED, both, environment, run
+from conftest import BUILD, MOONLET, REAL_LUA, SANITIZED, Pair, both, environment, needs_root, run
 
 ENVIRON = "io.write(require('probe').environ())"
 
@@ -207,3 +208,38 @@ def wait_until_pending(pid, number):
         if any(bits >> (number - 1) & 1 for bits in pending):
             return
         os.sched_yield()
+
+
+@needs_root
+def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, tmp_path):
+    """User, group, groups, capabilities and the rest of it, as the client has them."""
+    zygote = start_zygote(options=["--mode", "0666", "--socket", "/tmp/moonlet-test-%d.sock" % os.getpid()])
+    zygote.socket = "/tmp/moonlet-test-%d.sock" % os.getpid()
+    same = Pair(zygote)
+    module = tmp_path / "probe.so"
+    shutil.copy(os.path.join(BUILD, "modules", "probe.so"), module)
+    for directory in [tmp_path, *tmp_path.parents]:
+        if directory.stat().st_mode & 0o001 == 0:
+            directory.chmod(directory.stat().st_mode | 0o001)
+    env = environment(LUA_CPATH=f"{tmp_path}/?.so")
+    code = """io.write((require('probe').credentials())) print(io.open('/proc/self/environ') ~= nil)
+              print(io.open('/etc/shadow')) print(os.execute('kill -0 1 2>/dev/null'))"""
+    for who in ({"user": 65534, "group": 65534, "extra_groups": []}, {"user": 65534, "group": 100, "extra_groups": [4, 24, 100]},
+                {"user": 12345, "group": 54321, "extra_groups": [1]}, {"group": 100, "extra_groups": [7]}, {}):
+        same("-e", code, env=env, cwd="/", **who)
+
+
+@needs_root
+def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, tmp_path):
+    """A child cannot take a group that its user does not give it: the script runs through lua."""
+    path = "/tmp/moonlet-test-%d.sock" % os.getpid()
+    zygote = start_zygote(options=["--socket", path], user=65534, group=65534, extra_groups=[])
+    assert run(MOONLET, ["lua", "-e", "print(1)"], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534,
+               extra_groups=[]).out == b"1\n"
+    for who in ({"user": 65534, "group": 100, "extra_groups": []}, {"user": 65534, "group": 65534, "extra_groups": [4]}):
+        env = environment(MOONLET_SOCKET=path)
+        refused = run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who)
+        assert refused.status == 125 and b"group" in refused.err, refused
+        del env["MOONLET_FALLBACK"]
+        assert run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who).out == b"1\n"
+    zygote.stop()

@@ -117,9 +117,9 @@ def test_the_parent_never_changes(start_zygote):
 
 
 def resident(pid):
-    """Private memory in KiB."""
+    """Memory that belongs to no file, in KiB, whoever shares it."""
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
-        return int(re.search(r"Private_Dirty:\s+(\d+)", rollup.read()).group(1))
+        return int(re.search(r"Anonymous:\s+(\d+)", rollup.read()).group(1))
 
 
 def shown_by_ps(same, launch, tmp_path, *arguments):
