@@ -31,7 +31,7 @@ int exec_on_path(const char* name, char** argv) {
   const char* path = getenv("PATH");
   if (path == nullptr) path = "/usr/local/bin:/bin:/usr/bin";
   const size_t name_length = strlen(name);
-  int error = ENOENT;
+  int error = ENOENT;  // or the better reason, if no other entry works
   for (;;) {
     const size_t length = strcspn(path, ":");
     char candidate[PATH_MAX];
@@ -40,8 +40,12 @@ int exec_on_path(const char* name, char** argv) {
       candidate[length] = '/';
       // An empty entry is the working directory.
       memcpy(candidate + length + (length != 0 ? 1 : 0), name, name_length + 1);
-      if (!is_this_program(candidate)) execv(candidate, argv);
-      if (errno == EACCES) error = EACCES;  // the better reason, if no other entry works
+      if (is_this_program(candidate)) {
+        error = ELOOP;
+      } else {
+        execv(candidate, argv);
+        if (errno == EACCES) error = EACCES;
+      }
     }
     if (path[length] == '\0') return error;
     path += length + 1;
@@ -58,7 +62,7 @@ void fall_back(char** argv, const Refusal& refusal) {
   } else {
     const int error = exec_on_path(interpreter, argv);
     print_refusal(refusal);
-    print_refusal({"exec", interpreter, error});
+    print_refusal({"exec the fallback", interpreter, error, error == ELOOP ? "it is moonlet itself" : nullptr});
   }
   _exit(protocol::kOwnFailure);
 }

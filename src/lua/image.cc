@@ -44,8 +44,9 @@ struct WarmModule {
 struct Sealed {
   WarmModule* module = nullptr;
   int modules = 0;
-  bool depends_on_directory = false;  // one of them does
-  dev_t directory_device = 0;         // working directory at the seal
+  const char* relative_module = nullptr;  // one that was found through a relative entry
+  bool depends_on_directory = false;      // one of them does
+  dev_t directory_device = 0;             // working directory at the seal
   ino_t directory_inode = 0;
   char* variable[kVariables] = {};  // the path variables at start; null: not set
   bool ignored_environment = false;
@@ -85,6 +86,8 @@ bool readable(const char* file, struct stat& identity) {
   return found;
 }
 
+bool found_relative = false;  // of the last search that found something: whether through a relative entry
+
 // Where a module comes from under a path: the manual's package.searchpath. `relative` is set when an entry
 // that depends on the working directory was tried. False if there is no file.
 bool search(const char* path, const char* name, size_t name_length, struct stat& identity, bool& relative) {
@@ -109,7 +112,10 @@ bool search(const char* path, const char* name, size_t name_length, struct stat&
     if (fits && used > 0) {
       file[used] = '\0';
       if (file[0] != '/') relative = true;
-      if (readable(file, identity)) return true;
+      if (readable(file, identity)) {
+        found_relative = file[0] != '/';
+        return true;
+      }
     }
     path += entry;
     if (*path == ';') path++;
@@ -163,6 +169,7 @@ int record_modules(lua_State* L) {
     }
     sealed.module[sealed.modules++] = {copy_of(name), identity.st_dev, identity.st_ino, relative};
     sealed.depends_on_directory |= relative;
+    if (found_relative) sealed.relative_module = sealed.module[sealed.modules - 1].name;
   }
   lua_settop(L, 0);
   return 0;
@@ -423,6 +430,8 @@ void seal(lua_State* L) {
   push_argument_table(L, 0, 0);
   lua_pop(L, 1);
 }
+
+const char* relative_module() { return sealed.relative_module; }
 
 const char* thaw(lua_State* L, bool ignores_environment) {
   renew_stream(stdout, STDOUT_FILENO);

@@ -27,6 +27,10 @@ void push_argument_table(lua_State* L, int positive, int other);
 /// which file each module came from. Call it before the first fork. `L`'s stack is empty.
 void seal(lua_State* L);
 
+/// After the seal: the name of a module that was found through a relative entry of the path, so that a script
+/// in another directory finds another or none; null if there is none. It lives as long as the process.
+const char* relative_module();
+
 /// In a child, with its environment and working directory in place, before its script: package.path and
 /// package.cpath as lua would have them under the child's environment (`ignores_environment`: option
 /// -E), warm modules dropped where they would come from other files, the random generator seeded, standard

@@ -119,11 +119,11 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
   char** const theirs = request.environment;
   for (char** it = theirs; *it != nullptr; it++) {
     if (is_for_loader(*it) && !has(mine, *it))
-      decline(accepted, false, "the zygote was started without %.100s", *it);
+      decline(accepted, false, "moonletd was started without %.100s", *it);
   }
   for (char** it = mine; *it != nullptr; it++) {
     if (is_for_loader(*it) && !has(theirs, *it))
-      decline(accepted, false, "the zygote was started with %.100s", *it);
+      decline(accepted, false, "moonletd was started with %.100s", *it);
   }
 }
 
@@ -210,7 +210,7 @@ void become(Accepted& accepted, LaunchRequest& request) {
   }
   const protocol::Request& header = request.header;
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
-    decline(accepted, false, "this zygote is %s", MOONLET_LUA_NAME);
+    decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);
   check_loader_environment(accepted, request);
   take_directory(accepted, request);  // before its descriptor is in the way of another's number
   int log = log_descriptor();

@@ -81,7 +81,7 @@ Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
     : fd_(static_cast<UniqueFd&&>(inherited)) {
   if (!fd_.valid()) bind_path(named, mode);
   // Whoever waits for others to finish waits in this queue: as long as the kernel lets it be.
-  if (listen(fd_.get(), 4096) != 0) give_up("listen", path_ != nullptr ? path_ : "on the inherited socket");
+  if (listen(fd_.get(), 4096) != 0) give_up("listen on", name());
   // Several processes may share an inherited socket: what another one has taken must not block this one.
   fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
 }
@@ -102,13 +102,21 @@ void Listener::bind_path(const char* named, unsigned mode) {
   const mode_t before = umask(0777 & ~mode);  // so that it is never more open than it shall be
   int bound = bind(fd_.get(), address.get(), address.size());
   struct stat found = {};
-  if (bound != 0 && errno == EADDRINUSE && stat(path, &found) == 0 && S_ISSOCK(found.st_mode) &&
-      !is_served(address)) {
-    unlink(path);
-    bound = bind(fd_.get(), address.get(), address.size());
+  if (bound != 0 && errno == EADDRINUSE) {
+    if (stat(path, &found) == 0 && S_ISSOCK(found.st_mode) && !is_served(address)) {
+      unlink(path);
+      bound = bind(fd_.get(), address.get(), address.size());
+    } else {
+      errno = EADDRINUSE;
+    }
   }
   umask(before);
-  if (bound != 0) give_up("bind", path, errno == EADDRINUSE ? " (is another moonletd running?)" : "");
+  if (bound != 0) {
+    const char* hint = "";
+    if (errno == EADDRINUSE)
+      hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it exists, and is no socket)";
+    give_up("bind", path, hint);
+  }
   if (stat(path, &found) == 0) {
     device_ = found.st_dev;
     inode_ = found.st_ino;

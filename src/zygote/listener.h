@@ -22,6 +22,9 @@ class Listener {
 
   [[nodiscard]] int get() const { return fd_.get(); }
 
+  /// What it listens on, for people to read.
+  [[nodiscard]] const char* name() const { return path_ != nullptr ? path_ : "the inherited socket"; }
+
   /// Stops listening, and removes the socket file if it is still the one that was made here.
   void stop();
 

@@ -38,7 +38,7 @@ void warm_up(lua_State* L, const Options& options) {
   if (interpreter::outline(options.argv).interactive && options.argv[options.argc - 1] != nullptr) {
     for (int i = 1; i < options.argc; i++) {
       if (strcmp(options.argv[i], "-i") != 0) continue;
-      log_line("-i: a zygote talks to nobody; give it a script");
+      log_line("-i: moonletd is never interactive; give it a script");
       exit(EXIT_FAILURE);
     }
   }
@@ -81,9 +81,12 @@ int main(int argc, char** argv) {
   warm_up(L, options);
   image::seal(L);
   before.check();
+  if (const char* module = image::relative_module())
+    log_line("module '%s' came from a relative path: scripts in other directories get no warm modules", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, options.mode);
   prepare_children(first_argument, environment_end);
   const int signals = open_signals();
+  log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
   announce_ready(options.ready_fd);
   Accepted accepted;
   if (serve(listener.get(), signals, options.max, accepted)) run_launch(L, accepted);

@@ -45,8 +45,8 @@ void accept_one(int listener, Launches& launches) {
   socklen_t size = sizeof peer;
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       (peer.uid != geteuid() && geteuid() != 0)) {
-    log_line("refused pid %d: user %u is not the one that this zygote serves", peer.pid, peer.uid);
-    refuse(connection, "this zygote serves another user");
+    log_line("refused pid %d: user %u is not the one that is served here", peer.pid, peer.uid);
+    refuse(connection, "this moonletd serves another user");
     return;
   }
   if (!launches.add(connection, peer)) refuse(connection, "not enough memory");

@@ -221,7 +221,7 @@ def test_output_of_the_warm_up_is_not_repeated(start_zygote):
     from conftest import Pair
     zygote = start_zygote("-e", "io.write('left in the buffer')")
     assert Pair(zygote)("-e", "print('mine')").out == b"mine\n"
-    assert zygote.log() == "left in the buffer"
+    assert zygote.log().count("left in the buffer") == 1
 
 
 def test_input_read_ahead_by_the_warm_up_is_not_seen(start_zygote):

@@ -66,7 +66,7 @@ def test_a_zygote_of_another_user(tmp_path, start_zygote):
     os.chown(directory, 65534, 65534)
     nobodys = start_zygote(options=["--mode", "666", "--socket", str(directory / "s")], user=65534, group=65534,
                            extra_groups=[])
-    falls_back(str(directory / "s"), reason="this zygote serves another user")
+    falls_back(str(directory / "s"), reason="this moonletd serves another user")
     nobodys.stop()
 
 
@@ -134,7 +134,7 @@ def test_a_zygote_of_another_lua(start_zygote, tmp_path):
         if os.path.exists(client):
             zygote = start_zygote()
             result = run(client, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket))
-            assert result.status == 125 and b"this zygote is" in result.err, result
+            assert result.status == 125 and b"this moonletd is for" in result.err, result
             return
     pytest.skip("NO OTHER BUILD beside this one")
 
@@ -192,7 +192,7 @@ def test_an_interpreter_that_cannot_be_started(fallback):
     """moonlet itself is none, under whatever name: that would go on for ever."""
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=fallback)
     result = run(MOONLET, ["lua", "-e", "x"], env)
-    assert result.status == 125 and b"exec " + fallback.encode() in result.err and b"connect /nonexistent" in result.err
+    assert result.status == 125 and b"exec the fallback " + fallback.encode() in result.err and b"connect /nonexistent" in result.err
 
 
 def test_moonlet_installed_as_lua_finds_the_real_one(tmp_path):

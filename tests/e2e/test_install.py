@@ -23,7 +23,7 @@ def sources(*suffixes):
 @once
 def test_cmake_installs_programs_and_manual_pages(tmp_path):
     subprocess.run(["cmake", "--install", BUILD, "--prefix", str(tmp_path)], check=True, capture_output=True)
-    for name in ("bin/moonlet", "sbin/moonletd", "share/man/man1/moonlet.1", "share/man/man8/moonletd.8"):
+    for name in ("bin/moonlet", "bin/moonletd", "share/man/man1/moonlet.1", "share/man/man8/moonletd.8"):
         assert (tmp_path / name).exists(), name
     assert subprocess.run([tmp_path / "bin/moonlet", "--version"]).returncode == 0
 

@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 import pytest
-from conftest import (LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Pair, environment, run,
+from conftest import (JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Pair, environment, run,
                       without_addresses)
 
 
@@ -37,7 +37,7 @@ def test_help_and_version():
     (["--bogus"], "--bogus"), (["--socket"], "--socket: a value must follow"), (["--mode", "9"], "'9' is not an octal number"),
     (["--mode", "01000"], "'01000'"), (["--mode", ""], "''"), (["--max", "0"], "'0' is not a number"), (["--max", "x"], "'x'"),
     (["--max", "-1"], "'-1'"), (["--max", "99999999999"], "'99999999999'"), (["--ready-fd", "77"], "descriptor 77: Bad file descriptor"),
-    (["--ready-fd", "-1"], "'-1'"), (["--maximum", "1"], "unrecognized option '--maximum'"), (["-i"], "-i: a zygote talks to nobody"),
+    (["--ready-fd", "-1"], "'-1'"), (["--maximum", "1"], "unrecognized option '--maximum'"), (["-i"], "-i: moonletd is never interactive"),
 ])
 def test_options_that_are_wrong(arguments, said, tmp_path):
     error = fails("--socket", str(tmp_path / "s"), *arguments)
@@ -118,7 +118,7 @@ def test_a_stale_socket_is_replaced_and_a_living_one_is_not(start_zygote, tmp_pa
 def test_what_is_no_socket_is_not_replaced(tmp_path):
     path = tmp_path / "file"
     path.write_text("precious")
-    assert "Address already in use" in fails("--socket", str(path))
+    assert "Address already in use (it exists, and is no socket)" in fails("--socket", str(path))
     assert path.read_text() == "precious"
     assert "No such file or directory" in fails("--socket", str(tmp_path / "no" / "directory"))
     assert "File name too long" in fails("--socket", str(tmp_path / ("x" * 120)))
@@ -162,7 +162,7 @@ def test_it_stops_and_removes_its_socket(start_zygote, number):
     zygote.process.send_signal(number)
     assert zygote.process.wait(PATIENCE) == 0
     assert not os.path.exists(zygote.socket)
-    assert zygote.log() == ""
+    assert zygote.log() == f"moonletd: serving {'LuaJIT' if JIT else 'Lua ' + LUA} at {zygote.socket}\n"
 
 
 def test_max_lets_the_others_wait_and_loses_none(start_zygote):

@@ -97,6 +97,7 @@ def test_a_module_in_the_working_directory_that_goes_before(start_zygote, tmp_pa
     make_module(tmp_path / "one", "user_of_greeting", "return {greeting = require 'greeting'}")
     env = environment(LUA_PATH=f"./?.lua;{one}/?.lua")
     same = Pair(start_zygote("-l", "user_of_greeting", env=env, cwd="/"))
+    assert "relative" not in same.zygote.log()
     assert same("-e", ASK, env=env, cwd="/").out == b"from one\tfrom one\n"
     here = tmp_path / "here"
     make_module(here, "greeting", "return 'from here'")
@@ -111,6 +112,7 @@ def test_a_module_from_the_working_directory_of_the_zygote(start_zygote, tmp_pat
         make_module(tmp_path / name, "user_of_greeting", "return {greeting = require 'greeting'}")
     env = environment(LUA_PATH="./?.lua")
     same = Pair(start_zygote("-l", "user_of_greeting", env=env, cwd=tmp_path / "one"))
+    assert "came from a relative path" in same.zygote.log()
     assert same("-e", ASK, env=env, cwd=tmp_path / "one").out == b"from one\tfrom one\n"
     assert same("-e", ASK, env=env, cwd=tmp_path / "two").out == b"from two\tfrom two\n"
     same("-e", ASK, env=env, cwd="/")
