@@ -67,12 +67,14 @@ bool is_meant_for_group(const signalfd_siginfo& info) {
   }
 }
 
-// Gives a signal that is pending here to this process itself: until the script has started there is nobody
-// else whom it could mean, and what an exec'd lua does in its first moment is what the signal does now.
-void take_pending_signals(const kernel::SignalSet& mask) {
-  const kernel::SignalSet all = kernel::SignalSet::all();
-  kernel::change_mask(SIG_SETMASK, &mask, nullptr);
-  kernel::change_mask(SIG_SETMASK, &all, nullptr);
+// Waits for the answer. Until the script has started there is nobody else whom a signal could mean: what an
+// exec'd lua does of it in its first moment, this process does. But a SIGURG may already be the farewell
+// of a script whose start is the next thing to read.
+void wait_for_answer(int socket, const kernel::SignalSet& mask) {
+  kernel::SignalSet while_waiting = mask;
+  while_waiting.add(SIGURG);
+  pollfd event = {socket, POLLIN, 0};
+  syscall(SYS_ppoll, &event, 1, nullptr, &while_waiting, kernel::kSignalSetBytes);
 }
 
 // The script has stopped of `signal`: so does its stand-in, under the same signal, for a shell to see.
@@ -152,18 +154,17 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
   Script script;
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {
-    poll(events, 2, -1);  // fails for nothing that another turn would not mend
-    if (events[1].revents != 0) {
-      if (script.pid == 0) {
-        // The script's farewell may have overtaken the news of its start: then that is here too.
-        if (events[0].revents == 0) take_pending_signals(mask);
-      } else {
+    if (script.pid == 0) {
+      wait_for_answer(socket, mask);
+    } else {
+      poll(events, 2, -1);  // fails for nothing that another turn would not mend
+      if (events[1].revents != 0) {
         const int status = take_signal(signals, script, cookie);
         if (status >= 0) _exit(status);
         continue;
       }
+      if (events[0].revents == 0) continue;
     }
-    if (events[0].revents == 0) continue;
     Report report = {};
     if (!read_report(socket, report, script)) {
       if (script.pid != 0) follow_alone(signals, script, cookie);

@@ -212,6 +212,7 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
   request.lua = MOONLET_LUA_CODE;
   request.flags = protocol::kEndBySignal;
   request.cookie = cookie;
+  request.pid = getpid();
   request.blocked = blocked;
   gather_attributes(request);
   for (char** variable = environ; *variable != nullptr; variable++) request.envc++;

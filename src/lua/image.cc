@@ -50,6 +50,7 @@ struct Sealed {
   ino_t directory_inode = 0;
   char* variable[kVariables] = {};  // the path variables at start; null: not set
   bool ignored_environment = false;
+  const void* metatable_of_globals = nullptr;
   char* time_zone = nullptr;  // $TZ at the seal
 };
 Sealed sealed;
@@ -69,6 +70,14 @@ char* copy_of(const char* text) { return text != nullptr ? strdup(text) : nullpt
 bool same_text(const char* a, const char* b) {
   if (a == nullptr || b == nullptr) return a == b;
   return strcmp(a, b) == 0;
+}
+
+void push_globals(lua_State* L) {
+#if LUA_VERSION_NUM >= 502
+  lua_pushglobaltable(L);
+#else
+  lua_pushvalue(L, LUA_GLOBALSINDEX);
+#endif
 }
 
 void push_package(lua_State* L) {
@@ -369,6 +378,22 @@ void open_libraries(lua_State* L) {
   lua_pop(L, 1);
 }
 
+void set_global(lua_State* L, const char* name) {
+  push_globals(L);
+  const bool has_metatable = lua_getmetatable(L, -1) != 0;
+  const void* metatable = has_metatable ? lua_topointer(L, -1) : nullptr;
+  if (has_metatable) lua_pop(L, 1);
+  lua_insert(L, -2);
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  if (metatable == sealed.metatable_of_globals) {
+    lua_rawset(L, -3);
+  } else {
+    lua_settable(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
 void push_argument_table(lua_State* L, int positive, int other) {
   lua_pushlightuserdata(L, &key_of_arguments);
   lua_rawget(L, LUA_REGISTRYINDEX);
@@ -407,13 +432,19 @@ void push_argument_table(lua_State* L, int positive, int other) {
 }
 
 void seal(lua_State* L) {
+  push_globals(L);
+  if (lua_getmetatable(L, -1) != 0) {
+    sealed.metatable_of_globals = lua_topointer(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   lua_pushnil(L);
-  lua_setglobal(L, "arg");
-  fflush(nullptr);
-  // glibc's stream would go on in the old way of buffering until it leaves off writing: a seek does that,
-  // also where it fails.
-  fseek(stdout, 0, SEEK_CUR);
-  __fpurge(stdin);
+  set_global(L, "arg");
+  // First of all, because finalizers are the warm-up's code too: they print, and take random numbers.
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  // Whoever still holds the warm-up's arguments shall not take them for a script's.
+  push_argument_table(L, 0, 0);
+  lua_pop(L, 1);
   lua_pushcfunction(L, record_modules);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);  // out of memory: what is recorded counts
   struct stat here = {};
@@ -425,10 +456,11 @@ void seal(lua_State* L) {
 #if LUA_VERSION_NUM < 504
   reset_random(L);
 #endif
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  // Whoever still holds the warm-up's arguments shall not take them for a script's.
-  push_argument_table(L, 0, 0);
-  lua_pop(L, 1);
+  fflush(nullptr);
+  // glibc's stream would go on in the old way of buffering until it leaves off writing: a seek does that,
+  // also where it fails.
+  fseek(stdout, 0, SEEK_CUR);
+  __fpurge(stdin);
 }
 
 const char* relative_module() { return sealed.relative_module; }

@@ -18,6 +18,10 @@ void make_last_object(lua_State* L);
 /// errors: to be called within a protected call. At most once in a process.
 void open_libraries(lua_State* L);
 
+/// Sets a global variable as lua does before any script: metatables that the warm-up gave to the table of
+/// globals (strict.lua and the like) have no say; one that this launch has set does. Pops the value.
+void set_global(lua_State* L, const char* name);
+
 /// Pushes the table that shall be the global `arg`, empty: a new one, but where a module that the warm-up
 /// loaded holds the warm-up's own (argparse does), that one, so that the module sees each script's
 /// arguments. `positive` and `other`: how many entries it will get (lua_createtable).

@@ -405,7 +405,7 @@ int run_script(lua_State* L, int argc, char** argv, int script) {
   luaL_checkstack(L, arguments + 3, "too many arguments to script");
   for (int i = script + 1; i < argc; i++) lua_pushstring(L, argv[i]);
   push_argument_table(L, argc, argv, script);
-  lua_setglobal(L, "arg");
+  image::set_global(L, "arg");
   int status = luaL_loadfile(L, script_file(argv, script));
   lua_insert(L, -(arguments + 1));
   if (status == LUA_OK) {
@@ -469,7 +469,7 @@ void set_arguments(lua_State* L, const Run& run, const Options& options) {
   const int zero = options.first < run.argc ? options.first : 0;
 #endif
   push_argument_table(L, run.argc, run.argv, zero);
-  lua_setglobal(L, "arg");
+  image::set_global(L, "arg");
 }
 
 // What runs below everything else, as in lua: a C function in protected mode, so that tracebacks end in

@@ -53,8 +53,8 @@ struct Request {
   uint32_t flags;
   uint32_t cookie;  // low 24 bits: returned with the end, see kEndBySignal
   uint32_t umask;
-  int32_t nice;  // -20..19
-  uint32_t reserved;
+  int32_t nice;   // -20..19
+  int32_t pid;    // of the client, as it knows itself; 0: not to be compared
   char comm[16];  // name of the thread, prctl(PR_GET_NAME)
   kernel::SignalSet ignored;
   kernel::SignalSet blocked;

@@ -66,7 +66,8 @@ void take_credentials(const Accepted& accepted) {
   if (!same_groups && setgroups(groups, group) != 0) decline_with_errno(accepted, "take the client's groups");
   if (setresgid(peer.gid, peer.gid, peer.gid) != 0) decline_with_errno(accepted, "take the client's group");
   if (setresuid(peer.uid, peer.uid, peer.uid) != 0) decline_with_errno(accepted, "take the client's user");
-  prctl(PR_SET_DUMPABLE, 1);  // as exec would have set it
+  // Not dumpable from here on: until start(), this user's other processes must not get at what is still
+  // the zygote's.
 }
 
 // Moves a descriptor of this process' own out of the way of the client's numbers.
@@ -211,6 +212,9 @@ void become(Accepted& accepted, LaunchRequest& request) {
   const protocol::Request& header = request.header;
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
     decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);
+  // Its pidfd could not be signalled from there, and its pid would mean another process.
+  if (header.pid != 0 && header.pid != accepted.peer.pid)
+    decline(accepted, false, "the client is in another pid namespace");
   check_loader_environment(accepted, request);
   take_directory(accepted, request);  // before its descriptor is in the way of another's number
   int log = log_descriptor();
@@ -250,6 +254,7 @@ void start(const Accepted& accepted, const LaunchRequest& request) {
   }
   close(log_descriptor());
   log_to(-1);
+  prctl(PR_SET_DUMPABLE, 1);  // as exec sets it; a change of credentials took it away
   if (pidfd < 0) {
     // The client cannot watch this process by itself: the open connection tells it that the script lives.
     promise_farewell(accepted.peer.pid, request.header.cookie, accepted.connection);

@@ -1,5 +1,6 @@
 #include "zygote/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,11 @@ void log_line(const char* format, ...) {
   va_end(arguments);
   if (wanted > 0) used += strlen(line + used);
   line[used++] = '\n';
-  // Where the log goes to is closed or full: nobody else is there to tell.
+  // A log that is not read must not hold the server up: what does not fit is lost. (Not O_NONBLOCK, which
+  // would be there for everybody who has this file open.)
+  pollfd ready = {descriptor, POLLOUT, 0};
+  if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return;
+  // Should it be closed, nobody else is there to tell.
   [[maybe_unused]] const ssize_t written = write(descriptor, line, used);
 }
 

@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   const Options options = read_options(argc, argv);
   UniqueFd inherited = inherited_listener();
   const WarmState before;
-  lua_State* L = luaL_newstate();
+  static lua_State* L = luaL_newstate();  // static: it is never given back
   if (L == nullptr) {
     log_line("cannot create state: not enough memory");
     return EXIT_FAILURE;
@@ -91,6 +91,5 @@ int main(int argc, char** argv) {
   Accepted accepted;
   if (serve(listener.get(), signals, options.max, accepted)) run_launch(L, accepted);
   listener.stop();
-  lua_close(L);  // the warm-up's finalizers run once here, and once in each script that ends
-  return EXIT_SUCCESS;
+  return EXIT_SUCCESS;  // without the warm-up's finalizers: one that waits must not keep a supervisor waiting
 }

@@ -106,7 +106,11 @@ int open_signals() {
   kernel::SignalSet taken = kernel::SignalSet::of(SIGCHLD);
   taken.add(SIGTERM);
   taken.add(SIGINT);
-  kernel::change_mask(SIG_BLOCK, &taken, nullptr);
+  // SIGPIPE, from a log that nobody reads any more, is blocked rather than ignored: a child has nothing to
+  // undo but the mask, which it sets in any case.
+  kernel::SignalSet blocked = taken;
+  blocked.add(SIGPIPE);
+  kernel::change_mask(SIG_BLOCK, &blocked, nullptr);
   const int signals = kernel::open_signalfd(taken);
   if (signals < 0) {
     log_line("signalfd: %s", strerror(errno));

@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 
-REQUEST = struct.Struct("=IHHIIIIIIIIiI16s16s16s32Q")
+REQUEST = struct.Struct("=IHHIIIIIIIIii16s16s16s32Q")
 REPORT = struct.Struct("=Ii")
 STARTED, DECLINED, EXITED, KILLED, STOPPED = range(1, 6)
 PER_MESSAGE = 250
@@ -30,7 +30,7 @@ def request(argv, env, fds):
     ignored = [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN]
     limits = [value & (1 << 64) - 1 for kind in range(16) for value in resource.getrlimit(kind)]
     fixed = REQUEST.pack(0x4e4f4f4d, 1, REQUEST.size, len(argv), len(env), len(fds), sum(map(len, strings)), 0, 0, 0,
-                         mask, os.nice(0), 0, b"client.py", signal_set(ignored), signal_set([]), *limits)
+                         mask, os.nice(0), os.getpid(), b"client.py", signal_set(ignored), signal_set([]), *limits)
     variable = struct.pack(f"={len(strings)}I{len(fds)}i", *map(len, strings), *sorted(fds)) + b"".join(strings)
     return fixed, variable
 

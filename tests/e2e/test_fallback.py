@@ -260,3 +260,15 @@ def test_a_path_from_xdg_runtime_dir(start_zygote, tmp_path):
     finally:
         zygote.terminate()
         assert zygote.wait(PATIENCE) == 0
+
+
+def test_a_client_in_another_pid_namespace(zygote):
+    """Signals could not be forwarded from there."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("NAMESPACES ARE NOT ALLOWED HERE")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    done = subprocess.run([*inside, MOONLET, "-e", "print(1)"], env=env, capture_output=True)
+    assert done.returncode == 125 and b"pid namespace" in done.stderr, done
+    del env["MOONLET_FALLBACK"]
+    assert subprocess.run([*inside, MOONLET, "-e", "print(1)"], env=env, capture_output=True).stdout == b"1\n"

@@ -175,3 +175,35 @@ def test_launches_at_once(same, tmp_path):
     for i, process in enumerate(running):
         out, _ = process.communicate(b"\n", timeout=PATIENCE)
         assert (out, process.returncode) == (b"%d\n" % i, i)
+
+
+@pytest.mark.parametrize("strict", [
+    "setmetatable(_G, {__newindex = function(_, k) error('assigned ' .. tostring(k), 2) end, __index = function(_, k) error('read ' .. k, 2) end})",
+    "arg = nil setmetatable(_G, {__newindex = function(_, k) error('assigned ' .. tostring(k), 2) end})",
+    "setmetatable(_G, {__newindex = function() end, __metatable = 'locked'})",
+])
+def test_a_warm_up_that_guards_its_globals(start_zygote, tmp_path, strict):
+    zygote = start_zygote("-e", strict)
+    script = tmp_path / "s.lua"
+    script.write_text("print(arg[0] ~= nil, #arg, ...)")
+    assert run(MOONLET, ["lua", str(script), "a"], environment(MOONLET_SOCKET=zygote.socket)).out == b"true\t1\ta\n"
+
+
+def test_finalizers_at_the_seal_speak_once(start_zygote, tmp_path):
+    """What a finalizer of the warm-up's garbage writes, or draws from math.random, is no script's."""
+    out = tmp_path / "out"
+    zygote = start_zygote("-e", f"""
+        local function on_end(f)
+            if newproxy then local p = newproxy(true) getmetatable(p).__gc = f return p end
+            return setmetatable({{}}, {{__gc = f}})
+        end
+        file = io.open('{out}', 'w')
+        on_end(function() io.write('from a finalizer ') file:write('once ') math.random() end)
+    """)
+    same = Pair(zygote)
+    for _ in range(3):
+        assert same("-e", "print('mine')").out == b"mine\n"
+    if not SEEDED_ANEW:
+        same("-e", RANDOM)
+    assert zygote.log().count("from a finalizer") == 1
+    assert out.read_text() == "once "

@@ -4,10 +4,11 @@ import os
 import random
 import socket
 import struct
+import subprocess
 
 import client
 import pytest
-from conftest import MOONLET, PATIENCE, SANITIZED, environment, run
+from conftest import MOONLET, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
 
 FIXED, VARIABLE = client.request(["client", "-e", "print(1)"], ["A=1"], {})
 
@@ -257,3 +258,66 @@ def test_a_stolen_child_is_no_way_in(zygote):
 def test_a_script_that_closes_everything(zygote):
     script = "for fd = 0, 1023 do require('probe').close(fd) end os.exit(5)"
     assert run(MOONLET, ["lua", "-e", script], environment(MOONLET_SOCKET=zygote.socket)).status == 5
+
+
+def test_a_log_that_nobody_reads(tmp_path):
+    """A pipe whose reader has gone, and one whose reader sleeps: neither ends nor holds up the server."""
+    for reader_stays in (False, True):
+        path = str(tmp_path / f"s{reader_stays}")
+        reader, writer = os.pipe()
+        ready, told = os.pipe()
+        process = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", str(told)], stderr=writer, pass_fds=(told,),
+                                   env=environment())
+        os.close(writer)
+        os.close(told)
+        assert os.read(ready, 1) == b"\n"
+        os.close(ready)
+        if not reader_stays:
+            os.close(reader)
+        for _ in range(3000 if reader_stays else 50):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(path)
+        env = environment(MOONLET_SOCKET=path)
+        with socket.socket(socket.AF_UNIX) as connection:  # a child has to say something too
+            connection.connect(path)
+            connection.sendall(BAD["garbage"])
+            assert client.receive(connection)[0] == client.DECLINED
+        assert run(MOONLET, ["lua", "-e", "print('served')"], env).out == b"served\n"
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        if reader_stays:
+            os.close(reader)
+
+
+@needs_root
+def test_a_child_of_root_s_gives_nothing_away_before_it_starts(start_zygote):
+    """Another user's child that waits for its request holds root's log and environment: nobody may look."""
+    path = f"/tmp/moonlet-test-{os.getpid()}.sock"
+    zygote = start_zygote(options=["--mode", "0666", "--socket", path], env=environment(SECRET="of root"))
+    spy = """
+import os, socket, struct, sys, time
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+connection.sendall(b'MOON')
+children = []
+while True:  # until its child has become this user
+    children = open(f'/proc/{sys.argv[2]}/task/{sys.argv[2]}/children').read().split()
+    if children and f'Uid:\\t{os.getuid()}' in open(f'/proc/{children[0]}/status').read():
+        break
+child = int(children[0])
+for what in ('environ', 'fd', 'mem', 'maps'):
+    try:
+        os.listdir(f'/proc/{child}/fd') if what == 'fd' else open(f'/proc/{child}/{what}', 'rb').read(1)
+        print('may read', what)
+    except PermissionError:
+        pass
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.syscall(438, os.pidfd_open(child), 2, 0) >= 0:
+    print('may take its descriptors')
+if libc.ptrace(16, child, 0, 0) == 0:
+    print('may trace it')
+"""
+    done = subprocess.run(["/usr/bin/python3", "-c", spy, path, str(zygote.pid)], user=65534, group=65534, extra_groups=[],
+                          cwd="/", capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

@@ -207,3 +207,30 @@ def test_a_signal_before_the_script_starts_means_the_client(tmp_path):
         process.terminate()
         assert process.wait(PATIENCE) == -signal.SIGTERM
         connection.close()
+
+
+def test_a_client_that_waits_takes_no_processor_time(start_zygote, launch):
+    """Also where a signal that it must not take is pending: it waits for its turn, and the script gets it."""
+    zygote = start_zygote(options=["--max", "1"])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    first = launch(MOONLET, env, "print('runs') io.flush() io.read()")
+    first.hear()
+
+    def block_and_raise():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    second = launch(MOONLET, env, PROBE + "probe.pause()", preexec_fn=block_and_raise)
+    wait_for_state(second.pid, "S")
+
+    def ticks():
+        with open(f"/proc/{second.pid}/stat") as stat:
+            return sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+
+    before = ticks()
+    subprocess.run(["sleep", "0.5"], check=True)
+    assert ticks() <= before + 2
+    second.kill(signal.SIGTERM)  # while it waits, a signal means it
+    assert second.process.wait(PATIENCE) == -signal.SIGTERM  # not its output's end: that waits in the queue
+    first.say("")
+    assert first.end().status == 0
