@@ -39,6 +39,11 @@ struct SignalSet {
     return (word[(signal - 1) / kBitsPerWord] >> ((signal - 1) % kBitsPerWord) & 1UL) != 0;
   }
   void add(int signal) { word[(signal - 1) / kBitsPerWord] |= 1UL << ((signal - 1) % kBitsPerWord); }
+  [[nodiscard]] SignalSet complement() const {
+    SignalSet set;
+    for (unsigned i = 0; i < sizeof word / sizeof *word; i++) set.word[i] = ~word[i];
+    return set;
+  }
   static SignalSet all() {
     SignalSet set;
     for (unsigned long& bits : set.word) bits = ~0UL;
@@ -69,10 +74,10 @@ inline bool is_ignored(int signal) {
   return syscall(SYS_rt_sigaction, signal, nullptr, &action, kSignalSetBytes) == 0 && action.handler == SIG_IGN;
 }
 
-/// signalfd(2), close-on-exec, for every signal in `set`.
-inline int open_signalfd(const SignalSet& set) {
+/// signalfd(2), close-on-exec, for every signal in `set`: a new one, or `changed`, which takes another set.
+inline int open_signalfd(const SignalSet& set, int changed = -1) {
   constexpr int kCloseOnExec = 02000000;  // SFD_CLOEXEC, the same on all but alpha, sparc and parisc
-  return static_cast<int>(syscall(SYS_signalfd4, -1, &set, kSignalSetBytes, kCloseOnExec));
+  return static_cast<int>(syscall(SYS_signalfd4, changed, &set, kSignalSetBytes, kCloseOnExec));
 }
 
 /// pidfd_open(2), Linux 5.3. The descriptor is close-on-exec.

@@ -67,14 +67,15 @@ bool is_meant_for_group(const signalfd_siginfo& info) {
   }
 }
 
-// Waits for the answer. Until the script has started there is nobody else whom a signal could mean: what an
-// exec'd lua does of it in its first moment, this process does. But a SIGURG may already be the farewell
-// of a script whose start is the next thing to read.
-void wait_for_answer(int socket, const kernel::SignalSet& mask) {
-  kernel::SignalSet while_waiting = mask;
-  while_waiting.add(SIGURG);
-  pollfd event = {socket, POLLIN, 0};
-  syscall(SYS_ppoll, &event, 1, nullptr, &while_waiting, kernel::kSignalSetBytes);
+// Gives a signal that is pending here to this process itself: until the script has started there is nobody
+// else whom it could mean, and what an exec'd lua does in its first moment is what the signal does now. But a
+// SIGURG may be the farewell of a script whose start has just become the next thing to read.
+void take_pending_signals(const kernel::SignalSet& mask) {
+  const kernel::SignalSet all = kernel::SignalSet::all();
+  kernel::SignalSet without_farewell = mask;
+  without_farewell.add(SIGURG);
+  kernel::change_mask(SIG_SETMASK, &without_farewell, nullptr);
+  kernel::change_mask(SIG_SETMASK, &all, nullptr);
 }
 
 // The script has stopped of `signal`: so does its stand-in, under the same signal, for a shell to see.
@@ -154,17 +155,14 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
   Script script;
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {
-    if (script.pid == 0) {
-      wait_for_answer(socket, mask);
-    } else {
-      poll(events, 2, -1);  // fails for nothing that another turn would not mend
-      if (events[1].revents != 0) {
-        const int status = take_signal(signals, script, cookie);
-        if (status >= 0) _exit(status);
-        continue;
-      }
-      if (events[0].revents == 0) continue;
+    poll(events, 2, -1);  // fails for nothing that another turn would not mend
+    if (events[0].revents == 0 && script.pid == 0) take_pending_signals(mask);
+    if (events[1].revents != 0 && script.pid != 0) {
+      const int status = take_signal(signals, script, cookie);
+      if (status >= 0) _exit(status);
+      continue;
     }
+    if (events[0].revents == 0) continue;
     Report report = {};
     if (!read_report(socket, report, script)) {
       if (script.pid != 0) follow_alone(signals, script, cookie);
@@ -175,6 +173,7 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
       case ReportKind::kStarted:
         script.pid = report.value;
         close_passed_descriptors();
+        kernel::open_signalfd(kernel::SignalSet::all(), signals);
         break;
       case ReportKind::kDeclined:
         if (script.pid != 0) break;

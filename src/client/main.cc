@@ -47,7 +47,11 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   kernel::SignalSet mask;
   kernel::change_mask(SIG_SETMASK, &all, &mask);
   const uint32_t cookie = make_cookie();
-  const int signals = kernel::open_signalfd(all);  // before the request: what follows it must not fail
+  // Before the request, because what follows it must not fail. Before there is a script to give them to,
+  // signals that the caller has blocked are of no interest, nor is the one that is a script's farewell.
+  kernel::SignalSet uninteresting = mask;
+  uninteresting.add(SIGURG);
+  const int signals = kernel::open_signalfd(uninteresting.complement());
   if (signals < 0) {
     refusal = {"open a signalfd for", "", errno};
   } else {

@@ -207,7 +207,9 @@ def launch(tmp_path):
     yield start
     for it in running:
         it.process.kill()
-        it.process.communicate()
+        it.process.wait()
+        for pipe in (it.process.stdin, it.process.stdout, it.process.stderr):
+            pipe.close()
 
 
 def both(pair, scenario, env=None):
