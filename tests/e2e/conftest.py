@@ -1,11 +1,13 @@
 """What every end-to-end test stands on: a private zygote, and one script under lua and under moonlet."""
 
 import os
+import pathlib
 import re
 import resource
 import select
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -234,3 +236,11 @@ def wait_gone(pid):
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NEEDS ROOT: run it as root to have this tested")
+
+
+@pytest.fixture
+def open_directory():
+    """A directory that other users may enter: pytest's own are for its user alone."""
+    with tempfile.TemporaryDirectory(prefix="moonlet-test-") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)

@@ -211,17 +211,13 @@ def wait_until_pending(pid, number):
 
 
 @needs_root
-def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, tmp_path):
+def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_directory):
     """User, group, groups, capabilities and the rest of it, as the client has them."""
-    zygote = start_zygote(options=["--mode", "0666", "--socket", "/tmp/moonlet-test-%d.sock" % os.getpid()])
-    zygote.socket = "/tmp/moonlet-test-%d.sock" % os.getpid()
+    zygote = start_zygote(options=["--mode", "0666", "--socket", str(open_directory / "s")])
+    zygote.socket = str(open_directory / "s")
     same = Pair(zygote)
-    module = tmp_path / "probe.so"
-    shutil.copy(os.path.join(BUILD, "modules", "probe.so"), module)
-    for directory in [tmp_path, *tmp_path.parents]:
-        if directory.stat().st_mode & 0o001 == 0:
-            directory.chmod(directory.stat().st_mode | 0o001)
-    env = environment(LUA_CPATH=f"{tmp_path}/?.so")
+    shutil.copy(os.path.join(BUILD, "modules", "probe.so"), open_directory / "probe.so")
+    env = environment(LUA_CPATH=f"{open_directory}/?.so")
     code = """io.write((require('probe').credentials())) print(io.open('/proc/self/environ') ~= nil)
               print(io.open('/etc/shadow')) print(os.execute('kill -0 1 2>/dev/null'))"""
     for who in ({"user": 65534, "group": 65534, "extra_groups": []}, {"user": 65534, "group": 100, "extra_groups": [4, 24, 100]},
@@ -230,10 +226,11 @@ def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, tmp_path):
 
 
 @needs_root
-def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, tmp_path):
+def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, open_directory):
     """A child cannot take a group that its user does not give it: the script runs through lua."""
-    path = "/tmp/moonlet-test-%d.sock" % os.getpid()
-    zygote = start_zygote(options=["--socket", path], user=65534, group=65534, extra_groups=[])
+    os.chown(open_directory, 65534, 65534)
+    path = str(open_directory / "s")
+    start_zygote(options=["--socket", path], user=65534, group=65534, extra_groups=[])
     assert run(MOONLET, ["lua", "-e", "print(1)"], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534,
                extra_groups=[]).out == b"1\n"
     for who in ({"user": 65534, "group": 100, "extra_groups": []}, {"user": 65534, "group": 65534, "extra_groups": [4]}):
@@ -242,4 +239,3 @@ def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, tmp_pat
         assert refused.status == 125 and b"group" in refused.err, refused
         del env["MOONLET_FALLBACK"]
         assert run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who).out == b"1\n"
-    zygote.stop()

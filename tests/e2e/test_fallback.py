@@ -52,22 +52,15 @@ def test_a_socket_that_must_not_be_used(start_zygote):
 
 
 @needs_root
-def test_a_zygote_of_another_user(tmp_path, start_zygote):
+def test_a_zygote_of_another_user(start_zygote, open_directory):
     """Refused by the permissions of the socket; and where those allow it, by the zygote."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_mode & 0o001 == 0:
-            os.chmod(parent, parent.stat().st_mode | 0o001)
-    zygote = start_zygote()
-    os.chmod(os.path.dirname(zygote.socket), 0o755)
-    falls_back(zygote.socket, reason="Permission denied", user=65534)
-    directory = tmp_path / "nobody"
-    directory.mkdir()
-    os.chown(directory, 65534, 65534)
-    nobodys = start_zygote(options=["--mode", "666", "--socket", str(directory / "s")], user=65534, group=65534,
-                           extra_groups=[])
-    falls_back(str(directory / "s"), reason="this moonletd serves another user")
-    nobodys.stop()
+    path = str(open_directory / "roots")
+    start_zygote(options=["--socket", path])
+    falls_back(path, reason="Permission denied", user=65534)
+    os.chown(open_directory, 65534, 65534)
+    path = str(open_directory / "nobodys")
+    start_zygote(options=["--mode", "666", "--socket", path], user=65534, group=65534, extra_groups=[])
+    falls_back(path, reason="this moonletd serves another user")
 
 
 class FakeServer:

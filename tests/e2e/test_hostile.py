@@ -290,9 +290,9 @@ def test_a_log_that_nobody_reads(tmp_path):
 
 
 @needs_root
-def test_a_child_of_root_s_gives_nothing_away_before_it_starts(start_zygote):
+def test_a_child_of_root_s_gives_nothing_away_before_it_starts(start_zygote, open_directory):
     """Another user's child that waits for its request holds root's log and environment: nobody may look."""
-    path = f"/tmp/moonlet-test-{os.getpid()}.sock"
+    path = str(open_directory / "s")
     zygote = start_zygote(options=["--mode", "0666", "--socket", path], env=environment(SECRET="of root"))
     spy = """
 import os, socket, struct, sys, time
