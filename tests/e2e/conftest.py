@@ -1,10 +1,12 @@
 """What every end-to-end test stands on: a private zygote, and one script under lua and under moonlet."""
 
+import atexit
 import os
 import pathlib
 import re
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,8 +18,24 @@ REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]
 SOURCE = os.environ["MOONLET_SOURCE"]
 SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
-MOONLET = os.path.join(BUILD, "moonlet")
-MOONLETD = os.path.join(BUILD, "moonletd")
+
+
+def programs():
+    """The directory of moonlet and moonletd: where other users cannot reach it, as below /root, a copy."""
+    parents = [BUILD, *map(str, pathlib.Path(BUILD).parents)]
+    if os.geteuid() != 0 or all(os.stat(parent).st_mode & 0o001 for parent in parents):
+        return BUILD
+    copy = tempfile.mkdtemp(prefix="moonlet-test-")
+    atexit.register(shutil.rmtree, copy)
+    os.chmod(copy, 0o755)
+    for name in ("moonlet", "moonletd"):
+        shutil.copy(os.path.join(BUILD, name), copy)
+    return copy
+
+
+PROGRAMS = programs()
+MOONLET = os.path.join(PROGRAMS, "moonlet")
+MOONLETD = os.path.join(PROGRAMS, "moonletd")
 JIT = LUA == "luajit"
 # Where this Lua finds the tests' own C module; the default path stays behind it.
 CPATH = os.path.join(BUILD, "modules", "?.so") + ";;"
