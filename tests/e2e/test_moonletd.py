@@ -287,8 +287,8 @@ def test_closed_standard_descriptors(tmp_path):
     process = subprocess.Popen(["bash", "-c", shell], env=environment())
     while not (tmp_path / "ready").exists() or not (tmp_path / "ready").read_text():
         os.sched_yield()
-    assert launch(path, "print('served') io.stderr:write('x')") == launch(path, "print('served') io.stderr:write('x')")
-    assert launch(path).out == b"served\n"
+    result = launch(path, "print('served') io.stderr:write('x')")
+    assert (result.status, result.out, result.err) == (0, b"served\n", b"x")
     process.terminate()
     assert process.wait(PATIENCE) == 0
 
