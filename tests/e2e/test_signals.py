@@ -107,7 +107,7 @@ def wait_stopped(process):
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
 def test_stop_and_continue_of_the_client(same, launch, number):
     def scenario(program, env):
-        running = launch(program, env, HANDLES, "15")
+        running = launch(program, env, HANDLES, "15", process_group=0)
         script = int(running.hear())
         running.kill(number)
         stopped = wait_stopped(running.process)
@@ -123,7 +123,7 @@ def test_stop_and_continue_of_the_client(same, launch, number):
 def test_a_script_that_stops_itself(same, launch):
     def scenario(program, env):
         running = launch(program, env, PROBE + "print(probe.pid()) io.flush() probe.kill(probe.pid(), 19)"
-                         " print('continued') os.exit(5)")
+                         " print('continued') os.exit(5)", process_group=0)
         script = int(running.hear())
         stopped = wait_stopped(running.process)
         wait_for_state(script, "T")
