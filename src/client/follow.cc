@@ -1,5 +1,6 @@
 #include "client/follow.h"
 
+#include "base/descriptor_message.h"
 #include "client/request.h"
 #include "protocol/protocol.h"
 
@@ -106,21 +107,8 @@ int take_signal(int signals, const Script& script, uint32_t cookie) {
 
 // Reads one report, and the pidfd that comes with it. False at the end of the connection.
 bool read_report(int socket, Report& report, Script& script) {
-  union {
-    cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {};
-  iovec part = {&report, sizeof report};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = &control;
-  message.msg_controllen = sizeof control;
   // Reports are sent whole and are too small for the kernel to split.
-  if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != sizeof report) return false;
-  if (CMSG_FIRSTHDR(&message) != nullptr && control.header.cmsg_type == SCM_RIGHTS)
-    memcpy(&script.pidfd, CMSG_DATA(&control.header), sizeof script.pidfd);
-  return true;
+  return DescriptorMessage::receive(socket, &report, sizeof report, script.pidfd) == sizeof report;
 }
 
 void read_reason(int socket, const char* path, int length, Refusal& refusal) {

@@ -29,6 +29,11 @@ struct Descriptors {
 };
 Descriptors passed;
 
+protocol::Request request;
+uint32_t few_lengths[512];
+uint32_t* length = few_lengths;  // of each string
+char** list[2];                  // argv, environment
+
 // A process starts with a table of 64 descriptors, which grows when a higher number is opened.
 constexpr int kFirstTable = 64;
 
@@ -51,12 +56,8 @@ bool add(int descriptor) {
   return true;
 }
 
-bool is_own(const OwnDescriptors& own, int descriptor) {
-  return descriptor == own.socket || descriptor == own.signals;
-}
-
 // The complete list, from /proc. Slower by tens of microseconds than poll, and rarely needed.
-bool list_from_proc(const OwnDescriptors& own) {
+bool list_from_proc() {
   const int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return false;
   passed.count = 0;
@@ -76,7 +77,7 @@ bool list_from_proc(const OwnDescriptors& own) {
       int descriptor = 0;
       for (const char* digit = entry->name; *digit != '\0'; digit++)
         descriptor = descriptor * 10 + (*digit - '0');
-      if (entry->name[0] == '.' || descriptor == directory || is_own(own, descriptor)) continue;
+      if (entry->name[0] == '.' || descriptor == directory) continue;
       if (!add(descriptor)) got = -1;
     }
     if (got < 0) break;
@@ -87,14 +88,14 @@ bool list_from_proc(const OwnDescriptors& own) {
   return got == 0;  // procfs lists them in ascending order
 }
 
-bool list_descriptors(const OwnDescriptors& own) {
+bool list_descriptors() {
   pollfd slot[kFirstTable + 1];
   for (int i = 0; i <= kFirstTable; i++) slot[i] = {i, 0, 0};
   // EINVAL: the limit of open files is below the range.
-  if (poll(slot, kFirstTable + 1, 0) < 0) return list_from_proc(own);
-  if ((slot[kFirstTable].revents & POLLNVAL) == 0 || table_has_grown()) return list_from_proc(own);
+  if (poll(slot, kFirstTable + 1, 0) < 0) return list_from_proc();
+  if ((slot[kFirstTable].revents & POLLNVAL) == 0 || table_has_grown()) return list_from_proc();
   for (const pollfd& it : slot) {
-    if ((it.revents & POLLNVAL) == 0 && !is_own(own, it.fd)) add(it.fd);  // 64 always fit
+    if ((it.revents & POLLNVAL) == 0) add(it.fd);  // 64 always fit
   }
   return true;
 }
@@ -175,7 +176,7 @@ kernel::SignalSet ignored_signals() {
   return set;
 }
 
-void gather_attributes(protocol::Request& request) {
+void gather_attributes() {
   const mode_t mask = umask(0);
   umask(mask);
   request.umask = mask;
@@ -195,15 +196,15 @@ bool fail(Refusal& refusal, const char* doing, const char* on) {
 
 }  // namespace
 
-bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel::SignalSet& blocked,
-                  uint32_t cookie, Refusal& refusal) {
-  if (!list_descriptors(own)) return fail(refusal, "list the open descriptors for", "");
+bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uint32_t cookie,
+                    Refusal& refusal) {
+  if (!list_descriptors()) return fail(refusal, "list the open descriptors for", "");
   // O_PATH needs no permission to read, and /proc's link none to search, nor does it mind a deleted one.
   int directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) directory = open("/proc/self/cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return fail(refusal, "open the working directory for", "");
+  passed.number[passed.count] = directory;
 
-  protocol::Request request = {};
   request.magic = protocol::kMagic;
   request.version = protocol::kVersion;
   request.request_bytes = sizeof request;
@@ -214,19 +215,18 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
   request.cookie = cookie;
   request.pid = getpid();
   request.blocked = blocked;
-  gather_attributes(request);
+  gather_attributes();
+  list[0] = argv;
+  list[1] = environ;
   for (char** variable = environ; *variable != nullptr; variable++) request.envc++;
 
   const size_t strings = request.argc + size_t{request.envc};
-  uint32_t few[512];
-  uint32_t* length = few;
-  if (strings > sizeof few / sizeof *few) {
+  if (strings > sizeof few_lengths / sizeof *few_lengths) {
     void* many =
         mmap(nullptr, strings * sizeof *length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (many == MAP_FAILED) return fail(refusal, "allocate a request for", "");
     length = static_cast<uint32_t*>(many);
   }
-  char** const list[] = {argv, environ};
   uint32_t* next_length = length;
   for (char** strings_of : list) {
     for (char** string = strings_of; *string != nullptr; string++) {
@@ -234,11 +234,13 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
       request.string_bytes += *next_length++;
     }
   }
+  return true;
+}
 
-  passed.number[passed.count] = directory;
+bool send_request(int socket, Refusal& refusal) {
   uint32_t descriptors = passed.count + 1;  // the directory too
   const int32_t* from = passed.number;
-  Sender sender(own.socket);
+  Sender sender(socket);
   sender.add(&request, sizeof request);
   for (;;) {
     const uint32_t batch = descriptors < kDescriptorsPerMessage ? descriptors : kDescriptorsPerMessage;
@@ -251,16 +253,15 @@ bool send_request(const OwnDescriptors& own, int argc, char** argv, const kernel
     if (!sender.flush()) return fail(refusal, "send the descriptors to", "");
     sender.add(&kCarrier, 1);
   }
-  bool sent = sender.add(length, strings * sizeof *length) &&
+  bool sent = sender.add(length, (request.argc + size_t{request.envc}) * sizeof *length) &&
               sender.add(passed.number, passed.count * sizeof *passed.number);
-  next_length = length;
+  const uint32_t* next_length = length;
   for (char** strings_of : list) {
     for (char** string = strings_of; *string != nullptr; string++) {
       sent = sent && sender.add(*string, *next_length++);
     }
   }
   if (!sent || !sender.flush()) return fail(refusal, "send the request to", "");
-  close(directory);
   return true;
 }
 

@@ -1,6 +1,8 @@
 #include "lua/image.h"
 
+#include "lua/finalizers.h"
 #include "lua/lua_api.h"
+#include "lua/sealed_heap.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -153,6 +155,7 @@ bool locate(lua_State* L, int package, const char* name, struct stat& identity, 
 
 // Records every module in package.loaded that the warm-up added and that has a file.
 int record_modules(lua_State* L) {
+  finalizers::seal(L);
   push_package(L);
   const int package = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -209,6 +212,17 @@ void reset_random(lua_State* L) {
   lua_pushinteger(L, static_cast<lua_Integer>(seed[0]));
   lua_pushinteger(L, static_cast<lua_Integer>(seed[1]));
   lua_call(L, 2, 0);
+#endif
+}
+
+// Collects all garbage. Where the collector is generational, what is left is old afterwards: a script's
+// collections neither visit nor write it.
+void collect(lua_State* L) {
+  lua_gc(L, LUA_GCCOLLECT, 0);
+#if LUA_VERSION_NUM >= 504
+  // After a collection that freed little the generational mode of 5.4 is suspended, and the next step
+  // would mark everything. Entering the mode anew is what ends that.
+  if (lua_gc(L, LUA_GCINC, 0, 0, 0) == LUA_GCGEN) lua_gc(L, LUA_GCGEN, 0, 0);
 #endif
 }
 
@@ -309,10 +323,6 @@ int thaw_protected(lua_State* L) {
     }
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
-#if LUA_VERSION_NUM >= 504
-  reset_random(L);
-  lua_warning(L, "@off", 0);
-#endif
   return 0;
 }
 
@@ -323,7 +333,46 @@ void renew_stream(FILE* stream, int fd) {
   setvbuf(stream, nullptr, isatty(fd) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
+#if LUA_VERSION_NUM >= 504
+
+// What luaL_newstate sets up for warnings, and gives no access to (manual, lua_WarnFunction): off until "@on",
+// messages may come in pieces.
+bool warnings_on = false;
+bool warning_goes_on = false;
+
+void warn(void* /*context*/, const char* message, int to_be_continued) {
+  const bool is_control = !warning_goes_on && to_be_continued == 0 && *message == '@';
+  if (is_control) {
+    if (strcmp(message, "@on") == 0) warnings_on = true;
+    if (strcmp(message, "@off") == 0) warnings_on = false;
+    return;
+  }
+  if (!warnings_on) return;
+  fprintf(stderr, "%s%s%s", warning_goes_on ? "" : "Lua warning: ", message, to_be_continued != 0 ? "" : "\n");
+  fflush(stderr);
+  warning_goes_on = to_be_continued != 0;
+}
+
+#endif
+
 }  // namespace
+
+lua_State* new_state() {
+  lua_State* const standard = luaL_newstate();
+  if (standard == nullptr) return nullptr;
+#if LUA_VERSION_NUM >= 505
+  lua_State* const L = lua_newstate(heap::allocate, nullptr, luaL_makeseed(nullptr));
+#else
+  lua_State* const L = lua_newstate(heap::allocate, nullptr);
+#endif
+  if (L == nullptr) return standard;  // LuaJIT takes only its own allocator where pointers have 32 bits of 64
+  lua_atpanic(L, lua_atpanic(standard, nullptr));
+#if LUA_VERSION_NUM >= 504
+  lua_setwarnf(L, warn, nullptr);
+#endif
+  lua_close(standard);
+  return L;
+}
 
 void make_last_object(lua_State* L) {
   lua_newuserdata(L, 1);
@@ -339,8 +388,8 @@ void make_last_object(lua_State* L) {
 void finish(lua_State* L, int status) {
   leaving = true;
   status_at_leave = status;
-  lua_close(L);
-  exit(status);  // a script that has found and undone the last object
+  if (finalizers::are_pending(L)) lua_close(L);
+  exit(status);  // also where a script has found and undone the last object
 }
 
 void open_libraries(lua_State* L) {
@@ -360,6 +409,7 @@ void open_libraries(lua_State* L) {
 #else
   lua_gc(L, LUA_GCRESTART, 0);
 #endif
+  finalizers::watch(L);
   lua_pushlightuserdata(L, &key_of_standard);
   lua_newtable(L);
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
@@ -441,7 +491,7 @@ void seal(lua_State* L) {
   lua_pushnil(L);
   set_global(L, "arg");
   // First of all, because finalizers are the warm-up's code too: they print, and take random numbers.
-  lua_gc(L, LUA_GCCOLLECT, 0);
+  collect(L);
   // Whoever still holds the warm-up's arguments shall not take them for a script's.
   push_argument_table(L, 0, 0);
   lua_pop(L, 1);
@@ -461,13 +511,24 @@ void seal(lua_State* L) {
   // also where it fails.
   fseek(stdout, 0, SEEK_CUR);
   __fpurge(stdin);
+  heap::seal();
 }
 
 const char* relative_module() { return sealed.relative_module; }
 
+void freshen(lua_State* L) {
+  heap::prefault();
+#if LUA_VERSION_NUM >= 504
+  reset_random(L);
+  lua_warning(L, "@off", 0);
+#else
+  (void)L;
+#endif
+}
+
 const char* thaw(lua_State* L, bool ignores_environment) {
   renew_stream(stdout, STDOUT_FILENO);
-  clearerr(stdin);
+  if (feof(stdin) != 0 || ferror(stdin) != 0) clearerr(stdin);
   // glibc reads $TZ once, at the first localtime_r.
   if (!same_text(getenv("TZ"), sealed.time_zone)) tzset();
   lua_pushcfunction(L, thaw_protected);

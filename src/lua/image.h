@@ -6,6 +6,10 @@ struct lua_State;
 
 namespace moonlet::image {
 
+/// A new state, as luaL_newstate(3) makes it, on the sealed heap where this Lua allows that. Null without
+/// memory. At most once in a process.
+lua_State* new_state();
+
 /// Makes the object of `L` that is finalized after all others, because it is the first: call it before anything
 /// else in a new state. Raises Lua errors. See finish().
 void make_last_object(lua_State* L);
@@ -35,10 +39,14 @@ void seal(lua_State* L);
 /// in another directory finds another or none; null if there is none. It lives as long as the process.
 const char* relative_module();
 
+/// In a child, before anything is known of its script: makes fresh what would be fresh in a lua that starts
+/// now, and takes the page faults that any script would.
+void freshen(lua_State* L);
+
 /// In a child, with its environment and working directory in place, before its script: package.path and
 /// package.cpath as lua would have them under the child's environment (`ignores_environment`: option
-/// -E), warm modules dropped where they would come from other files, the random generator seeded, standard
-/// streams as new. Returns null, or what failed, as text that lives until the next call into `L`.
+/// -E), warm modules dropped where they would come from other files, standard streams as new. Returns null, or
+/// what failed, as text that lives until the next call into `L`.
 const char* thaw(lua_State* L, bool ignores_environment);
 
 }  // namespace moonlet::image

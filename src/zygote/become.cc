@@ -1,5 +1,6 @@
 #include "zygote/become.h"
 
+#include "base/descriptor_message.h"
 #include "base/kernel.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
@@ -25,7 +26,6 @@ namespace moonlet::zygote {
 
 namespace {
 
-constexpr int kMaxGroups = 65536;  // NGROUPS_MAX of Linux
 constexpr int kMaxWarmDescriptors = 64;
 
 // What children start from.
@@ -51,13 +51,18 @@ char** environment_of_zygote;
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
 void take_credentials(const Accepted& accepted) {
-  static gid_t group[kMaxGroups];
-  socklen_t size = sizeof group;
 #ifndef SO_PEERGROUPS
   constexpr int SO_PEERGROUPS = 59;
 #endif
-  if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
-    decline_with_errno(accepted, "read the groups of the client");
+  gid_t few[64];
+  gid_t* group = few;
+  socklen_t size = sizeof few;
+  int got = getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size);
+  if (got != 0 && errno == ERANGE) {  // `size` is what it takes
+    group = static_cast<gid_t*>(malloc(size));
+    if (group != nullptr) got = getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size);
+  }
+  if (got != 0) decline_with_errno(accepted, "read the groups of the client");
   const auto groups = size / sizeof *group;
   const ucred& peer = accepted.peer;
   const bool same_groups =
@@ -173,6 +178,8 @@ void prepare_children(char* first_argument, const char* environment_end) {
   zygote.groups = getgroups(zygote.groups, zygote.group);
   zygote.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   environment_of_zygote = environ;
+  // Above the numbers that nearly every client passes, which then arrive where they belong.
+  log_to(fcntl(log_descriptor(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   reset_signals();
   prepare_title(first_argument, environment_end);
 }
@@ -198,11 +205,15 @@ void decline(const Accepted& accepted, bool log, const char* format, ...) {
   _exit(EXIT_SUCCESS);
 }
 
-void become(Accepted& accepted, LaunchRequest& request) {
+void leave_server(int channel) {
   if (zygote.terminal >= 0) ioctl(zygote.terminal, TIOCNOTTY);
-  zygote.kept[zygote.warm_descriptors] = accepted.connection;
+  zygote.kept[zygote.warm_descriptors] = channel;
   zygote.kept[zygote.warm_descriptors + 1] = log_descriptor();
-  close_all_but(zygote.kept, zygote.warm_descriptors + 2);
+  close_all_but(STDERR_FILENO + 1, zygote.kept, zygote.warm_descriptors + 2);
+}
+
+void become(Accepted& accepted, LaunchRequest& request) {
+  for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   take_credentials(accepted);
   if (const char* problem = read_request(accepted.connection, request)) {
     char reason[protocol::kMaxReason];
@@ -232,23 +243,7 @@ void start(const Accepted& accepted, const LaunchRequest& request) {
   if (setpgid(0, 0) != 0) decline_with_errno(accepted, "make a process group");
   const protocol::Report report = {protocol::ReportKind::kStarted, getpid()};
   const int pidfd = kernel::open_pidfd(getpid());
-  union {
-    cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {};
-  iovec part = {const_cast<protocol::Report*>(&report), sizeof report};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (pidfd >= 0) {
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof pidfd);
-    memcpy(CMSG_DATA(&control.header), &pidfd, sizeof pidfd);
-    message.msg_control = &control;
-    message.msg_controllen = sizeof control;
-  }
-  if (sendmsg(accepted.connection, &message, MSG_NOSIGNAL) < 0) {
+  if (DescriptorMessage::send(accepted.connection, &report, sizeof report, pidfd, 0) < 0) {
     log_line("pid %d left before its script started", accepted.peer.pid);
     _exit(EXIT_SUCCESS);
   }

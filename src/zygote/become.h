@@ -14,10 +14,13 @@ void prepare_children(char* first_argument, const char* environment_end);
 /// Leaves `descriptor`, of the warm-up's making, open in children. At most 64; further ones are closed.
 void keep_in_children(int descriptor);
 
+/// In a child, at once: gives up the zygote's terminal and closes what is the zygote's from descriptor 3 up,
+/// but for the log, what prepare_children saw the warm-up leave, and `channel`.
+void leave_server(int channel);
+
 /// Reads the request on `accepted.connection` and makes this process the client's equal in all but the
 /// last step, start(). Declines, which ends this process, where the request is not valid or where the
-/// kernel will not let it be so. Descriptors that the client did not pass are closed, but for those that
-/// prepare_children saw the warm-up leave.
+/// kernel will not let it be so. It comes after leave_server(); descriptors 0 to 2 become the client's.
 void become(Accepted& accepted, LaunchRequest& request);
 
 /// Tells the client that its script starts, and gives up the connection: from here on there is no

@@ -12,6 +12,7 @@ namespace moonlet::zygote {
 namespace {
 
 struct Kept {
+  int first;
   const int* list;
   int count;
 
@@ -33,21 +34,22 @@ struct Kept {
 };
 
 void close_unless_kept(int descriptor, void* kept) {
-  if (!static_cast<Kept*>(kept)->has(descriptor)) close(descriptor);
+  const auto* all = static_cast<Kept*>(kept);
+  if (descriptor >= all->first && !all->has(descriptor)) close(descriptor);
 }
 
 void close_one_by_one(Kept kept) {
   if (for_each_descriptor(close_unless_kept, &kept)) return;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
-  for (int i = 0; i < static_cast<int>(limit.rlim_cur); i++) close_unless_kept(i, &kept);
+  for (int i = kept.first; i < static_cast<int>(limit.rlim_cur); i++) close_unless_kept(i, &kept);
 }
 
 }  // namespace
 
-void close_all_but(const int* kept_list, int count) {
-  const Kept kept = {kept_list, count};
-  unsigned from = 0;
+void close_all_but(int first, const int* kept_list, int count) {
+  const Kept kept = {first, kept_list, count};
+  auto from = static_cast<unsigned>(first);
   for (;;) {
     const int next = kept.next(static_cast<int>(from));
     const unsigned last = next < 0 ? ~0U : static_cast<unsigned>(next) - 1;

@@ -27,16 +27,18 @@ bool Launches::reserve(int count) {
   return true;
 }
 
-void Launches::wait() {
+bool Launches::wait(int timeout) {
   const bool room = has_room();
   polled_[kListener] = {room && !paused_ ? listener_ : -1, POLLIN, 0};
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
   }
   // EINTR (a stop and continue of the zygote) and ENOMEM: nothing has happened, another turn mends it.
-  if (poll(polled_, static_cast<nfds_t>(count_) + kFirst, -1) < 0) {
+  const int events = poll(polled_, static_cast<nfds_t>(count_) + kFirst, timeout);
+  if (events < 0) {
     for (int i = 0; i < count_ + kFirst; i++) polled_[i].revents = 0;
   }
+  return events != 0;
 }
 
 int Launches::next_event(int index) const {

@@ -21,8 +21,9 @@ class Launches {
   Launches(const Launches&) = delete;
   Launches& operator=(const Launches&) = delete;
 
-  /// Waits for an event. With `max` launches running, new connections and requests are none.
-  void wait();
+  /// Waits for an event, for `timeout` milliseconds or, if that is -1, as long as it takes. With `max` launches
+  /// running, new connections and requests are none. False if the time ran out.
+  bool wait(int timeout);
 
   [[nodiscard]] bool has_connection() const { return polled_[kListener].revents != 0; }
   [[nodiscard]] bool has_signal() const { return polled_[kSignals].revents != 0; }

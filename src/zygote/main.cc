@@ -9,10 +9,12 @@
 #include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/options.h"
+#include "zygote/page_tables.h"
 #include "zygote/serve.h"
 #include "zygote/warm_state.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +28,29 @@ void open_standard_descriptors() {
   int fd = STDIN_FILENO;
   while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
   if (fd > STDERR_FILENO) close(fd);
+}
+
+// What a library calls shall be found once, here, and not in each child: glibc's loader leaves that to the
+// first call of each function, unless LD_BIND_NOW tells it otherwise from its start. (musl's finds all at
+// once.)
+void bind_libraries(char** argv) {
+#if defined(__GLIBC__)
+  constexpr char kVariable[] = "LD_BIND_NOW";
+  constexpr char kOwn[] = "moonletd";
+  const char* value = getenv(kVariable);
+  if (value == nullptr) {
+    char program[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length < 0) return;
+    program[length] = '\0';
+    setenv(kVariable, kOwn, 1);
+    execv(program, argv);
+  }
+  // Here too if that failed. One that was set by whoever started this program stays.
+  if (value == nullptr || strcmp(value, kOwn) == 0) unsetenv(kVariable);
+#else
+  (void)argv;
+#endif
 }
 
 char* end_of_environment() {
@@ -46,8 +71,16 @@ void warm_up(lua_State* L, const Options& options) {
   if (status != EXIT_SUCCESS) exit(status);
 }
 
+lua_State* L = nullptr;  // never given back
+
+// In a child, before it waits for anything.
+void prepare_child(int channel) {
+  leave_server(channel);
+  image::freshen(L);
+}
+
 // In a child: the client's process, from here to its end.
-[[noreturn]] void run_launch(lua_State* L, Accepted& accepted) {
+[[noreturn]] void run_launch(Accepted& accepted) {
   static LaunchRequest request;
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
@@ -66,6 +99,7 @@ void warm_up(lua_State* L, const Options& options) {
 int main(int argc, char** argv) {
   using namespace moonlet;
   using namespace moonlet::zygote;
+  bind_libraries(argv);
   prepare_farewell();
   char* const first_argument = argv[0];
   char* const environment_end = end_of_environment();
@@ -73,7 +107,7 @@ int main(int argc, char** argv) {
   const Options options = read_options(argc, argv);
   UniqueFd inherited = inherited_listener();
   const WarmState before;
-  static lua_State* L = luaL_newstate();  // static: it is never given back
+  L = image::new_state();
   if (L == nullptr) {
     log_line("cannot create state: not enough memory");
     return EXIT_FAILURE;
@@ -85,11 +119,14 @@ int main(int argc, char** argv) {
     log_line("module '%s' came from a relative path: scripts in other directories get no warm modules", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, options.mode);
   prepare_children(first_argument, environment_end);
+  keep_page_tables();
   const int signals = open_signals();
   log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
   announce_ready(options.ready_fd);
+  open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
-  if (serve(listener.get(), signals, options.max, accepted)) run_launch(L, accepted);
+  if (serve(listener.get(), signals, {options.max, options.spare, prepare_child}, accepted))
+    run_launch(accepted);
   listener.stop();
   return EXIT_SUCCESS;  // without the warm-up's finalizers: one that waits must not keep a supervisor waiting
 }

@@ -22,10 +22,14 @@ constexpr char kHelp[] =
     "                  /run/moonlet.sock\n"
     "  --mode OCTAL    permissions of the socket (0600)\n"
     "  --max N         run at most N scripts at once; further ones wait\n"
+    "  --spare N       keep N children forked ahead (0)\n"
     "  --ready-fd N    write a newline to descriptor N when serving\n"
     "  --help          show this text\n"
     "  --version       show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -, -- (see lua(1)). See moonletd(8).\n";
+
+// More than anybody has processors for.
+constexpr int kMaxSpares = 1000;
 
 [[noreturn]] void print_and_exit(const char* text) {
   const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
@@ -85,6 +89,8 @@ Options read_options(int argc, char** argv) {
       options.mode = static_cast<unsigned>(number("mode", mode, 8, 0, 0777));
     } else if (const char* max = value_of("max", argv + i, used)) {
       options.max = static_cast<int>(number("max", max, 10, 1, INT_MAX));
+    } else if (const char* spare = value_of("spare", argv + i, used)) {
+      options.spare = static_cast<int>(number("spare", spare, 10, 0, kMaxSpares));
     } else if (const char* ready = value_of("ready-fd", argv + i, used)) {
       options.ready_fd = static_cast<int>(number("ready-fd", ready, 10, 0, INT_MAX));
       if (fcntl(options.ready_fd, F_GETFD) < 0) {

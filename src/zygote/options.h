@@ -7,6 +7,7 @@ struct Options {
   const char* socket = nullptr;  // --socket
   unsigned mode = 0600;          // --mode, of the socket
   int max = 0;                   // --max, launches at once; 0: as many as there are descriptors for
+  int spare = 0;                 // --spare, children forked ahead
   int ready_fd = -1;             // --ready-fd
   int argc = 0;                  // what is left for the warm-up, argv[0] included
   char** argv = nullptr;

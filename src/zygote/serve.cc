@@ -4,6 +4,7 @@
 #include "protocol/protocol.h"
 #include "zygote/launches.h"
 #include "zygote/log.h"
+#include "zygote/spares.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -52,16 +53,15 @@ void accept_one(int listener, Launches& launches) {
   if (!launches.add(connection, peer)) refuse(connection, "not enough memory");
 }
 
-// Forks for a connection whose request has begun to come. True in the child.
-bool fork_for(Launch& launch, int connection, Accepted& accepted) {
+// Finds a child for a connection whose request has begun to come: a spare, or a new one. True in the child.
+bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
+  launch.pid = spares.hand_over(accepted);
+  if (launch.pid > 0) return false;
   const pid_t pid = fork();
-  if (pid == 0) {
-    accepted = {connection, launch.peer};
-    return true;
-  }
+  if (pid == 0) return true;
   if (pid < 0) {
     log_line("fork for pid %d: %s", launch.peer.pid, strerror(errno));
-    refuse(connection, strerror(errno));
+    refuse(accepted.connection, strerror(errno));
   }
   launch.pid = pid;
   return false;
@@ -73,13 +73,16 @@ void end_orphan(const Launch& launch) {
   if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started
 }
 
-// Children that ended or stopped. Others than launches are what the warm-up left running.
-void reap(Launches& launches) {
+// Children that ended or stopped. Others than launches and spares are what the warm-up left running.
+void reap(Launches& launches, Spares& spares) {
   int status = 0;
   pid_t pid = 0;
   while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
     const int index = launches.find(pid);
-    if (index < 0) continue;
+    if (index < 0) {
+      if (!WIFSTOPPED(status)) spares.reaped(pid);
+      continue;
+    }
     const int connection = launches.connection(index);
     if (WIFSTOPPED(status)) {
       tell(connection, ReportKind::kStopped, WSTOPSIG(status));
@@ -88,15 +91,16 @@ void reap(Launches& launches) {
     if (WIFEXITED(status)) tell(connection, ReportKind::kExited, WEXITSTATUS(status));
     if (WIFSIGNALED(status)) tell(connection, ReportKind::kKilled, WTERMSIG(status));
     launches.end(index);
+    spares.hurry();
   }
 }
 
 // True if it is time to stop.
-bool take_signal(int signals, Launches& launches) {
+bool take_signal(int signals, Launches& launches, Spares& spares) {
   signalfd_siginfo info = {};
   if (read(signals, &info, sizeof info) != sizeof info) return false;
   if (info.ssi_signo != SIGCHLD) return true;
-  reap(launches);
+  reap(launches, spares);
   return false;
 }
 
@@ -119,11 +123,18 @@ int open_signals() {
   return signals;
 }
 
-bool serve(int listener, int signals, int max, Accepted& accepted) {
-  static Launches launches(listener, signals, max);
+bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
+  static Launches launches(listener, signals, terms.max);
+  static Spares spares(terms.spare);
   for (;;) {
-    launches.wait();
-    if (launches.has_signal() && take_signal(signals, launches)) break;
+    if (!launches.wait(spares.delay())) {
+      const int channel = spares.fork_one();
+      if (channel < 0) continue;
+      terms.prepare(channel);
+      accepted = receive_launch(channel);
+      return true;
+    }
+    if (launches.has_signal() && take_signal(signals, launches, spares)) break;
     for (int i = launches.next_event(-1); i >= 0; i = launches.next_event(i)) {
       Launch& launch = launches.at(i);
       if (launch.pid > 0) {
@@ -133,7 +144,11 @@ bool serve(int listener, int signals, int max, Accepted& accepted) {
         log_line("pid %d left before its request was read", launch.peer.pid);
         launches.drop(i);
       } else {
-        if (fork_for(launch, launches.connection(i), accepted)) return true;
+        accepted = {launches.connection(i), launch.peer};
+        if (fork_for(launch, accepted, spares)) {
+          terms.prepare(accepted.connection);
+          return true;
+        }
         launches.forked(i);
       }
     }

@@ -15,10 +15,15 @@ struct Accepted {
 /// others know that it serves. Logs and exits with 1 on failure.
 int open_signals();
 
-/// Serves on `listener`, a non-blocking listening socket, and `signals`, from open_signals(), with at most
-/// `max` launches at once (0: as many as there are descriptors for), until SIGTERM or SIGINT: then it returns
-/// false. In each child it returns true, with what the child was forked for; all descriptors of the server are
-/// still open there.
-bool serve(int listener, int signals, int max, Accepted& accepted);
+/// How to serve.
+struct Terms {
+  int max;                       // launches at once; 0: as many as there are descriptors for
+  int spare;                     // children forked ahead
+  void (*prepare)(int channel);  // in each child, before it waits for anything: keeps `channel` open
+};
+
+/// Serves on `listener`, a non-blocking listening socket, and `signals`, from open_signals(), until SIGTERM or
+/// SIGINT: then it returns false. In each child it returns true, prepared, with what the child is for.
+bool serve(int listener, int signals, const Terms& terms, Accepted& accepted);
 
 }  // namespace moonlet::zygote

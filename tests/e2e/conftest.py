@@ -17,6 +17,7 @@ BUILD = os.environ["MOONLET_BUILD"]
 REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]
 SOURCE = os.environ["MOONLET_SOURCE"]
+SPARE = os.environ.get("MOONLET_SPARE", "0")  # how many spares each zygote of the tests keeps
 SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
 
 
@@ -64,7 +65,8 @@ class Zygote:
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [MOONLETD, "--socket", self.socket, "--ready-fd", str(told), *options, *warm_up],
+                [MOONLETD, "--socket", self.socket, "--ready-fd", str(told), "--spare", SPARE, *options,
+                 *warm_up],
                 stdin=stdin, stdout=log, stderr=log, pass_fds=(told,),
                 env=environment() if env is None else env, **popen)
         os.close(told)
@@ -88,10 +90,11 @@ class Zygote:
         with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
             return [int(pid) for pid in children.read().split()]
 
-    def connections(self):
-        """Sockets beyond the one it listens on."""
+    def is_idle(self):
+        """No launch runs or waits: it has one socket to listen on, and one for each spare."""
         links = [os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in self.descriptors()]
-        return sum(link.startswith("socket:") for link in links) - 1
+        sockets = sum(link.startswith("socket:") for link in links)
+        return len(self.children()) == int(SPARE) and sockets == 1 + int(SPARE)
 
     def stop(self):
         if self.process.poll() is None:

@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 import pytest
-from conftest import (JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Pair, environment, run,
+from conftest import (JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, environment, run,
                       without_addresses)
 
 
@@ -176,7 +176,7 @@ def test_max_lets_the_others_wait_and_loses_none(start_zygote):
     for _ in range(12):
         ready, _, _ = select.select([p.stdout for p in running if p.pid not in seen], [], [], PATIENCE)
         assert ready
-        assert len(zygote.children()) <= 3
+        assert len(zygote.children()) <= 3 + int(SPARE)
         process = next(p for p in running if p.stdout is ready[0])
         assert process.stdout.readline() == b"runs\n"
         seen.add(process.pid)

@@ -1,0 +1,294 @@
+#include "lua/sealed_heap.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+namespace moonlet::heap {
+
+namespace {
+
+// Memory comes from the kernel in chunks, which are handed out by the page. A run of four pages is filled with
+// small blocks, of whatever sizes are asked for next: a short script then touches few pages. Lua tells the size
+// of what it frees, so that blocks need no header.
+constexpr size_t kGrain = 8;               // sizes of small blocks are multiples of it
+constexpr size_t kSmall = 1024;            // the largest of them
+constexpr size_t kPage = 4096;             // of this heap, whatever the kernel's are
+constexpr size_t kPages = 64;              // in a chunk, one for each bit of a word
+constexpr size_t kChunk = kPages * kPage;  // also its alignment
+constexpr size_t kLargest = kChunk / 2;    // in a chunk; a larger block is a mapping of its own
+constexpr size_t kMappingUnit = 1 << 16;   // of those: no kernel has larger pages
+constexpr int kRunPages = 4;               // a run of small blocks
+constexpr int kRuns = kPages / kRunPages;
+constexpr uint64_t kRunMask = (1U << kRunPages) - 1;
+constexpr uint64_t kRunStarts = 0x1111111111111111;
+
+// What a script that prints a line takes.
+constexpr size_t kFirstPages = 4;
+
+// Mappings that were freed and wait for one like them. What is larger goes back to the kernel at once.
+constexpr int kKept = 4;
+constexpr size_t kLargestKept = 1 << 20;
+
+// At the beginning of a chunk, in front of its first run.
+struct Chunk {
+  uint64_t used;         // bit i: page i is taken
+  uint16_t small;        // bit i: run i holds small blocks
+  bool sealed;           // nothing here is handed out or taken back any more
+  uint16_t live[kRuns];  // small blocks in use, by run
+  Chunk* next;           // of those that are not sealed
+};
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+struct Mapping {
+  void* at;
+  size_t size;
+};
+
+struct Heap {
+  Chunk* chunks;  // not sealed, the newest first
+  Chunk* fresh;   // mapped by the seal for the next child, its header not written; or null
+  char* at;       // next small block in the current run
+  char* end;      // of the current run
+  size_t freed;   // bytes of small blocks freed since the last reclaim()
+  FreeBlock* free[kSmall / kGrain + 1];  // by size in grains
+  Mapping kept[kKept];
+  int next_kept;
+};
+Heap heap;
+
+size_t round_up(size_t size, size_t unit) { return (size + unit - 1) & ~(unit - 1); }
+
+Chunk* chunk_of(void* block) {
+  return reinterpret_cast<Chunk*>(reinterpret_cast<uintptr_t>(block) & ~(kChunk - 1));
+}
+
+int page_of(void* block) {
+  return static_cast<int>((reinterpret_cast<uintptr_t>(block) & (kChunk - 1)) / kPage);
+}
+
+int run_of(void* block) { return page_of(block) / kRunPages; }
+
+void* map(size_t size) {
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return at != MAP_FAILED ? at : nullptr;
+}
+
+// A mapping of kChunk bytes on a multiple of kChunk. The kernel puts one below the other, so that usually the
+// first attempt lies right.
+Chunk* map_chunk() {
+  void* at = map(kChunk);
+  if (at == nullptr || chunk_of(at) == at) return static_cast<Chunk*>(at);
+  munmap(at, kChunk);
+  char* const wide = static_cast<char*>(map(2 * kChunk));
+  if (wide == nullptr) return nullptr;
+  char* const chunk = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(wide), kChunk));
+  const auto before = static_cast<size_t>(chunk - wide);
+  if (before > 0) munmap(wide, before);
+  munmap(chunk + kChunk, kChunk - before);
+  return reinterpret_cast<Chunk*>(chunk);
+}
+
+bool add_chunk() {
+  Chunk* chunk = heap.fresh;
+  heap.fresh = nullptr;
+  if (chunk == nullptr) chunk = map_chunk();
+  if (chunk == nullptr) return false;
+  chunk->used = kRunMask;  // the first run is for small blocks alone
+  chunk->next = heap.chunks;
+  heap.chunks = chunk;
+  return true;
+}
+
+// Takes `count` free pages in a row, the first of them one of `starts`.
+void* take_pages_of(Chunk* chunk, size_t count, uint64_t starts) {
+  for (size_t i = 0; i < count && i < kPages; i++) starts &= ~chunk->used >> i;
+  if (starts == 0) return nullptr;
+  const int first = __builtin_ctzll(starts);
+  chunk->used |= ((uint64_t{1} << count) - 1) << first;
+  return reinterpret_cast<char*>(chunk) + static_cast<size_t>(first) * kPage;
+}
+
+// Gives runs without a small block in use back to their chunks. Their free blocks lie all over the lists, so
+// it takes a walk over these: worth it only when much has been freed.
+void reclaim() {
+  const auto is_empty = [](void* block) {
+    return block != nullptr && chunk_of(block)->live[run_of(block)] == 0;
+  };
+  heap.freed = 0;
+  for (FreeBlock*& list : heap.free) {
+    FreeBlock** link = &list;
+    while (*link != nullptr) {
+      if (is_empty(*link)) {
+        *link = (*link)->next;
+      } else {
+        link = &(*link)->next;
+      }
+    }
+  }
+  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
+    for (int run = 0; run < kRuns; run++) {
+      const bool is_current =
+          heap.end != nullptr && chunk_of(heap.end - 1) == chunk && run_of(heap.end - 1) == run;
+      if ((chunk->small >> run & 1) == 0 || chunk->live[run] != 0 || is_current) continue;
+      chunk->small = static_cast<uint16_t>(chunk->small & ~(1U << run));
+      if (run != 0) chunk->used &= ~(kRunMask << (run * kRunPages));
+    }
+  }
+}
+
+void* find_pages(size_t count) {
+  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
+    if (void* pages = take_pages_of(chunk, count, ~uint64_t{0})) return pages;
+  }
+  return nullptr;
+}
+
+bool find_run() {
+  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
+    char* run = reinterpret_cast<char*>(chunk);
+    if ((chunk->small & 1) != 0) run = static_cast<char*>(take_pages_of(chunk, kRunPages, kRunStarts));
+    if (run == nullptr) continue;
+    chunk->small = static_cast<uint16_t>(chunk->small | 1U << run_of(run));
+    heap.end = run + kRunPages * kPage;
+    heap.at = run_of(run) == 0 ? run + round_up(sizeof(Chunk), 2 * kGrain) : run;
+    return true;
+  }
+  return false;
+}
+
+// Room for what `find` looks for: where it is, where it can be made, or from the kernel.
+template <typename Find>
+auto find_or_add(Find find) {
+  auto found = find();
+  if (!found && heap.freed >= kChunk) {
+    reclaim();
+    found = find();
+  }
+  if (!found && add_chunk()) found = find();
+  return found;
+}
+
+void* allocate_small(size_t size) {
+  size = round_up(size, kGrain);
+  FreeBlock*& list = heap.free[size / kGrain];
+  void* block = list;
+  if (block != nullptr) {
+    list = list->next;
+  } else {
+    const auto padding = [size] {  // 16 bytes are what malloc aligns to, where the size is such
+      return size % (2 * kGrain) == 0 ? reinterpret_cast<uintptr_t>(heap.at) & kGrain : 0;
+    };
+    if (static_cast<size_t>(heap.end - heap.at) < size + padding() && !find_or_add(find_run)) return nullptr;
+    block = heap.at + padding();
+    heap.at = static_cast<char*>(block) + size;
+  }
+  chunk_of(block)->live[run_of(block)]++;
+  return block;
+}
+
+void* allocate_mapping(size_t size) {
+  size = round_up(size, kMappingUnit);
+  for (Mapping& kept : heap.kept) {
+    if (kept.size < size) continue;
+    char* const at = static_cast<char*>(kept.at);
+    if (kept.size > size) munmap(at + size, kept.size - size);
+    kept = {};
+    return at;
+  }
+  return map(size);
+}
+
+void free_mapping(void* block, size_t size) {
+  size = round_up(size, kMappingUnit);
+  Mapping mapping = {block, size};
+  if (size <= kLargestKept) {
+    mapping = heap.kept[heap.next_kept];
+    heap.kept[heap.next_kept] = {block, size};
+    heap.next_kept = (heap.next_kept + 1) % kKept;
+  }
+  if (mapping.size > 0) munmap(mapping.at, mapping.size);
+}
+
+void* allocate_block(size_t size) {
+  if (size <= kSmall) return allocate_small(size);
+  if (size > kLargest) return allocate_mapping(size);
+  return find_or_add([size] { return find_pages(round_up(size, kPage) / kPage); });
+}
+
+void free_block(void* block, size_t size) {
+  if (size > kLargest) return free_mapping(block, size);
+  Chunk* chunk = chunk_of(block);
+  if (chunk->sealed) return;
+  if (size > kSmall) {
+    const size_t count = round_up(size, kPage) / kPage;
+    chunk->used &= ~(((uint64_t{1} << count) - 1) << page_of(block));
+    return;
+  }
+  size = round_up(size, kGrain);
+  chunk->live[run_of(block)]--;
+  FreeBlock*& list = heap.free[size / kGrain];
+  static_cast<FreeBlock*>(block)->next = list;
+  list = static_cast<FreeBlock*>(block);
+  heap.freed += size;
+}
+
+// Where a resized block need not move.
+bool fits_in_place(size_t old_size, size_t new_size) {
+  if (old_size > kLargest || new_size > kLargest) return false;
+  if ((old_size > kSmall) != (new_size > kSmall)) return false;
+  const size_t unit = old_size > kSmall ? kPage : kGrain;
+  return round_up(old_size, unit) == round_up(new_size, unit);
+}
+
+void* resize(void* block, size_t old_size, size_t new_size) {
+  if (fits_in_place(old_size, new_size)) return block;
+  if (old_size > kLargest && new_size > kLargest) {
+    void* moved =
+        mremap(block, round_up(old_size, kMappingUnit), round_up(new_size, kMappingUnit), MREMAP_MAYMOVE);
+    return moved != MAP_FAILED ? moved : nullptr;
+  }
+  void* moved = allocate_block(new_size);
+  if (moved == nullptr) return nullptr;
+  memcpy(moved, block, old_size < new_size ? old_size : new_size);
+  free_block(block, old_size);
+  return moved;
+}
+
+// Gives all free memory outside of chunks back.
+void drop_kept_mappings() {
+  for (Mapping& kept : heap.kept) {
+    if (kept.size > 0) munmap(kept.at, kept.size);
+  }
+}
+
+}  // namespace
+
+void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size) {
+  if (new_size > PTRDIFF_MAX) return nullptr;
+  if (block == nullptr) return new_size > 0 ? allocate_block(new_size) : nullptr;
+  if (new_size > 0 && old_size > 0) return resize(block, old_size, new_size);
+  if (old_size > 0) free_block(block, old_size);
+  return nullptr;
+}
+
+void seal() {
+  drop_kept_mappings();
+  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
+  Chunk* const fresh = heap.fresh != nullptr ? heap.fresh : map_chunk();
+  heap = {};
+  heap.fresh = fresh;
+}
+
+void prefault() {
+  if (heap.fresh != nullptr) madvise(heap.fresh, kFirstPages * kPage, MADV_POPULATE_WRITE);
+}
+
+}  // namespace moonlet::heap

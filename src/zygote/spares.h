@@ -1,0 +1,52 @@
+// Children that are forked ahead of the launches that they are for. A spare has done all that needs no request,
+// and waits at its end of a socket pair to be handed a connection. One that waits when the zygote ends, however
+// that may be, ends too.
+#pragma once
+
+#include "zygote/serve.h"
+
+namespace moonlet::zygote {
+
+class Spares {
+ public:
+  /// `wanted`: how many shall wait; 0 for none.
+  explicit Spares(int wanted);
+  // Never destroyed: the zygote ends with its process.
+  Spares(const Spares&) = delete;
+  Spares& operator=(const Spares&) = delete;
+
+  /// Milliseconds for which nothing else may happen until fork_one() is due, or -1 if no spare is missing. It
+  /// is not due at once after a launch began, because the fork would compete with that for a processor.
+  [[nodiscard]] int delay() const;
+
+  /// A launch has ended: a missing spare is due now.
+  void hurry();
+
+  /// Forks a spare. In it, returns the end of the pair to give to receive_launch(); in the zygote -1. A failed
+  /// fork is logged, and tried again a second later.
+  int fork_one();
+
+  /// Hands `launch` to a spare, whose pid it returns; 0 if none waits. The connection stays open here too.
+  pid_t hand_over(const Accepted& launch);
+
+  /// Notes that `pid` has ended. True if it was a spare: it will be replaced, in a second.
+  bool reaped(pid_t pid);
+
+ private:
+  struct Spare {
+    pid_t pid;
+    int channel;
+  };
+
+  void forget(int index);
+
+  int wanted_;
+  int count_ = 0;
+  int delay_ = 0;
+  Spare* spare_ = nullptr;
+};
+
+/// In a spare: waits on `channel` for its launch, and closes it. Ends the process if the zygote is gone.
+Accepted receive_launch(int channel);
+
+}  // namespace moonlet::zygote
