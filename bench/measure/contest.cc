@@ -12,7 +12,7 @@ namespace moonlet::bench {
 
 namespace {
 
-constexpr double kSliceUs = 250e3;
+constexpr double kSliceUs = 100e3;
 
 FILE* create(const char* path, const char* columns) {
   FILE* const file = fopen(path, "we");
