@@ -137,11 +137,16 @@ void compare(const Options& options) {
   print_line("moonlet", times.moonlet, times.count);
   putchar('\n');
   print_verdict(times);
+  free(times.lua);
+  free(times.moonlet);
+  free(times.gain);
   static char cold[8192];
   find_modules(moonlet, cold, sizeof cold);
-  if (*cold != '\0')
+  if (*cold != '\0') {
     printf("Modules that it loads are not warm. They are, if moonletd is started so:\n    %s %s &\n", moonletd,
            cold);
+  }
+  free(argv);
 }
 
 }  // namespace moonlet::bench

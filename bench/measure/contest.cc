@@ -77,7 +77,7 @@ Slice run_slice(const Command& command, int concurrency, double for_us) {
 void run_rounds(const Contenders& contenders, int rounds, const char* csv) {
   FILE* const file = create(csv, "round,contender,wall_us,processor_us,minor_faults,status\n");
   const Streams streams = {null_device(), null_device(), 2};
-  int order[Contenders::kMost];
+  int order[Contenders::kMost] = {};
   for (int round = 0; round < rounds; round++) {
     shuffle(order, contenders.count);
     for (int i = 0; i < contenders.count; i++) {
@@ -92,11 +92,10 @@ void run_rounds(const Contenders& contenders, int rounds, const char* csv) {
 
 void run_slices(const Contenders& contenders, int concurrency, double seconds, const char* csv) {
   FILE* const file = create(csv, "contender,concurrency,launches,failures,seconds\n");
-  const double wanted_us = seconds * 1e6;
-  for (double begun_us = 0; begun_us < wanted_us; begun_us += kSliceUs) {
-    const double slice_us = wanted_us - begun_us < kSliceUs ? wanted_us - begun_us : kSliceUs;
+  const int slices = seconds * 1e6 > kSliceUs ? static_cast<int>(seconds * 1e6 / kSliceUs + 0.5) : 1;
+  for (int turn = 0; turn < slices; turn++) {
     for (int i = 0; i < contenders.count; i++) {
-      const Slice slice = run_slice(contenders.at[i].command, concurrency, slice_us);
+      const Slice slice = run_slice(contenders.at[i].command, concurrency, seconds * 1e6 / slices);
       fprintf(file, "%s,%d,%d,%d,%.6f\n", contenders.at[i].name, concurrency, slice.launches, slice.failures,
               slice.seconds);
     }

@@ -19,12 +19,16 @@ class Goal:
         return value >= self.bound if self.at_least else value <= self.bound
 
 
-def duration(us):
-    return f"{us:.0f} µs" if us < 10e3 else f"{us / 1e3:.1f} ms"
+def durations(left, right):
+    if right < 10e3:
+        return f"{left:.0f} µs / {right:.0f} µs"
+    return f"{left / 1e3:.2f} ms / {right / 1e3:.2f} ms"
 
 
-def size(kb):
-    return f"{kb:.0f} KB" if kb < 10240 else f"{kb / 1024:.1f} MB"
+def sizes(left, right):
+    if right < 10240:
+        return f"{left:.0f} KB / {right:.0f} KB"
+    return f"{left / 1024:.1f} MB / {right / 1024:.1f} MB"
 
 
 class Missing(Exception):
@@ -43,15 +47,16 @@ class Goals:
         found = self.results[section]
         for key in keys:
             if key not in found:
-                raise Missing(self.session.absent.get(key) or self.session.absent["moonlet-spare"])
+                spare = "moonlet-spare" if str(key).startswith("moonlet-spare") else key
+                raise Missing(self.session.absent[spare])
             found = found[key]
         return found
 
     def latency(self, what, bound, section, key, against):
         def measure():
             left, right = self.find(section, key), self.find(section, against)
-            return (ratio(left.wall_us, right.wall_us),
-                    f"{duration(left.wall().value)} / {duration(right.wall().value)}")
+            behind = durations(left.wall().value, right.wall().value)
+            return ratio(left.wall_us, right.wall_us), behind
         return self.goal(what, bound, measure)
 
     def goal(self, what, bound, measure, at_least=False):
@@ -66,25 +71,21 @@ class Goals:
         left, right = self.find("hello", "moonlet"), self.find("hello", "lua")
         each = [(one["client_us"] + one["zygote_us"] + one["children_us"]) / other["client_us"]
                 for one, other in zip(left.batches, right.batches)]
-        return (extremes(each),
-                f"{duration(left.processor_us().value)} / {duration(right.processor_us().value)}")
+        return extremes(each), durations(left.processor_us().value, right.processor_us().value)
 
     def faults(self):
         samples = self.find("hello-beside-luacheck", "moonlet")
-        return samples.cost("children_faults"), f"beside a warm heap of {self.session.warm_kb['luacheck'] / 1024:.1f} MB"
+        warm_mb = self.session.warm_kb["luacheck"] / 1024
+        return samples.cost("children_faults"), f"beside a warm heap of {warm_mb:.1f} MB"
 
     def private_dirty(self, when):
         left, right = self.find("private-dirty", when, "moonlet"), self.find("private-dirty", when, "lua")
         client = self.find("private-dirty", when, "client").value
-        return (Measured(left.value / right.value, left.low and left.low / right.high, left.high and left.high / right.low,
-                         "least to greatest"),
-                f"{size(left.value)} / {size(right.value)}; and its client: {size(client)}")
+        return left.over(right), f"{sizes(left.value, right.value)}; and its client: {client:.0f} KB"
 
     def many(self):
         left, right = self.find("many", "moonlet", 32), self.find("many", "lua", 32)
-        return (Measured(left.value / right.value, left.low and left.low / right.high, left.high and left.high / right.low,
-                         "least to greatest"),
-                f"{size(left.value)} / {size(right.value)}")
+        return left.over(right), sizes(left.value, right.value)
 
     def throughput(self):
         left = self.find("throughput", 8, "moonlet")
@@ -97,7 +98,8 @@ class Goals:
             self.latency("hello, of lua", 0.40, "hello", "moonlet", "lua"),
             self.latency("hello with a spare, of lua", 0.30, "hello", "moonlet-spare", "lua"),
             self.latency("hello, of lua linked statically", 1.00, "hello", "moonlet", "lua-static"),
-            self.latency("hello with a spare, of lua linked statically", 0.75, "hello", "moonlet-spare", "lua-static"),
+            self.latency("hello with a spare, of lua linked statically", 0.75, "hello", "moonlet-spare",
+                         "lua-static"),
             self.latency("hello, of the floor zygote", 1.30, "hello", "moonlet", "floor"),
             self.latency("hello with a spare, of the floor zygote with one", 1.30, "hello", "moonlet-spare",
                          "floor-spare"),

@@ -58,7 +58,7 @@ class Field:
 
 
 def hello(session):
-    """print("hello"), nothing warm. Rounds enough that a zygote's processor time, in ticks, is exact to some percent."""
+    """print("hello"), nothing warm. Rounds enough that a zygote's processor time is exact, though in ticks."""
     with Field(session) as field:
         script = [WORKLOADS / "hello.lua"]
         field.add_floors()

@@ -76,8 +76,8 @@ def private_dirty(session):
 
 
 def many(session):
-    """Sum of Pss of 1 to 64 idle scripts with Penlight's pl.pretty and all that serves them, in KB: by key, then by count. One
-    contender at a time, because Pss divides what processes share among them."""
+    """Sum of Pss of 1 to 64 idle scripts with Penlight's pl.pretty and all that serves them, in KB: by key, then
+    by count. One contender at a time, because Pss divides what processes share among them."""
     programs = {"lua": ([session.lua], {}),
                 "lua-bytecode": ([session.lua], {"LUA_PATH": bytecode_path(session.bytecode / "5.4")}),
                 "lua-static": ([session.static_lua], {}),

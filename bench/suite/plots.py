@@ -18,21 +18,23 @@ set xlabel "{x}"
 set ylabel "{y}"
 set grid linecolor rgb "#dddddd"
 set border 3
-set tics nomirror
+set tics out nomirror
 set key outside right top Left reverse spacing 1.3
 {options}
 """
 
 
-def draw(session, name, title, x, y, options, curves, style):
-    """`curves`: (key of the colour, label, rows of numbers)."""
+def draw(session, name, title, x, y, options, curves):
+    """`curves`: key of the colour, label, style, rows of numbers. Returns the name of the file."""
     script = [HEAD.format(name=name.replace("-", "_"), path=session.output / f"{name}.svg", title=title, x=x, y=y,
                           options="\n".join(options))]
-    for i, (_, _, rows) in enumerate(curves):
-        script.append(f"$curve{i} << END\n" + "\n".join(" ".join(f"{value:.6g}" for value in row) for row in rows) + "\nEND\n")
-    script.append("plot " + ", \\\n  ".join(
-        f'$curve{i} with {style} linewidth 2 pointtype 7 pointsize 0.5 linecolor rgb "{COLOUR[key]}" title "{label}"'
-        for i, (key, label, _) in enumerate(curves)) + "\n")
+    parts = []
+    for i, (key, label, style, rows) in enumerate(curves):
+        lines = "\n".join(" ".join(f"{value:.6g}" for value in row) for row in rows)
+        script.append(f"$curve{i} << END\n{lines}\nEND\n")
+        width = 3 if key.startswith("moonlet") else 2
+        parts.append(f'$curve{i} with {style} linewidth {width} linecolor rgb "{COLOUR[key]}" title "{label}"')
+    script.append("plot " + ", \\\n  ".join(parts) + "\n")
     try:
         done = subprocess.run(["gnuplot", "-"], input="".join(script), capture_output=True, text=True)
     except OSError as error:
@@ -42,49 +44,68 @@ def draw(session, name, title, x, y, options, curves, style):
     return f"{name}.svg"
 
 
-def logarithmic(axis, ticks):
-    return [f"set logscale {axis} 2", f"set {axis}tics ({', '.join(str(tick) for tick in ticks)})"]
+LINES = "lines"
+LEVEL = "lines dashtype 2"
+POINTS = "linespoints pointtype 7 pointsize 0.6"
+BARS = "yerrorlines pointtype 7 pointsize 0.6"
+
+
+def doubling(axis, ticks):
+    """Options of an axis on which each tick is a multiple of the one before."""
+    return [f"set logscale {axis} 2", f"set {axis}tics ({', '.join(map(str, ticks))})",
+            f"set {axis}range [{ticks[0] * 0.9}:{ticks[-1] * 1.1}]"]
+
+
+def bar(x, measured):
+    low, high = measured.low, measured.high
+    return (x, measured.value, measured.value if low is None else low, measured.value if high is None else high)
 
 
 def distributions(session, results, labels):
     curves = []
     for key, samples in results.items():
         shares = [share / 200 for share in range(1, 200)]
-        curves.append((key, labels[key], [(quantile(samples.wall_us, share), share * 100) for share in shares]))
-    return draw(session, "hello", "Launch of print(\\\"hello\\\"): how many took at most so long",
+        rows = [(quantile(samples.wall_us, share), share * 100) for share in shares]
+        curves.append((key, labels[key], LINES, rows))
+    times = [row[0] for curve in curves for row in curve[3]]
+    return draw(session, "hello", 'Launch of print(\\"hello\\"): how many took at most so long',
                 "time of a launch, in µs", "share of launches, in %",
-                ["set logscale x", "set xtics (50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)", "set yrange [0:100]"],
-                curves, "lines")
+                ["set logscale x", "set xtics (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)",
+                 f"set xrange [{min(times) * 0.9}:{max(times) * 1.1}]", "set yrange [0:100]"], curves)
 
 
 def heap(session, results, labels):
     curves = []
     for key in ("moonlet", "moonlet-spare"):
         if f"{key}-{HEAP_SIZES[0]}" in results:
-            walls = [(size, results[f"{key}-{size}"].wall()) for size in HEAP_SIZES]
-            curves.append((key, labels[key], [(size, wall.value, wall.low, wall.high) for size, wall in walls]))
-    for key in ("lua", "lua-static", "floor", "floor-spare"):  # which have no warm heap: a level to compare with
+            rows = [bar(size, results[f"{key}-{size}"].wall()) for size in HEAP_SIZES]
+            curves.append((key, labels[key], BARS, rows))
+    for key in ("lua", "lua-static", "floor", "floor-spare"):  # levels to compare with: they have no warm heap
         if key in results:
-            wall = results[key].wall()
-            curves.append((key, labels[key], [(size, wall.value, wall.low, wall.high) for size in (HEAP_SIZES[0], HEAP_SIZES[-1])]))
-    return draw(session, "warm-heap", "Launch of print(\\\"hello\\\") beside a warm heap (median, 10th to 90th percentile)",
+            wall = results[key].wall().value
+            curves.append((key, labels[key], LEVEL, [(size, wall) for size in HEAP_SIZES]))
+    return draw(session, "warm-heap",
+                'Launch of print(\\"hello\\") beside a warm heap: median, 10th to 90th percentile',
                 "size of the warm heap, in MB", "time of a launch, in µs",
-                [*logarithmic("x", HEAP_SIZES), "set xrange [0.9:72]", "set yrange [0:]"], curves, "yerrorlines")
+                [*doubling("x", HEAP_SIZES), "set yrange [0:]"], curves)
 
 
 def memory(session, results, labels):
-    curves = [(key, labels[key], [(count, taken[count].value / 1024) for count in COUNTS])
+    curves = [(key, labels[key], POINTS, [(count, taken[count].value / 1024) for count in COUNTS])
               for key, taken in results.items()]
-    return draw(session, "memory", "Memory of idle scripts with Penlight's pl.pretty, with all that serves them",
+    least = min(row[1] for curve in curves for row in curve[3])
+    return draw(session, "memory", "Memory of idle scripts with Penlight's pl.pretty, and all that serves them",
                 "running scripts", "sum of Pss, in MB",
-                [*logarithmic("x", COUNTS), "set logscale y", "set ytics (0.5, 1, 2, 5, 10, 20, 50, 100, 200)"], curves, "linespoints")
+                [*doubling("x", COUNTS), "set logscale y", f"set yrange [{least * 0.8}:]",
+                 "set ytics (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)"], curves)
 
 
 def throughput(session, results, labels):
-    keys = [key for key in results[CONCURRENCY[0]] if key != "noop"]
-    curves = [(key, labels[key], [(concurrency, rate.value, rate.low or rate.value, rate.high or rate.value)
-                                  for concurrency in CONCURRENCY for rate in [results[concurrency][key].rate()]])
-              for key in keys]
-    return draw(session, "throughput", "Launches of print(\\\"hello\\\") per second, several at once",
+    curves = []
+    for key in results[CONCURRENCY[0]]:
+        if key != "noop":
+            rows = [bar(concurrency, results[concurrency][key].rate()) for concurrency in CONCURRENCY]
+            curves.append((key, labels[key], BARS, rows))
+    return draw(session, "throughput", 'Launches of print(\\"hello\\") per second, several at once',
                 "launches in flight", "launches per second",
-                [*logarithmic("x", CONCURRENCY), "set yrange [0:]"], curves, "yerrorlines")
+                [*doubling("x", CONCURRENCY), "set yrange [0:]"], curves)

@@ -1,7 +1,9 @@
 """The report: the same tables as text and as Markdown, and the plots."""
 
+import textwrap
+
 from . import goals, plots
-from .latency import CONCURRENCY, HEAP_SIZES
+from .latency import CONCURRENCY
 from .memory import COUNTS
 from .samples import ratio
 from .session import Trouble
@@ -38,6 +40,10 @@ def two(value):
     return f"{value:.2f}"
 
 
+def three(value):
+    return f"{value:.3f}"
+
+
 def number(value):
     return f"{value:.0f}"
 
@@ -50,60 +56,64 @@ class Table:
         widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
 
         def line(row):
-            first, *others = zip(row, widths)
-            return ("  " + first[0].ljust(first[1]) + "".join("  " + cell.rjust(width) for cell, width in others)).rstrip()
-        return "\n".join([self.title, "", line(self.columns), *map(line, self.rows), *([f"  {self.note}"] if self.note else [])])
+            first, *others = [cell.ljust(width) if i == 0 else cell.rjust(width)
+                              for i, (cell, width) in enumerate(zip(row, widths))]
+            return "  ".join(["", first, *others])
+        note = textwrap.wrap(self.note, 108, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join([self.title, "", line(self.columns), *map(line, self.rows), *note])
 
     def markdown(self):
         def line(row):
             return "| " + " | ".join(row) + " |"
         rule = "|" + "---|" + "---:|" * (len(self.columns) - 1)
-        return "\n".join([f"## {self.title}", "", line(self.columns), rule, *map(line, self.rows),
-                          *(["", self.note] if self.note else [])])
+        note = ["", self.note] if self.note else []
+        return "\n".join([f"## {self.title}", "", line(self.columns), rule, *map(line, self.rows), *note])
 
 
 def goal_table(session, results):
     rows = []
     for goal in goals.Goals(session, results).all():
-        form = number if goal.bound >= 40 else two
-        bound = f"at least {goal.bound:g}" if goal.at_least else f"{goal.bound:g}" if form is number else two(goal.bound)
+        in_number = goal.bound >= 40
+        bound = (f"at least {goal.bound}" if goal.at_least else f"{goal.bound}" if in_number else two(goal.bound))
         if goal.measured is None:
             rows.append([goal.what, "NOT MEASURED", "–", bound, "–", goal.detail])
         else:
-            rows.append([goal.what, form(goal.measured.value), bounds(goal.measured, form), bound,
+            rows.append([goal.what, (number if in_number else three)(goal.measured.value),
+                         bounds(goal.measured, number if in_number else two), bound,
                          "yes" if goal.met else "NO", goal.detail])
-    return Table("What is to be reached", ["ratio", "measured", "spread", "at most", "met?", "behind it"], rows,
-                 "Measured: the ratio of the medians. Spread: the 10th to 90th percentile of the ratios of launches of the "
-                 "same round; for the rest the least to greatest of repetitions, a dash where there was one.")
+    return Table("What is to be reached", ["what", "measured", "spread", "at most", "met?", "behind it"], rows,
+                 "Measured: of times, the ratio of the medians, and their spread the 10th to 90th percentile of "
+                 "the ratios of launches of the same round. The spread of the rest is the least to greatest of "
+                 "repetitions; a dash where there was one.")
+
+
+def processor_time(samples, form):
+    return form(samples.processor_us().value) if samples.is_exact() else "–"
 
 
 def latency_table(title, samples):
-    milliseconds = samples["lua"].wall().value >= 10e3
-    scale, form = (1e3, lambda us: f"{us / 1e3:.2f}") if milliseconds else (1, number)
+    unit, form = "µs", number
+    if samples["lua"].wall().value >= 10e3:
+        unit, form = "ms", lambda us: f"{us / 1e3:.2f}"
     rows = []
     for key, it in samples.items():
-        wall, processor = it.wall(), it.processor_us()
         against = ratio(it.wall_us, samples["lua"].wall_us)
-        # A zygote's time comes in ticks: shown where they are a small part of it.
-        ticks = 10e3 / it.batches[0]["launches"]
-        exact = not it.batches[0]["children_us"] or ticks < processor.value / 20
-        rows.append([LABELS[key], form(wall.value), bounds(wall, form), two(against.value),
-                     form(processor.value) if exact else "–", number(it.faults().value)])
-    unit = "ms" if scale == 1e3 else "µs"
+        rows.append([LABELS[key], form(it.wall().value), bounds(it.wall(), form), two(against.value),
+                     processor_time(it, form), number(it.faults().value)])
     launches = len(samples["lua"].wall_us)
-    return Table(f"{title}, {launches} launches of each, in {unit}",
+    return Table(f"{title}: {launches} launches of each, in {unit}",
                  ["contender", "median", "10th – 90th percentile", "of lua", "processor time", "page faults"], rows)
 
 
 def cost_table(samples):
     rows = []
     for key, it in samples.items():
-        parts = [it.cost(name).value for name in ("client_us", "zygote_us", "children_us")]
-        faults = [it.cost(name).value for name in ("client_faults", "zygote_faults", "children_faults")]
-        rows.append([LABELS[key], *map(number, [*parts, sum(parts)]), *map(number, [*faults, sum(faults)])])
+        for_whom = [[it.cost(f"{who}_{what}").value for who in ("client", "zygote", "children")]
+                    for what in ("us", "faults")]
+        rows.append([LABELS[key], *(number(part) for parts in for_whom for part in [*parts, sum(parts)])])
     return Table('What a launch of print("hello") costs, mean',
-                 ["contender", "program, µs", "zygote, µs", "child, µs", "sum, µs", "program, faults", "zygote, faults",
-                  "child, faults", "sum, faults"], rows,
+                 ["contender", "program, µs", "zygote, µs", "child, µs", "sum, µs", "program, faults",
+                  "zygote, faults", "child, faults", "sum, faults"], rows,
                  "Processor time, user and system, and minor page faults, of all the processes of a launch.")
 
 
@@ -112,12 +122,10 @@ def heap_table(samples, warm_kb):
     for key, it in samples.items():
         name, _, size = key.rpartition("-")
         label = LABELS[key] if key in LABELS else f"{LABELS[name]}, {warm_kb[f'heap-{size}'] / 1024:.1f} MB"
-        wall = it.wall()
-        rows.append([label, number(wall.value), bounds(wall, number), number(it.cost("zygote_us").value),
-                     number(it.cost("children_us").value), number(it.cost("children_faults").value)])
-    return Table('print("hello") against the size of the warm heap, in µs',
-                 ["contender", "median", "10th – 90th percentile", "zygote's processor time", "child's processor time",
-                  "child's page faults"], rows)
+        rows.append([label, number(it.wall().value), bounds(it.wall(), number), processor_time(it, number),
+                     number(it.faults().value)])
+    return Table('print("hello") beside a warm heap of that size, in µs',
+                 ["contender", "median", "10th – 90th percentile", "processor time", "page faults"], rows)
 
 
 def private_dirty_table(results):
@@ -129,15 +137,17 @@ def private_dirty_table(results):
 
 
 def many_table(results):
-    rows = [[LABELS[key], *(f"{taken[count].value / 1024:.1f}" for count in COUNTS)] for key, taken in results.items()]
+    rows = [[LABELS[key], *(f"{taken[count].value / 1024:.1f}" for count in COUNTS)]
+            for key, taken in results.items()]
     return Table("Memory of idle scripts with Penlight's pl.pretty, sum of Pss with all that serves them, in MB",
                  ["scripts", *map(str, COUNTS)], rows)
 
 
 def throughput_table(results):
-    keys = results[CONCURRENCY[0]]
-    rows = [[LABELS[key], *(number(results[concurrency][key].rate().value) for concurrency in CONCURRENCY)] for key in keys]
-    return Table('Launches of print("hello") per second, by how many are in flight', ["contender", *map(str, CONCURRENCY)], rows)
+    rows = [[LABELS[key], *(number(results[concurrency][key].rate().value) for concurrency in CONCURRENCY)]
+            for key in results[CONCURRENCY[0]]]
+    return Table('Launches of print("hello") per second, by how many are in flight',
+                 ["contender", *map(str, CONCURRENCY)], rows)
 
 
 def tables(session, results):

@@ -3,6 +3,8 @@
 import statistics
 from dataclasses import dataclass
 
+from . import proc
+
 
 def quantile(values, share):
     """The value below which this share of the values lies; between two of them, by proportion."""
@@ -20,21 +22,26 @@ class Measured:
     value: float
     low: float = None
     high: float = None
-    bounds: str = ""  # what they are
+
+    def over(self, other):
+        """The quotient of two figures, as far apart as their bounds allow."""
+        if self.low is None or other.low is None:
+            return Measured(self.value / other.value)
+        return Measured(self.value / other.value, self.low / other.high, self.high / other.low)
 
 
 def spread(values):
     """The median, and 10th and 90th percentile."""
     if len(values) < 2:
         return Measured(values[0])
-    return Measured(statistics.median(values), quantile(values, 0.1), quantile(values, 0.9), "10th to 90th percentile")
+    return Measured(statistics.median(values), quantile(values, 0.1), quantile(values, 0.9))
 
 
 def extremes(values):
     """The median of few, and the least and greatest."""
     if len(values) < 2:
         return Measured(values[0])
-    return Measured(statistics.median(values), min(values), max(values), "least to greatest")
+    return Measured(statistics.median(values), min(values), max(values))
 
 
 class Samples:
@@ -66,6 +73,11 @@ class Samples:
         """User and system time of a launch, over all its processes."""
         return extremes([batch["client_us"] + batch["zygote_us"] + batch["children_us"] for batch in self.batches])
 
+    def is_exact(self):
+        """Whether the ticks in which a zygote's processor time comes are a small part of it."""
+        tick_us = proc.TICK_US / self.batches[0]["launches"]
+        return self.cost("children_us").value == 0 or tick_us < self.processor_us().value / 20
+
     def faults(self):
         return extremes([batch["client_faults"] + batch["zygote_faults"] + batch["children_faults"]
                          for batch in self.batches])
@@ -87,4 +99,4 @@ def ratio(left, right):
     value = statistics.median(left) / statistics.median(right)
     if len(paired) < 2:
         return Measured(value)
-    return Measured(value, quantile(paired, 0.1), quantile(paired, 0.9), "10th to 90th percentile")
+    return Measured(value, quantile(paired, 0.1), quantile(paired, 0.9))
