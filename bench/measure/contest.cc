@@ -92,7 +92,8 @@ void run_rounds(const Contenders& contenders, int rounds, const char* csv) {
 
 void run_slices(const Contenders& contenders, int concurrency, double seconds, const char* csv) {
   FILE* const file = create(csv, "contender,concurrency,launches,failures,seconds\n");
-  const int slices = seconds * 1e6 > kSliceUs ? static_cast<int>(seconds * 1e6 / kSliceUs + 0.5) : 1;
+  const int whole = static_cast<int>(seconds * 1e6 / kSliceUs);
+  const int slices = whole > 0 ? whole : 1;  // the rest of the time makes each a little longer
   for (int turn = 0; turn < slices; turn++) {
     for (int i = 0; i < contenders.count; i++) {
       const Slice slice = run_slice(contenders.at[i].command, concurrency, seconds * 1e6 / slices);
