@@ -3,6 +3,7 @@
 #include "measure/capture.h"
 #include "measure/fail.h"
 #include "measure/modules.h"
+#include "protocol/protocol.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,6 @@
 namespace moonlet::bench {
 
 namespace {
-
-// The status of moonlet's own failures; protocol.h is for those who speak the protocol.
-constexpr int kOwnFailure = 125;
 
 bool exited_with(int status, int code) { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
 
@@ -36,7 +34,7 @@ void demand_success(const Command& lua, const Capture& run) {
 
 void demand_launch(const Command& lua, const Capture& run, const char* moonletd) {
   char line[512];
-  if (!exited_with(run.status, kOwnFailure) ||
+  if (!exited_with(run.status, protocol::kOwnFailure) ||
       strncmp(first_line(run.error, line, sizeof line), "moonlet: ", 9) != 0)
     return;
   static char options[8192];
