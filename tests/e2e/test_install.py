@@ -15,7 +15,7 @@ def sources(*suffixes):
     listed = subprocess.run(["git", "-C", SOURCE, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True)
     names = listed.stdout.splitlines()
     if not names:  # an unpacked archive
-        names = [os.path.relpath(os.path.join(top, name), SOURCE) for part in ("src", "tests", "docs", "scripts")
+        names = [os.path.relpath(os.path.join(top, name), SOURCE) for part in ("src", "bench", "tests", "docs", "scripts")
                  for top, _, files in os.walk(os.path.join(SOURCE, part)) for name in files]
     return [os.path.join(SOURCE, name) for name in names if name.endswith(suffixes)]
 
@@ -23,13 +23,14 @@ def sources(*suffixes):
 @once
 def test_cmake_installs_programs_and_manual_pages(tmp_path):
     subprocess.run(["cmake", "--install", BUILD, "--prefix", str(tmp_path)], check=True, capture_output=True)
-    for name in ("bin/moonlet", "bin/moonletd", "share/man/man1/moonlet.1", "share/man/man8/moonletd.8"):
+    for name in ("bin/moonlet", "bin/moonletd", "bin/moonlet-bench", "share/man/man1/moonlet.1",
+                 "share/man/man1/moonlet-bench.1", "share/man/man8/moonletd.8"):
         assert (tmp_path / name).exists(), name
     assert subprocess.run([tmp_path / "bin/moonlet", "--version"]).returncode == 0
 
 
 @once
-@pytest.mark.parametrize("page", ["moonlet.1", "moonletd.8"])
+@pytest.mark.parametrize("page", ["moonlet.1", "moonlet-bench.1", "moonletd.8"])
 def test_manual_pages_are_well_formed_and_complete(page):
     path = os.path.join(SOURCE, "docs", page)
     if shutil.which("mandoc") is None:
@@ -51,7 +52,7 @@ def test_clang_format():
 
 @once
 def test_clang_tidy():
-    units = [name for name in sources(".cc") if f"{SOURCE}/src/" in name]
+    units = [name for name in sources(".cc") if f"{SOURCE}/src/" in name or f"{SOURCE}/bench/" in name]
     # One at a time on each processor; the compiler's musl specs are not clang's, so that the client is
     # checked against this system's own libc.
     plain = BUILD + "/tidy"

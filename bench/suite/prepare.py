@@ -1,0 +1,78 @@
+"""What the contenders are made of: Lua linked statically, and modules compiled ahead."""
+
+import pathlib
+import subprocess
+
+from .session import BENCH, Trouble
+
+# Debian's packages with what is measured, and what measures.
+PACKAGES = ("cmake ninja-build g++ pkg-config musl-tools dpkg-dev gnuplot-nox lua5.4 liblua5.4-dev "
+            "lua5.3 liblua5.3-dev lua-check lua-penlight lua-posix lua-filesystem").split()
+
+
+def run_quietly(command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise Trouble(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
+
+
+def build(root):
+    """As the README has it. Returns the build directory."""
+    run_quietly(["cmake", "--preset", "release"], cwd=root)
+    run_quietly(["cmake", "--build", "--preset", "release", "--target", "bench_programs"], cwd=root)
+    return root / "build" / "release"
+
+
+def install_packages():
+    if subprocess.run([BENCH.parent / "scripts" / "install-packages", *PACKAGES]).returncode != 0:
+        raise Trouble("packages are missing")
+
+
+def build_static_lua(session):
+    path = session.build / "bench" / "static-lua" / "lua"
+    done = subprocess.run([BENCH / "static-lua", path])
+    if done.returncode == 0:
+        session.static_lua = str(path)
+    else:
+        reason = "Lua's source package was not to be had, or musl-gcc does not build it"
+        session.absent.update({"lua-static": reason, "lua-static-bytecode": reason})
+
+
+def build_for_lua53(session):
+    for command in (["cmake", "-S", BENCH.parent, "-B", session.build53, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+                     "-DMOONLET_LUA=5.3", "-DMOONLET_TESTS=OFF"],
+                    ["cmake", "--build", session.build53, "--target", "moonlet", "moonletd"]):
+        run_quietly(command)
+
+
+def compile_modules(session):
+    """luac -s of what is loaded, in a tree for each Lua."""
+    sources = (("5.4", "/usr/share/lua/5.4", "pl"), ("5.4", "/usr/share/lua/5.1", "luacheck"),
+               ("5.4", "/usr/share/lua/5.1", "argparse.lua"), ("5.3", "/usr/share/lua/5.3", "posix"))
+    for lua, root, part in sources:
+        top = pathlib.Path(root, part)
+        for source in [top] if top.is_file() else sorted(top.rglob("*.lua")):
+            target = session.bytecode / lua / source.relative_to(root)
+            if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([f"/usr/bin/luac{lua}", "-s", "-o", target, source], check=True)
+
+
+def bytecode_path(tree, behind=";"):
+    """LUA_PATH with which modules are found compiled, and what is not compiled where it is without."""
+    return f"{tree}/?.lua;{tree}/?/init.lua;{behind}"
+
+
+def find_absent(session):
+    """What this build cannot do."""
+    text = subprocess.run([session.program("moonletd"), "--help"], capture_output=True, text=True).stdout
+    if "--spare" not in text:
+        session.absent["moonlet-spare"] = "this moonletd has no --spare"
+
+
+def run(session):
+    find_absent(session)
+    build_static_lua(session)
+    build_for_lua53(session)
+    compile_modules(session)

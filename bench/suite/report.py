@@ -1,0 +1,196 @@
+"""The report: the same tables as text and as Markdown, and the plots."""
+
+import textwrap
+
+from . import goals, plots
+from .latency import CONCURRENCY
+from .memory import COUNTS
+from .samples import ratio
+from .session import Trouble
+
+LABELS = {
+    "noop": "no-op, static",
+    "floor": "floor zygote",
+    "floor-spare": "floor zygote, spare",
+    "lua": "lua",
+    "lua-static": "lua, static",
+    "lua-bytecode": "lua, bytecode",
+    "lua-static-bytecode": "lua, static, bytecode",
+    "moonlet": "moonlet",
+    "moonlet-spare": "moonlet, spare",
+    "client": "moonlet's client",
+}
+LATENCY = {
+    "hello": 'print("hello")',
+    "hello-beside-luacheck": 'print("hello"), luacheck\'s modules warm',
+    "pretty": 'require "pl.pretty"',
+    "posix": 'require "posix" (luaposix), Lua 5.3',
+    "luacheck-version": "luacheck --version",
+    "luacheck-tree": "luacheck over Penlight's sources",
+    "churn": "a fixed amount of garbage, luacheck's modules warm",
+}
+
+
+def bounds(measured, form):
+    """The spread behind a figure, or a dash where it was taken once."""
+    return "–" if measured.low is None else f"{form(measured.low)} – {form(measured.high)}"
+
+
+def two(value):
+    return f"{value:.2f}"
+
+
+def three(value):
+    return f"{value:.3f}"
+
+
+def number(value):
+    return f"{value:.0f}"
+
+
+class Table:
+    def __init__(self, title, columns, rows, note=""):
+        self.title, self.columns, self.rows, self.note = title, columns, rows, note
+
+    def text(self):
+        widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
+
+        def line(row):
+            first, *others = [cell.ljust(width) if i == 0 else cell.rjust(width)
+                              for i, (cell, width) in enumerate(zip(row, widths))]
+            return "  ".join(["", first, *others])
+        note = textwrap.wrap(self.note, 108, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join([self.title, "", line(self.columns), *map(line, self.rows), *note])
+
+    def markdown(self):
+        def line(row):
+            return "| " + " | ".join(row) + " |"
+        rule = "|" + "---|" + "---:|" * (len(self.columns) - 1)
+        note = ["", self.note] if self.note else []
+        return "\n".join([f"## {self.title}", "", line(self.columns), rule, *map(line, self.rows), *note])
+
+
+def goal_table(session, results):
+    rows = []
+    for goal in goals.Goals(session, results).all():
+        in_number = goal.bound >= 40
+        bound = (f"at least {goal.bound}" if goal.at_least else f"{goal.bound}" if in_number else two(goal.bound))
+        if goal.measured is None:
+            rows.append([goal.what, "NOT MEASURED", "–", bound, "–", goal.detail])
+        else:
+            rows.append([goal.what, (number if in_number else three)(goal.measured.value),
+                         bounds(goal.measured, number if in_number else two), bound,
+                         "yes" if goal.met else "NO", goal.detail])
+    return Table("What is to be reached", ["what", "measured", "spread", "at most", "met?", "behind it"], rows,
+                 "Measured: of times, the ratio of the medians, and their spread the 10th to 90th percentile of "
+                 "the ratios of launches of the same round. The spread of the rest is the least to greatest of "
+                 "repetitions; a dash where there was one.")
+
+
+def processor_time(samples, form):
+    return form(samples.processor_us().value) if samples.is_exact() else "–"
+
+
+def latency_table(title, samples):
+    unit, form = "µs", number
+    if samples["lua"].wall().value >= 10e3:
+        unit, form = "ms", lambda us: f"{us / 1e3:.2f}"
+    rows = []
+    for key, it in samples.items():
+        against = ratio(it.wall_us, samples["lua"].wall_us)
+        rows.append([LABELS[key], form(it.wall().value), bounds(it.wall(), form), two(against.value),
+                     processor_time(it, form), number(it.faults().value)])
+    launches = len(samples["lua"].wall_us)
+    return Table(f"{title}: {launches} launches of each, in {unit}",
+                 ["contender", "median", "10th – 90th percentile", "of lua", "processor time", "page faults"], rows)
+
+
+def cost_table(samples):
+    rows = []
+    for key, it in samples.items():
+        for_whom = [[it.cost(f"{who}_{what}").value for who in ("client", "zygote", "children")]
+                    for what in ("us", "faults")]
+        rows.append([LABELS[key], *(number(part) for parts in for_whom for part in [*parts, sum(parts)])])
+    return Table('What a launch of print("hello") costs, mean',
+                 ["contender", "program, µs", "zygote, µs", "child, µs", "sum, µs", "program, faults",
+                  "zygote, faults", "child, faults", "sum, faults"], rows,
+                 "Processor time, user and system, and minor page faults, of all the processes of a launch.")
+
+
+def heap_table(samples, warm_kb):
+    rows = []
+    for key, it in samples.items():
+        name, _, size = key.rpartition("-")
+        label = LABELS[key] if key in LABELS else f"{LABELS[name]}, {warm_kb[f'heap-{size}'] / 1024:.1f} MB"
+        rows.append([label, number(it.wall().value), bounds(it.wall(), number), processor_time(it, number),
+                     number(it.faults().value)])
+    return Table('print("hello") beside a warm heap of that size, in µs',
+                 ["contender", "median", "10th – 90th percentile", "processor time", "page faults"], rows)
+
+
+def private_dirty_table(results):
+    rows = [[LABELS[key], *(cell for when in ("idle", "churned")
+                            for cell in (number(results[when][key].value), bounds(results[when][key], number)))]
+            for key in results["idle"]]
+    return Table("Private_Dirty of a script with luacheck's modules, in KB",
+                 ["process", "idle", "spread", "after a second of garbage", "spread"], rows)
+
+
+def many_table(results):
+    rows = [[LABELS[key], *(f"{taken[count].value / 1024:.1f}" for count in COUNTS)]
+            for key, taken in results.items()]
+    return Table("Memory of idle scripts with Penlight's pl.pretty, sum of Pss with all that serves them, in MB",
+                 ["scripts", *map(str, COUNTS)], rows)
+
+
+def throughput_table(results):
+    rows = [[LABELS[key], *(number(results[concurrency][key].rate().value) for concurrency in CONCURRENCY)]
+            for key in results[CONCURRENCY[0]]]
+    return Table('Launches of print("hello") per second, by how many are in flight',
+                 ["contender", *map(str, CONCURRENCY)], rows)
+
+
+def tables(session, results):
+    made = [goal_table(session, results)]
+    for section, title in LATENCY.items():
+        if section in results:
+            made.append(latency_table(title, results[section]))
+            if section == "hello":
+                made.append(cost_table(results[section]))
+    if "heap" in results:
+        made.append(heap_table(results["heap"], session.warm_kb))
+    if "private-dirty" in results:
+        made.append(private_dirty_table(results["private-dirty"]))
+    if "many" in results:
+        made.append(many_table(results["many"]))
+    if "throughput" in results:
+        made.append(throughput_table(results["throughput"]))
+    return made
+
+
+def draw(session, results):
+    """Draws what there are results for. Returns the names of the files, and what went wrong."""
+    drawn, failed = [], []
+    for section, plot in (("hello", plots.distributions), ("heap", plots.heap), ("many", plots.memory),
+                          ("throughput", plots.throughput)):
+        if section in results:
+            try:
+                drawn.append(plot(session, results[section], LABELS))
+            except Trouble as trouble:
+                failed.append(f"LEFT OUT: a plot of {section}: {trouble}")
+    return drawn, failed
+
+
+def write(session, facts, results):
+    """Writes report.txt, report.md and the plots; returns the text."""
+    made = tables(session, results)
+    drawn, failed = draw(session, results)
+    absent = [f"LEFT OUT: {LABELS[key]}: {why}." for key, why in session.absent.items()] + failed
+    text = "\n\n".join(["\n".join([f"{name}: {value}" for name, value in facts] + absent),
+                        *(table.text() for table in made)])
+    markdown = "\n\n".join(["# Benchmarks of moonlet", "\n".join(f"- {name}: {value}" for name, value in facts),
+                            *(f"**{line}**" for line in absent), *(table.markdown() for table in made),
+                            *(f"![{name}]({name})" for name in drawn)])
+    (session.output / "report.txt").write_text(text + "\n")
+    (session.output / "report.md").write_text(markdown + "\n")
+    return text

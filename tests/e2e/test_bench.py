@@ -1,0 +1,232 @@
+"""moonlet-bench: what it measures, and what it says. bench/run: that it goes through, and its report."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import BUILD, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Result, environment
+
+BENCH = os.path.join(BUILD, "moonlet-bench")
+# A module that takes a while to load.
+SLOW = 'local begun = os.clock() repeat until os.clock() - begun > 0.05 return true'
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """bench(argument..., zygote=...): runs moonlet-bench where the module "slow" is found."""
+    (tmp_path / "slow.lua").write_text(SLOW)
+    env = environment(LUA_PATH=f"{tmp_path}/?.lua;;", MOONLET_SOCKET=str(tmp_path / "nobody.sock"))
+
+    def run(*arguments, zygote=None, **variables):
+        own = {**env, **variables, **({"MOONLET_SOCKET": zygote.socket} if zygote else {})}
+        done = subprocess.run([BENCH, *map(str, arguments)], env=own, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    run.env = env
+    return run
+
+
+@pytest.fixture
+def script(tmp_path):
+    def write(text, name="script.lua", mode=0o644):
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+    return write
+
+
+def compare(bench, *arguments, **options):
+    return bench("--lua", REAL_LUA, "--moonlet", MOONLET, "--runs", "5", *arguments, **options)
+
+
+def test_it_says_what_a_script_saves(bench, script, start_zygote):
+    zygote = start_zygote("-l", "slow", env=bench.env)
+    result = compare(bench, script('require "slow"'), zygote=zygote)
+    assert result.status == 0, result
+    assert re.search(r"moonlet saves [\d.]+ ms of [\d.]+ ms per launch \(ratio 0\.\d\d\)\.\n$", result.out), result
+    assert "5 launches of each, by turns" in result.out
+    figures = dict(re.findall(r"^(lua|moonlet) +([\d.]+) +[\d.]+ +[\d.]+$", result.out, re.MULTILINE))
+    assert float(figures["lua"]) > 50 > float(figures["moonlet"]), result
+
+
+def test_it_says_that_a_script_gains_nothing(bench, script, start_zygote):
+    zygote = start_zygote(env=bench.env)
+    result = compare(bench, script('os.execute("sleep 0.5")'), zygote=zygote)
+    assert result.status == 0, result
+    assert "moonlet gains nothing here: " in result.out, result
+
+
+def test_it_names_the_modules_that_are_not_warm(bench, script, start_zygote, tmp_path):
+    (tmp_path / "outer.lua").write_text('require "slow" return true')
+    zygote = start_zygote(env=bench.env)
+    result = compare(bench, script('require "outer" os.exit(0)'), zygote=zygote)
+    assert result.status == 0, result
+    assert result.out.endswith("moonletd -l outer &\n"), result  # which loads "slow"
+
+
+def test_a_module_that_is_the_program_is_not_made_warm(bench, script, start_zygote, tmp_path):
+    (tmp_path / "program.lua").write_text('require "slow" os.exit(0)')
+    result = compare(bench, script('require "program"'), zygote=start_zygote(env=bench.env))
+    assert result.out.endswith("moonletd -l slow &\n"), result
+
+
+def test_without_moonletd_it_says_how_to_start_it(bench, script):
+    result = compare(bench, script('require "slow"'))
+    assert result.status == 1 and result.out == "", result
+    assert "nobody.sock: No such file or directory (is moonletd running?)" in result.err
+    assert result.err.endswith("moonletd -l slow &\n"), result
+
+
+def test_a_script_is_found_as_a_shell_would_find_it(bench, script, start_zygote, tmp_path):
+    script('#!/usr/bin/env lua\nprint(arg[0])', "some-command", 0o755)
+    result = compare(bench, "some-command", zygote=start_zygote(env=bench.env),
+                     PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert result.status == 0 and str(tmp_path / "some-command") + ": 5 launches" in result.out, result
+
+
+@pytest.mark.parametrize("name", ["no-such-command", "./no-such-file.lua"])
+def test_a_script_that_is_not_there(bench, name):
+    result = compare(bench, name)
+    assert result == Result(1, "", f"moonlet-bench: there is no script {name}\n")
+
+
+def test_a_program_that_is_not_there(bench, script):
+    result = bench("--lua", "no-such-lua", script("print(1)"))
+    assert result == Result(1, "", "moonlet-bench: there is no no-such-lua\n")
+
+
+def test_a_script_for_another_interpreter(bench, script):
+    path = script("#!/bin/sh\nexec lua something.lua\n")
+    result = compare(bench, path)
+    assert result.status == 1 and result.err.startswith(f"moonlet-bench: {path} is run by sh, not by lua.\n"), result
+    path = script("#! /usr/bin/env -S python3 -B\n")
+    assert f"{path} is run by python3, not by lua" in compare(bench, path).err
+
+
+def test_a_compiled_program(bench):
+    result = compare(bench, REAL_LUA)
+    assert result.status == 1 and "is a compiled program, not a Lua script" in result.err, result
+
+
+def test_a_script_for_another_lua_is_measured_with_a_note(bench, script, start_zygote):
+    path = script("#!/usr/bin/env lua9.9\nprint(1)")
+    result = compare(bench, path, zygote=start_zygote(env=bench.env))
+    assert result.status == 0, result
+    assert result.out.startswith(f"note: its first line asks for lua9.9; this is {os.path.basename(REAL_LUA)}\n")
+
+
+def test_a_script_that_fails_is_not_measured(bench, script, start_zygote):
+    path = script('error("broken")')
+    result = compare(bench, path, zygote=start_zygote(env=bench.env))
+    assert result.status == 1 and f"{path} fails under {REAL_LUA}: " in result.err and "broken" in result.err, result
+
+
+def test_a_script_that_ends_in_two_ways_is_not_measured(bench, script, start_zygote):
+    path = script("os.exit(warm and 3 or 4)")
+    result = compare(bench, path, zygote=start_zygote("-e", "warm = true", env=bench.env))
+    assert result == Result(
+        1, "", f"moonlet-bench: {path} exits with 4 under lua, but exits with 3 under moonlet: there is nothing to compare\n")
+
+
+def test_a_status_that_is_not_0_is_noted(bench, script, start_zygote):
+    result = compare(bench, script("os.exit(7)"), zygote=start_zygote(env=bench.env))
+    assert result.status == 0 and result.out.startswith("note: it exits with 7, under both\n"), result
+
+
+def test_output_that_differs_is_noted(bench, script, start_zygote):
+    result = compare(bench, script("print(warm)"), zygote=start_zygote("-e", "warm = true", env=bench.env))
+    assert result.status == 0, result
+    assert result.out.startswith("note: under moonlet, standard output differs from that under lua\n")
+
+
+def test_output_that_always_differs_is_noted_as_that(bench, script, start_zygote):
+    path = script('io.stderr:write(io.open("/proc/self/stat"):read("*a"))')  # which begins with the pid
+    result = compare(bench, path, zygote=start_zygote(env=bench.env))
+    assert result.out.startswith("note: under moonlet, standard error differs from that under lua; but so it does "
+                                 "between two runs of lua\n"), result
+
+
+@pytest.mark.parametrize("arguments", [[], ["--runs", "0", "x.lua"], ["--runs"], ["--bogus"], ["--csv", "x", "x.lua"],
+                                       ["--contenders", "x"], ["--contenders", "x", "--csv", "y"],
+                                       ["--contenders", "x", "--csv", "y", "--runs", "1", "--seconds", "1"],
+                                       ["--contenders", "x", "--csv", "y", "--runs", "1", "script.lua"]])
+def test_wrong_arguments(bench, arguments):
+    result = bench(*arguments)
+    assert result.status == 2 and result.out == "" and "moonlet-bench: " in result.err, result
+
+
+def contenders(tmp_path, *lines):
+    path = tmp_path / "contenders"
+    path.write_text("".join("\t".join(line) + "\n" for line in lines))
+    return path
+
+
+def test_contenders_are_launched_in_rounds_and_each_launch_is_written(bench, tmp_path):
+    listed = contenders(tmp_path, ("first", REAL_LUA, "-e", "os.exit(0)"),
+                        ("second", "STATUS=5", REAL_LUA, "-e", 'os.exit(tonumber(os.getenv("STATUS")))'))
+    result = bench("--contenders", listed, "--csv", tmp_path / "out.csv", "--runs", "8")
+    assert result == Result(0, "", "")
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    for number in range(8):
+        both = [row for row in rows if row["round"] == str(number)]
+        assert sorted(row["contender"] for row in both) == ["first", "second"]
+    assert {row["contender"] + " " + row["status"] for row in rows} == {"first 0", f"second {5 << 8}"}
+    assert all(float(row["wall_us"]) > 0 and float(row["processor_us"]) > 0 and int(row["minor_faults"]) > 0
+               for row in rows)
+    assert len({row["contender"] for row in rows[::2]}) == 2, "the order does not change"
+
+
+def test_contenders_run_several_at_once(bench, tmp_path):
+    listed = contenders(tmp_path, ("good", REAL_LUA, "-e", ""), ("bad", REAL_LUA, "-e", "os.exit(1)"))
+    result = bench("--contenders", listed, "--csv", tmp_path / "out.csv", "--concurrency", "4", "--seconds", "0.2")
+    assert result == Result(0, "", "")
+    with open(tmp_path / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["contender"] for row in rows] == ["good", "bad"] * (len(rows) // 2)
+    for row in rows:
+        assert int(row["launches"]) >= 4 and float(row["seconds"]) > 0
+        assert int(row["failures"]) == (int(row["launches"]) if row["contender"] == "bad" else 0)
+
+
+def test_a_contender_that_is_not_there(bench, tmp_path):
+    listed = contenders(tmp_path, ("first", "/no/such/program"))
+    result = bench("--contenders", listed, "--csv", tmp_path / "out.csv", "--runs", "1")
+    assert result == Result(1, "", "moonlet-bench: run /no/such/program: No such file or directory\n")
+
+
+@pytest.mark.skipif(LUA != "5.4" or SANITIZED, reason="once is enough: in the release build")
+@pytest.mark.skipif(shutil.which("gnuplot") is None, reason="GNUPLOT IS NOT INSTALLED: bench/run is not tested")
+def test_the_benchmark_runs_through_and_reports(tmp_path):
+    subprocess.run(["cmake", "--build", BUILD, "--target", "bench_programs"], check=True, capture_output=True)
+    done = subprocess.run([os.path.join(SOURCE, "bench", "run"), "--build", BUILD, "--quick", "--output", tmp_path],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "report.txt").read_text()
+    assert done.stdout == f"{text}\nWritten: {tmp_path}/report.md\n"
+    markdown = (tmp_path / "report.md").read_text()
+    for plot in ("hello.svg", "warm-heap.svg", "memory.svg", "throughput.svg"):
+        assert f"({plot})" in markdown
+        assert (tmp_path / plot).read_text().rstrip().endswith("</svg>")
+    # Every goal has its row, and each is measured but for those of a contender that is not there, which is said.
+    goals = markdown.partition("## What is to be reached")[2].partition("##")[0]
+    rows = [line.split(" | ") for line in goals.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 15
+    for row in rows:
+        assert row[1] != "NOT MEASURED" or row[-1].rstrip(" |") in "".join(re.findall("LEFT OUT.*", text)), row
+    for title in ('print("hello")', 'require "pl.pretty"', "luaposix", "luacheck --version", "luacheck over", "garbage",
+                  "warm heap", "Private_Dirty", "Memory of idle scripts", "per second", "costs"):
+        assert re.search(f"^## .*{re.escape(title)}", markdown, re.MULTILINE), title
+    assert re.search("^moonlet: moonlet .*commit ", text, re.MULTILINE)
+
+
+@pytest.mark.skipif(LUA != "5.4" or SANITIZED, reason="once is enough: in the release build")
+def test_a_section_that_does_not_exist(tmp_path):
+    done = subprocess.run([os.path.join(SOURCE, "bench", "run"), "--only", "nothing"], capture_output=True, text=True)
+    assert done.returncode == 2 and "there is no section nothing" in done.stderr
