@@ -57,6 +57,8 @@ struct Sealed {
 };
 Sealed sealed;
 
+[[maybe_unused]] bool incremental = false;  // the collector, whatever lua would choose
+
 // The end of a script, from finish() to the last object's finalizer. os.exit(n, true) closes the state too,
 // with a status that is its own: that one is torn down.
 bool leaving = false;
@@ -215,6 +217,24 @@ void reset_random(lua_State* L) {
 #endif
 }
 
+#if LUA_VERSION_NUM < 504
+
+// Where the collector has no generations its first cycle writes to every object of the warm heap. It begins
+// when the heap has grown by as much as it has in lua, twice what was left by the last one, but not for less
+// than this: most scripts are gone before.
+constexpr int kFirstCycleKilobytes = 512;
+
+void put_off_first_cycle(lua_State* L) {
+  const int kilobytes = lua_gc(L, LUA_GCCOUNT, 0) + 1;
+  const int pause = lua_gc(L, LUA_GCSETPAUSE, 200);
+  const int put_off = 100 + 100 * kFirstCycleKilobytes / kilobytes;
+  lua_gc(L, LUA_GCSETPAUSE, put_off > pause ? put_off : pause);
+  lua_gc(L, LUA_GCCOLLECT, 0);  // which is when the pause takes effect
+  lua_gc(L, LUA_GCSETPAUSE, pause);
+}
+
+#endif
+
 // Collects all garbage. Where the collector is generational, what is left is old afterwards: a script's
 // collections neither visit nor write it.
 void collect(lua_State* L) {
@@ -223,6 +243,8 @@ void collect(lua_State* L) {
   // After a collection that freed little the generational mode of 5.4 is suspended, and the next step
   // would mark everything. Entering the mode anew is what ends that.
   if (lua_gc(L, LUA_GCINC, 0, 0, 0) == LUA_GCGEN) lua_gc(L, LUA_GCGEN, 0, 0);
+#else
+  put_off_first_cycle(L);
 #endif
 }
 
@@ -392,6 +414,8 @@ void finish(lua_State* L, int status) {
   exit(status);  // also where a script has found and undone the last object
 }
 
+void use_incremental_collector() { incremental = true; }
+
 void open_libraries(lua_State* L) {
 #if LUA_VERSION_NUM < 504
   lua_gc(L, LUA_GCSTOP, 0);
@@ -405,7 +429,7 @@ void open_libraries(lua_State* L) {
 #if LUA_VERSION_RELEASE_NUM >= 50404
   lua_gc(L, LUA_GCRESTART);
 #endif
-  lua_gc(L, LUA_GCGEN, 0, 0);
+  if (!incremental) lua_gc(L, LUA_GCGEN, 0, 0);
 #else
   lua_gc(L, LUA_GCRESTART, 0);
 #endif
@@ -524,6 +548,10 @@ void freshen(lua_State* L) {
 #else
   (void)L;
 #endif
+}
+
+void rehearse(lua_State* L) {
+  if (luaL_loadfile(L, "/dev/null") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 const char* thaw(lua_State* L, bool ignores_environment) {

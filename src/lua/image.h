@@ -10,6 +10,10 @@ namespace moonlet::image {
 /// memory. At most once in a process.
 lua_State* new_state();
 
+/// Leaves the collector in its incremental mode, where lua would enter the generational one (5.4 and later). To
+/// be called before open_libraries().
+void use_incremental_collector();
+
 /// Makes the object of `L` that is finalized after all others, because it is the first: call it before anything
 /// else in a new state. Raises Lua errors. See finish().
 void make_last_object(lua_State* L);
@@ -42,6 +46,9 @@ const char* relative_module();
 /// In a child, before anything is known of its script: makes fresh what would be fresh in a lua that starts
 /// now, and takes the page faults that any script would.
 void freshen(lua_State* L);
+
+/// In a child that has time: loads and runs an empty file, for the page faults of that.
+void rehearse(lua_State* L);
 
 /// In a child, with its environment and working directory in place, before its script: package.path and
 /// package.cpath as lua would have them under the child's environment (`ignores_environment`: option

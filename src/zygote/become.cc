@@ -213,7 +213,9 @@ void leave_server(int channel) {
 }
 
 void become(Accepted& accepted, LaunchRequest& request) {
-  for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
+  if (kernel::close_range(STDIN_FILENO, STDERR_FILENO) != 0) {
+    for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
+  }
   take_credentials(accepted);
   if (const char* problem = read_request(accepted.connection, request)) {
     char reason[protocol::kMaxReason];

@@ -74,9 +74,10 @@ void warm_up(lua_State* L, const Options& options) {
 lua_State* L = nullptr;  // never given back
 
 // In a child, before it waits for anything.
-void prepare_child(int channel) {
+void prepare_child(int channel, bool is_spare) {
   leave_server(channel);
   image::freshen(L);
+  if (is_spare) image::rehearse(L);
 }
 
 // In a child: the client's process, from here to its end.
@@ -112,6 +113,7 @@ int main(int argc, char** argv) {
     log_line("cannot create state: not enough memory");
     return EXIT_FAILURE;
   }
+  if (options.incremental) image::use_incremental_collector();
   warm_up(L, options);
   image::seal(L);
   before.check();

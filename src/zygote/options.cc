@@ -23,6 +23,7 @@ constexpr char kHelp[] =
     "  --mode OCTAL    permissions of the socket (0600)\n"
     "  --max N         run at most N scripts at once; further ones wait\n"
     "  --spare N       keep N children forked ahead (0)\n"
+    "  --gc MODE       the collector's: generational, where this Lua has that, or incremental\n"
     "  --ready-fd N    write a newline to descriptor N when serving\n"
     "  --help          show this text\n"
     "  --version       show the version\n"
@@ -91,6 +92,13 @@ Options read_options(int argc, char** argv) {
       options.max = static_cast<int>(number("max", max, 10, 1, INT_MAX));
     } else if (const char* spare = value_of("spare", argv + i, used)) {
       options.spare = static_cast<int>(number("spare", spare, 10, 0, kMaxSpares));
+    } else if (const char* gc = value_of("gc", argv + i, used)) {
+      constexpr bool kHasGenerations = MOONLET_LUA_CODE >= 504 && MOONLET_LUA_CODE != protocol::kLuaJit;
+      options.incremental = strcmp(gc, "incremental") == 0;
+      if (!options.incremental && (!kHasGenerations || strcmp(gc, "generational") != 0)) {
+        log_line("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
+        exit(EXIT_FAILURE);
+      }
     } else if (const char* ready = value_of("ready-fd", argv + i, used)) {
       options.ready_fd = static_cast<int>(number("ready-fd", ready, 10, 0, INT_MAX));
       if (fcntl(options.ready_fd, F_GETFD) < 0) {

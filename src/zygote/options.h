@@ -8,6 +8,7 @@ struct Options {
   unsigned mode = 0600;          // --mode, of the socket
   int max = 0;                   // --max, launches at once; 0: as many as there are descriptors for
   int spare = 0;                 // --spare, children forked ahead
+  bool incremental = false;      // --gc=incremental
   int ready_fd = -1;             // --ready-fd
   int argc = 0;                  // what is left for the warm-up, argv[0] included
   char** argv = nullptr;

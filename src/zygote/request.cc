@@ -17,38 +17,37 @@ using protocol::Request;
 // A client sends its request in one go. One that takes longer than this holds a process for nothing.
 constexpr int kPatienceMilliseconds = 10'000;
 
-// What the strings of nearly every process fit in.
-constexpr size_t kUsualBytes = 64 << 10;
+// Holds what follows the header in nearly every request, and the pointers to its strings.
+alignas(char*) char usual[16 << 10];
 
 // Reads from the connection until its patience ends.
 class Reader {
  public:
   Reader(int connection, LaunchRequest& request) : connection_(connection), request_(request) {}
 
-  // Reads exactly `size` bytes, and whatever descriptors come with them.
+  // Reads the header, and into `usual` what comes along with it.
+  const char* read_header() {
+    size_t got = 0;
+    while (got < sizeof request_.header) {
+      iovec parts[] = {{reinterpret_cast<char*>(&request_.header) + got, sizeof request_.header - got},
+                       {usual, sizeof usual}};
+      if (const char* problem = receive(parts, 2, got)) return problem;
+    }
+    ahead_ = usual;
+    ahead_size_ = got - sizeof request_.header;
+    return nullptr;
+  }
+
+  // Reads exactly `size` bytes to `data`, which may lie at the beginning of `usual`, and whatever descriptors
+  // come with them.
   const char* read(void* data, size_t size) {
-    auto* at = static_cast<char*>(data);
-    while (size > 0) {
-      iovec part = {at, size};
-      union {
-        cmsghdr header;
-        char bytes[CMSG_SPACE(kDescriptorsPerMessage * sizeof(int))];
-      } control;
-      msghdr message = {};
-      message.msg_iov = &part;
-      message.msg_iovlen = 1;
-      message.msg_control = &control;
-      message.msg_controllen = sizeof control;
-      const ssize_t got = recvmsg(connection_, &message, MSG_DONTWAIT);
-      if (got == 0) return "the client left in the middle of its request";
-      if (got < 0) {
-        if (errno != EAGAIN) return "cannot read the request: %s";
-        if (!wait()) return "the client takes too long over its request";
-        continue;
-      }
-      if (const char* problem = take_descriptors(message)) return problem;
-      at += got;
-      size -= static_cast<size_t>(got);
+    size_t got = size < ahead_size_ ? size : ahead_size_;
+    if (data != ahead_) memmove(data, ahead_, got);
+    ahead_ += got;
+    ahead_size_ -= got;
+    while (got < size) {
+      iovec part = {static_cast<char*>(data) + got, size - got};
+      if (const char* problem = receive(&part, 1, got)) return problem;
     }
     return nullptr;
   }
@@ -56,6 +55,27 @@ class Reader {
   [[nodiscard]] uint32_t descriptors() const { return descriptors_; }
 
  private:
+  // One message, or a part of one; adds its size to `got`.
+  const char* receive(iovec* parts, size_t count, size_t& got) {
+    union {
+      cmsghdr header;
+      char bytes[CMSG_SPACE(kDescriptorsPerMessage * sizeof(int))];
+    } control;
+    msghdr message = {};
+    message.msg_iov = parts;
+    message.msg_iovlen = count;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control;
+    const ssize_t size = recvmsg(connection_, &message, MSG_DONTWAIT);
+    if (size == 0) return "the client left in the middle of its request";
+    if (size < 0) {
+      if (errno != EAGAIN) return "cannot read the request: %s";
+      return wait() ? nullptr : "the client takes too long over its request";
+    }
+    got += static_cast<size_t>(size);
+    return take_descriptors(message);
+  }
+
   const char* take_descriptors(msghdr& message) {
     if ((message.msg_flags & MSG_CTRUNC) != 0) return "its descriptors do not fit into this process";
     for (cmsghdr* it = CMSG_FIRSTHDR(&message); it != nullptr; it = CMSG_NXTHDR(&message, it)) {
@@ -82,6 +102,8 @@ class Reader {
   int connection_;
   LaunchRequest& request_;
   uint32_t descriptors_ = 0;
+  const char* ahead_ = nullptr;  // received, but not yet asked for
+  size_t ahead_size_ = 0;
   long long deadline_ = 0;  // milliseconds of CLOCK_MONOTONIC; 0: nothing has been waited for
 };
 
@@ -136,31 +158,35 @@ const char* check_numbers(const LaunchRequest& request) {
 const char* read_request(int connection, LaunchRequest& request) {
   Request& header = request.header;
   Reader reader(connection, request);
-  if (const char* problem = reader.read(&header, sizeof header)) return problem;
+  if (const char* problem = reader.read_header()) return problem;
   if (const char* problem = check_header(header)) return problem;
   const uint32_t batches = header.fdc / kDescriptorsPerMessage + 1;
   for (uint32_t i = 1; i < batches; i++) {
     char carrier = 0;
     if (const char* problem = reader.read(&carrier, 1)) return problem;
   }
-  // One mapping: pointers, lengths and numbers, strings. Filled at once, because all of it is written; but a
-  // client that only claims to send much gets no memory for it.
+  // Lengths, numbers and strings, as they come; then pointers. Room for what is more than usual comes from the
+  // kernel: a client that only claims to send much gets no memory for it.
   const size_t strings = size_t{header.argc} + header.envc;
   const size_t pointer_bytes = (strings + 2) * sizeof(char*);
   const size_t number_bytes = (strings + header.fdc) * sizeof(uint32_t);
   const size_t total = number_bytes + header.string_bytes;
-  const int populate = total <= kUsualBytes ? MAP_POPULATE : 0;
-  void* pages = mmap(nullptr, pointer_bytes + total, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
-  if (pages == MAP_FAILED) return "no memory for the request: %s";
-  char* rest = static_cast<char*>(pages) + pointer_bytes;
+  const size_t pointers_at = (total + sizeof(char*) - 1) & ~(sizeof(char*) - 1);
+  char* rest = usual;
+  if (pointers_at + pointer_bytes > sizeof usual) {
+    void* pages =
+        mmap(nullptr, pointers_at + pointer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) return "no memory for the request: %s";
+    rest = static_cast<char*>(pages);
+  }
   if (const char* problem = reader.read(rest, total)) return problem;
   const auto* length = reinterpret_cast<const uint32_t*>(rest);
   request.argc = static_cast<int>(header.argc);
   request.number = reinterpret_cast<const int*>(length + strings);
   request.strings = rest + number_bytes;
   request.strings_end = request.strings + header.string_bytes;
-  if (const char* problem = index_strings(request, length, static_cast<char**>(pages))) return problem;
+  if (const char* problem = index_strings(request, length, reinterpret_cast<char**>(rest + pointers_at)))
+    return problem;
   if (const char* problem = check_numbers(request)) return problem;
   return reader.descriptors() == header.fdc + 1 ? nullptr : "its descriptors do not match their numbers";
 }

@@ -130,7 +130,7 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
     if (!launches.wait(spares.delay())) {
       const int channel = spares.fork_one();
       if (channel < 0) continue;
-      terms.prepare(channel);
+      terms.prepare(channel, true);
       accepted = receive_launch(channel);
       return true;
     }
@@ -146,7 +146,7 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
       } else {
         accepted = {launches.connection(i), launch.peer};
         if (fork_for(launch, accepted, spares)) {
-          terms.prepare(accepted.connection);
+          terms.prepare(accepted.connection, false);
           return true;
         }
         launches.forked(i);

@@ -17,9 +17,10 @@ int open_signals();
 
 /// How to serve.
 struct Terms {
-  int max;                       // launches at once; 0: as many as there are descriptors for
-  int spare;                     // children forked ahead
-  void (*prepare)(int channel);  // in each child, before it waits for anything: keeps `channel` open
+  int max;    // launches at once; 0: as many as there are descriptors for
+  int spare;  // children forked ahead
+  void (*prepare)(int channel,
+                  bool is_spare);  // in each child, before it waits for anything: keeps `channel` open
 };
 
 /// Serves on `listener`, a non-blocking listening socket, and `signals`, from open_signals(), until SIGTERM or

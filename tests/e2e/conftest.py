@@ -92,7 +92,10 @@ class Zygote:
 
     def is_idle(self):
         """No launch runs or waits: it has one socket to listen on, and one for each spare."""
-        links = [os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in self.descriptors()]
+        try:
+            links = [os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in self.descriptors()]
+        except FileNotFoundError:  # closed since they were listed
+            return False
         sockets = sum(link.startswith("socket:") for link in links)
         return len(self.children()) == int(SPARE) and sockets == 1 + int(SPARE)
 
