@@ -242,7 +242,12 @@ void collect(lua_State* L) {
 #if LUA_VERSION_NUM >= 504
   // After a collection that freed little the generational mode of 5.4 is suspended, and the next step
   // would mark everything. Entering the mode anew is what ends that.
-  if (lua_gc(L, LUA_GCINC, 0, 0, 0) == LUA_GCGEN) lua_gc(L, LUA_GCGEN, 0, 0);
+  if (lua_gc(L, LUA_GCINC, 0, 0, 0) == LUA_GCGEN) {
+    lua_gc(L, LUA_GCGEN, 0, 0);
+    // When the next collection is due is left from the incremental mode: when the heap has doubled, and the
+    // collection would be a major one, which writes to everything. A minor one sets what is due after it.
+    lua_gc(L, LUA_GCSTEP, 0);
+  }
 #else
   put_off_first_cycle(L);
 #endif
@@ -559,6 +564,8 @@ const char* thaw(lua_State* L, bool ignores_environment) {
   if (feof(stdin) != 0 || ferror(stdin) != 0) clearerr(stdin);
   // glibc reads $TZ once, at the first localtime_r.
   if (!same_text(getenv("TZ"), sealed.time_zone)) tzset();
+  const bool elsewhere = sealed.depends_on_directory && !in_sealed_directory();
+  if (!elsewhere && !environment_differs(ignores_environment)) return nullptr;
   lua_pushcfunction(L, thaw_protected);
   lua_pushboolean(L, ignores_environment ? 1 : 0);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return nullptr;

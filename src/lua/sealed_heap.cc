@@ -19,7 +19,9 @@ namespace {
 // small blocks, of whatever sizes are asked for next: a short script then touches few pages. Lua tells the size
 // of what it frees, so that blocks need no header.
 constexpr size_t kGrain = 8;               // sizes of small blocks are multiples of it
-constexpr size_t kSmall = 1024;            // the largest of them
+constexpr size_t kFine = 1024;             // up to here; above, of
+constexpr size_t kCoarseGrain = 128;       //
+constexpr size_t kSmall = 4096;            // the largest small block
 constexpr size_t kPage = 4096;             // of this heap, whatever the kernel's are
 constexpr size_t kPages = 64;              // in a chunk, one for each bit of a word
 constexpr size_t kChunk = kPages * kPage;  // also its alignment
@@ -33,9 +35,12 @@ constexpr uint64_t kRunStarts = 0x1111111111111111;
 // What a script that prints a line takes.
 constexpr size_t kFirstPages = 4;
 
+// What a heap is not looked through for.
+constexpr size_t kReclaimAtLeast = 1 << 20;
+
 // Mappings that were freed and wait for one like them. What is larger goes back to the kernel at once.
-constexpr int kKept = 4;
-constexpr size_t kLargestKept = 1 << 20;
+constexpr int kKept = 2;
+constexpr size_t kLargestKept = 512 << 10;
 
 // At the beginning of a chunk, in front of its first run.
 struct Chunk {
@@ -60,14 +65,32 @@ struct Heap {
   Chunk* fresh;   // mapped by the seal for the next child, its header not written; or null
   char* at;       // next small block in the current run
   char* end;      // of the current run
-  size_t freed;   // bytes of small blocks freed since the last reclaim()
-  FreeBlock* free[kSmall / kGrain + 1];  // by size in grains
+  size_t mapped;  // bytes in those chunks
+  size_t freed;   // bytes freed in them since the last reclaim()
+  FreeBlock* free[kFine / kGrain + (kSmall - kFine) / kCoarseGrain + 1];  // by size
   Mapping kept[kKept];
   int next_kept;
 };
 Heap heap;
 
 size_t round_up(size_t size, size_t unit) { return (size + unit - 1) & ~(unit - 1); }
+
+size_t round_up_small(size_t size) { return round_up(size, size <= kFine ? kGrain : kCoarseGrain); }
+
+FreeBlock*& free_list(size_t small) {
+  return heap.free[small <= kFine ? small / kGrain : (kFine / kGrain) + (small - kFine) / kCoarseGrain];
+}
+
+void push_free(void* block, size_t small) {
+  FreeBlock*& list = free_list(small);
+  static_cast<FreeBlock*>(block)->next = list;
+  list = static_cast<FreeBlock*>(block);
+}
+
+// How far a block of that size lies behind `at`: 16 bytes are what malloc aligns to, where the size is such.
+size_t padding(const char* at, size_t small) {
+  return small % (2 * kGrain) == 0 ? reinterpret_cast<uintptr_t>(at) & kGrain : 0;
+}
 
 Chunk* chunk_of(void* block) {
   return reinterpret_cast<Chunk*>(reinterpret_cast<uintptr_t>(block) & ~(kChunk - 1));
@@ -107,6 +130,7 @@ bool add_chunk() {
   chunk->used = kRunMask;  // the first run is for small blocks alone
   chunk->next = heap.chunks;
   heap.chunks = chunk;
+  heap.mapped += kChunk;
   return true;
 }
 
@@ -119,30 +143,49 @@ void* take_pages_of(Chunk* chunk, size_t count, uint64_t starts) {
   return reinterpret_cast<char*>(chunk) + static_cast<size_t>(first) * kPage;
 }
 
-// Gives runs without a small block in use back to their chunks. Their free blocks lie all over the lists, so
-// it takes a walk over these: worth it only when much has been freed.
+void drop_kept_mappings() {
+  for (Mapping& kept : heap.kept) {
+    if (kept.size > 0) munmap(kept.at, kept.size);
+    kept = {};
+  }
+}
+
+bool is_current(Chunk* chunk, int run) {
+  return heap.end != nullptr && chunk_of(heap.end - 1) == chunk && run_of(heap.end - 1) == run;
+}
+
+// Gives runs without a small block in use back to their chunks, and chunks without anything to the kernel. The
+// free blocks of such a run lie all over the lists, so it takes a walk over these: worth it only when much has
+// been freed.
 void reclaim() {
-  const auto is_empty = [](void* block) {
-    return block != nullptr && chunk_of(block)->live[run_of(block)] == 0;
-  };
   heap.freed = 0;
+  drop_kept_mappings();
   for (FreeBlock*& list : heap.free) {
     FreeBlock** link = &list;
     while (*link != nullptr) {
-      if (is_empty(*link)) {
-        *link = (*link)->next;
+      FreeBlock* const block = *link;
+      const int run = run_of(block);
+      if (chunk_of(block)->live[run] == 0 && !is_current(chunk_of(block), run)) {
+        *link = block->next;
       } else {
-        link = &(*link)->next;
+        link = &block->next;
       }
     }
   }
-  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
+  Chunk** link = &heap.chunks;
+  while (*link != nullptr) {
+    Chunk* const chunk = *link;
     for (int run = 0; run < kRuns; run++) {
-      const bool is_current =
-          heap.end != nullptr && chunk_of(heap.end - 1) == chunk && run_of(heap.end - 1) == run;
-      if ((chunk->small >> run & 1) == 0 || chunk->live[run] != 0 || is_current) continue;
+      if ((chunk->small >> run & 1) == 0 || chunk->live[run] != 0 || is_current(chunk, run)) continue;
       chunk->small = static_cast<uint16_t>(chunk->small & ~(1U << run));
       if (run != 0) chunk->used &= ~(kRunMask << (run * kRunPages));
+    }
+    if (chunk->used == kRunMask && chunk->small == 0) {
+      *link = chunk->next;
+      heap.mapped -= kChunk;
+      munmap(chunk, kChunk);
+    } else {
+      link = &chunk->next;
     }
   }
 }
@@ -154,11 +197,26 @@ void* find_pages(size_t count) {
   return nullptr;
 }
 
+// What is left of the current run may be of use for something smaller.
+void leave_run() {
+  char* at = heap.at;
+  auto rest = static_cast<size_t>(heap.end - at);
+  if (rest > kFine) {
+    const size_t skipped = reinterpret_cast<uintptr_t>(at) & kGrain;
+    at += skipped;
+    rest -= skipped;
+    if (rest > kFine) rest -= (rest - kFine) % kCoarseGrain;
+  }
+  if (padding(at, rest) != 0) rest -= kGrain;  // no multiple of 16 any more
+  if (rest > 0) push_free(at, rest);
+}
+
 bool find_run() {
   for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
     char* run = reinterpret_cast<char*>(chunk);
     if ((chunk->small & 1) != 0) run = static_cast<char*>(take_pages_of(chunk, kRunPages, kRunStarts));
     if (run == nullptr) continue;
+    leave_run();
     chunk->small = static_cast<uint16_t>(chunk->small | 1U << run_of(run));
     heap.end = run + kRunPages * kPage;
     heap.at = run_of(run) == 0 ? run + round_up(sizeof(Chunk), 2 * kGrain) : run;
@@ -171,30 +229,40 @@ bool find_run() {
 template <typename Find>
 auto find_or_add(Find find) {
   auto found = find();
-  if (!found && heap.freed >= kChunk) {
+  if (!found && heap.freed >= heap.mapped / 4 + kChunk) {
     reclaim();
     found = find();
   }
-  if (!found && add_chunk()) found = find();
-  return found;
+  if (found) return found;
+  if (!add_chunk()) reclaim();
+  return find();
 }
 
 void* allocate_small(size_t size) {
-  size = round_up(size, kGrain);
-  FreeBlock*& list = heap.free[size / kGrain];
+  size = round_up_small(size);
+  FreeBlock*& list = free_list(size);
   void* block = list;
   if (block != nullptr) {
     list = list->next;
   } else {
-    const auto padding = [size] {  // 16 bytes are what malloc aligns to, where the size is such
-      return size % (2 * kGrain) == 0 ? reinterpret_cast<uintptr_t>(heap.at) & kGrain : 0;
-    };
-    if (static_cast<size_t>(heap.end - heap.at) < size + padding() && !find_or_add(find_run)) return nullptr;
-    block = heap.at + padding();
+    if (static_cast<size_t>(heap.end - heap.at) < size + padding(heap.at, size) && !find_or_add(find_run))
+      return nullptr;
+    block = heap.at + padding(heap.at, size);
     heap.at = static_cast<char*>(block) + size;
   }
   chunk_of(block)->live[run_of(block)]++;
   return block;
+}
+
+// What `map` returns, which may need memory that lies idle here. Null if there is none.
+template <typename Map>
+void* map_or_reclaim(Map map) {
+  void* mapping = map();
+  if (mapping == nullptr || mapping == MAP_FAILED) {
+    reclaim();
+    mapping = map();
+  }
+  return mapping != MAP_FAILED ? mapping : nullptr;
 }
 
 void* allocate_mapping(size_t size) {
@@ -206,7 +274,7 @@ void* allocate_mapping(size_t size) {
     kept = {};
     return at;
   }
-  return map(size);
+  return map_or_reclaim([=] { return map(size); });
 }
 
 void free_mapping(void* block, size_t size) {
@@ -226,6 +294,12 @@ void* allocate_block(size_t size) {
   return find_or_add([size] { return find_pages(round_up(size, kPage) / kPage); });
 }
 
+// When as much has been freed as all that is mapped, twice, a reclaim() costs little beside it.
+void count_freed(size_t size) {
+  heap.freed += size;
+  if (heap.freed / 2 >= heap.mapped + kReclaimAtLeast) reclaim();
+}
+
 void free_block(void* block, size_t size) {
   if (size > kLargest) return free_mapping(block, size);
   Chunk* chunk = chunk_of(block);
@@ -233,43 +307,35 @@ void free_block(void* block, size_t size) {
   if (size > kSmall) {
     const size_t count = round_up(size, kPage) / kPage;
     chunk->used &= ~(((uint64_t{1} << count) - 1) << page_of(block));
+    count_freed(count * kPage);
     return;
   }
-  size = round_up(size, kGrain);
+  size = round_up_small(size);
   chunk->live[run_of(block)]--;
-  FreeBlock*& list = heap.free[size / kGrain];
-  static_cast<FreeBlock*>(block)->next = list;
-  list = static_cast<FreeBlock*>(block);
-  heap.freed += size;
+  push_free(block, size);
+  count_freed(size);
 }
 
 // Where a resized block need not move.
 bool fits_in_place(size_t old_size, size_t new_size) {
   if (old_size > kLargest || new_size > kLargest) return false;
   if ((old_size > kSmall) != (new_size > kSmall)) return false;
-  const size_t unit = old_size > kSmall ? kPage : kGrain;
-  return round_up(old_size, unit) == round_up(new_size, unit);
+  if (old_size <= kSmall) return round_up_small(old_size) == round_up_small(new_size);
+  return round_up(old_size, kPage) == round_up(new_size, kPage);
 }
 
 void* resize(void* block, size_t old_size, size_t new_size) {
   if (fits_in_place(old_size, new_size)) return block;
   if (old_size > kLargest && new_size > kLargest) {
-    void* moved =
-        mremap(block, round_up(old_size, kMappingUnit), round_up(new_size, kMappingUnit), MREMAP_MAYMOVE);
-    return moved != MAP_FAILED ? moved : nullptr;
+    return map_or_reclaim([=] {
+      return mremap(block, round_up(old_size, kMappingUnit), round_up(new_size, kMappingUnit), MREMAP_MAYMOVE);
+    });
   }
   void* moved = allocate_block(new_size);
   if (moved == nullptr) return nullptr;
   memcpy(moved, block, old_size < new_size ? old_size : new_size);
   free_block(block, old_size);
   return moved;
-}
-
-// Gives all free memory outside of chunks back.
-void drop_kept_mappings() {
-  for (Mapping& kept : heap.kept) {
-    if (kept.size > 0) munmap(kept.at, kept.size);
-  }
 }
 
 bool is_ours(const Chunk* chunk) {

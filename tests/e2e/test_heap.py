@@ -1,0 +1,175 @@
+"""The sealed heap and the collector, as a script and its machine see them."""
+
+import resource
+
+import pytest
+
+from conftest import (JIT, LUA, MOONLET, MOONLETD, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses)
+
+HAS_GENERATIONS = LUA in ("5.4", "5.5")
+
+# A warm-up with some 3 MB of small objects.
+WARM = "warm = {} for i = 1, 20000 do warm[i] = {number = i, name = 'item ' .. i} end"
+
+FAULTS = """
+local file = io.open('/proc/self/stat')
+local fields = file:read('*a'):match('%) (.*)')
+local n = 2
+for field in fields:gmatch('%S+') do n = n + 1 if n == 10 then print(field) end end
+"""
+
+PRIVATE = """
+local function private()
+  local sum = 0
+  for line in io.lines('/proc/self/smaps') do sum = sum + (line:match('^Private_Dirty: +(%d+)') or 0) end
+  return sum
+end
+"""
+
+not_sanitized = pytest.mark.skipif(SANITIZED, reason="AddressSanitizer has memory of its own")
+
+
+@not_sanitized
+@pytest.mark.skipif(JIT, reason="luajit itself ends there")
+@pytest.mark.parametrize("fill", ["t[i] = {i}", "t[i] = ('x'):rep(2000) .. i", "t[i] = ('x'):rep(100000) .. i",
+                                  "t[i] = ('x'):rep(3000000) .. i", "t[i] = i"])
+@pytest.mark.parametrize("limit", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def test_out_of_memory_is_lua_s_error(start_zygote, tmp_path, limit, fill):
+    """Small blocks, large ones and one that grows: an error as in lua, after which the script goes on."""
+    same = Pair(start_zygote("-e", WARM))
+    same.script(tmp_path, f"""
+        local ok, message = pcall(function() local t = {{}} for i = 1, 1e9 do {fill} end end)
+        print(ok, message:match('not enough memory'))
+        collectgarbage()
+        local s = ('y'):rep(1000000)
+        print(#s, #table.concat({{s, s}}))
+    """, preexec_fn=lambda: resource.setrlimit(limit, (64 << 20, 64 << 20)))
+
+
+@not_sanitized
+def test_a_short_script_takes_few_page_faults(start_zygote):
+    """What a child copies of the warm heap does not grow with it. lua takes some 100 faults for the same."""
+    counts = []
+    for warm_up in (WARM, WARM.replace("20000", "200000")):
+        zygote = start_zygote("-e", warm_up)
+        for _ in range(3):
+            counts.append(int(run(MOONLET, ["lua", "-e", FAULTS], environment(MOONLET_SOCKET=zygote.socket)).out))
+    assert max(counts) <= 90, counts
+
+
+@not_sanitized
+def test_an_idle_script_shares_the_warm_heap(start_zygote):
+    zygote = start_zygote("-e", WARM)
+    out = run(MOONLET, ["lua", "-e", PRIVATE + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
+    assert float(out) < 400  # KB; the warm heap has 3000
+
+
+@not_sanitized
+@pytest.mark.skipif(not HAS_GENERATIONS, reason="before 5.4 a cycle of the collector writes to everything")
+def test_minor_collections_leave_the_warm_heap_alone(start_zygote):
+    zygote = start_zygote("-e", WARM)
+    churn = "for i = 1, 300000 do local t = {i, tostring(i)} end "
+    out = run(MOONLET, ["lua", "-e", PRIVATE + churn + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
+    assert float(out) < 2000
+
+
+@not_sanitized
+def test_memory_that_a_script_has_freed_is_used_again(start_zygote, tmp_path):
+    """Phases of other sizes each: the most that was ever resident is about lua's."""
+    zygote = start_zygote("-e", WARM)
+    script = tmp_path / "script.lua"
+    code = """
+        for size = 1, 30 do
+          local t = {}
+          for i = 1, 3000 do t[i] = ('x'):rep(size * 40) .. i end
+          t = nil
+          collectgarbage()
+        end
+        for i = 1, 200 do local large = ('x'):rep(1000000 + i) end
+        print(io.open('/proc/self/status'):read('*a'):match('VmHWM:%s*(%d+)'))
+    """
+    peaks = []
+    for program, text in ((REAL_LUA, WARM + code), (MOONLET, code)):
+        script.write_text(text)
+        peaks.append(int(run(program, ["lua", str(script)], environment(MOONLET_SOCKET=zygote.socket)).out))
+    assert peaks[1] < 1.5 * peaks[0], peaks  # KB
+
+
+@not_sanitized
+def test_large_blocks_go_back_to_the_kernel(start_zygote):
+    zygote = start_zygote()
+    code = ("local function resident() return tonumber(io.open('/proc/self/status'):read('*a'):match('VmRSS:%s*(%d+)')) end"
+            " local before = resident() local s = ('x'):rep(100000000) local held = resident() s = nil collectgarbage()"
+            " collectgarbage() print(held - before > 90000, resident() - before < 9000)")
+    result = Pair(zygote)("-e", code)
+    assert JIT or result.out == b"true\ttrue\n"  # luajit keeps its buffer
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 100000, 10000000])
+def test_strings_and_tables_of_any_size(start_zygote, tmp_path, size):
+    same = Pair(start_zygote("-e", WARM))
+    same.script(tmp_path, f"""
+        local s = ('ab'):rep({size})
+        local t = {{}}
+        for i = 1, math.min({size}, 100000) do t[i] = i end
+        for i = #t, 1, -2 do t[i] = nil end
+        print(#s, s:sub(-3), #(s .. s), select('#', s:byte(1, math.min(#s, 1000))))
+        collectgarbage() print(next(t) ~= nil, s == ('ab'):rep({size}))
+    """)
+
+
+def test_finalizers_run_as_in_lua(start_zygote, tmp_path):
+    """Also those of the warm-up, whose objects a script finds or not."""
+    userdata = "newproxy(true)" if LUA == "5.1" or JIT else None
+    make = (f"local function object(name) local it = {userdata} getmetatable(it).__gc = function() print(name) end"
+            " return it end ") if userdata else (
+        "local function object(name) return setmetatable({}, {__gc = function() print(name) end}) end ")
+    for warm_up in ("-e", "x = 1"), ("-e", make + "warm = object 'warm' object 'dropped'"):
+        zygote = start_zygote(*warm_up)
+        script = make + "a = object 'a' b = object 'b' local c = object 'c' print 'end' "
+        for end in ("", "error 'failed'", "os.exit(3)", "os.exit(4, true)", "b = nil collectgarbage()"):
+            path = tmp_path / "script.lua"
+            # lua has no warm-up: it runs that first.
+            path.write_text(script + end)
+            env = dict(environment(), MOONLET_SOCKET=zygote.socket)
+            warm = run(MOONLET, ["lua", str(path)], env)
+            path.write_text((warm_up[1].replace("object 'dropped'", "") + " " + script if "warm" in warm_up[1] else script) + end)
+            cold = run(REAL_LUA, ["lua", str(path)], env)
+            assert without_addresses(warm) == without_addresses(cold), (warm_up, end)
+    Pair(start_zygote())("-e", "print 'no finalizer'")
+
+
+def test_the_warm_up_s_garbage_is_finalized_once(start_zygote):
+    make = "newproxy(true)" if LUA == "5.1" or JIT else "setmetatable({}, {})"
+    zygote = start_zygote("-e", f"local it = {make} getmetatable(it).__gc = function() print 'gone' end"
+                          + (" setmetatable(it, getmetatable(it))" if "newproxy" not in make else ""))
+    assert zygote.log().count("gone") == 1
+    assert run(MOONLET, ["lua", "-e", "print 'only'"], environment(MOONLET_SOCKET=zygote.socket)).out == b"only\n"
+
+
+def test_the_collector_s_mode(start_zygote):
+    """As in lua; --gc=incremental asks for the other one; what the warm-up chose stays."""
+    ask = "print(collectgarbage('incremental'))" if HAS_GENERATIONS else "print(collectgarbage('count') > 0)"
+    Pair(start_zygote())("-e", ask)
+    if HAS_GENERATIONS:
+        for arguments in (["--gc=incremental"], ["--gc", "incremental"], ["-e", "collectgarbage 'incremental'"]):
+            zygote = start_zygote(*arguments)
+            assert run(MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
+        Pair(start_zygote("--gc", "generational"))("-e", ask)
+    else:
+        Pair(start_zygote("--gc=incremental"))("-e", ask)
+
+
+@pytest.mark.parametrize("mode", ["", "none", "Incremental"] + ([] if HAS_GENERATIONS else ["generational"]))
+def test_modes_that_there_are_not(mode):
+    done = run(MOONLETD, ["moonletd", "--gc", mode], environment())
+    assert done.status == 1 and b"--gc: '%s' is no mode of the collector" % mode.encode() in done.err
+
+
+@pytest.mark.skipif(not HAS_GENERATIONS, reason="warnings came with 5.4")
+def test_warnings_come_in_pieces(start_zygote):
+    same = Pair(start_zygote())
+    for code in ("warn('@on') warn('a', 'b', 'c')", "warn('off')", "warn('@on') warn('@off') warn('x')",
+                 "warn('@on', '') warn('y')", "warn('a', '@on') warn('z')", "warn('@on') warn('@', 'on') warn('@unknown') warn('')"):
+        same("-e", code)
+        same("-W", "-e", code)
