@@ -83,8 +83,8 @@ class Goals:
         client = self.find("private-dirty", when, "client").value
         return left.over(right), f"{sizes(left.value, right.value)}; and its client: {client:.0f} KB"
 
-    def many(self):
-        left, right = self.find("many", "moonlet", 32), self.find("many", "lua", 32)
+    def many(self, section):
+        left, right = self.find(section, "moonlet", 32), self.find(section, "lua", 32)
         return left.over(right), sizes(left.value, right.value)
 
     def throughput(self):
@@ -112,6 +112,7 @@ class Goals:
             self.goal("Private_Dirty of an idle script with luacheck's modules, of lua", 0.10,
                       lambda: self.private_dirty("idle")),
             self.goal("the same after a second of garbage, of lua", 0.70, lambda: self.private_dirty("churned")),
-            self.goal("memory of 32 idle scripts with Penlight, of lua", 0.15, self.many),
+            self.goal("memory of 32 idle scripts with all of Penlight, of lua", 0.15, lambda: self.many("many")),
+            self.goal("the same with pl.pretty alone", 0.15, lambda: self.many("many-small")),
             self.goal("launches per second of hello, 8 at once, of lua", 3, self.throughput, at_least=True),
         ]

@@ -106,6 +106,15 @@ def luacheck_version(session):
     return luacheck(session, "luacheck-version", ["--version"], session.pick(200, 20))
 
 
+def uname(session):
+    """What of luacheck --version is the programs that it starts, and no interpreter's."""
+    with Field(session) as field:
+        script = [WORKLOADS / "uname.lua"]
+        field.add_lua(script)
+        field.add_moonlet("bare", [], script)
+        return session.measure("uname", field.contenders, session.pick(200, 20))
+
+
 def luacheck_tree(session):
     return luacheck(session, "luacheck-tree", ["--no-cache", "--no-color", PENLIGHT], session.pick(20, 3))
 

@@ -1,10 +1,11 @@
 """What scripts that sit idle keep of the machine's memory."""
 
 import contextlib
+import pathlib
 import subprocess
 
 from . import proc
-from .latency import LUACHECK, warm
+from .latency import LUACHECK, PENLIGHT, warm
 from .prepare import bytecode_path
 from .samples import extremes
 from .session import LUACHECK_MODULES, WORKLOADS, Trouble
@@ -75,25 +76,41 @@ def private_dirty(session):
     return results
 
 
+def penlight_modules():
+    """All of Penlight but what changes the table of globals."""
+    return sorted(f"pl.{path.stem}" for path in pathlib.Path(PENLIGHT).glob("*.lua")
+                  if path.stem not in ("init", "strict"))
+
+
 def many(session):
-    """Sum of Pss of 1 to 64 idle scripts with Penlight's pl.pretty and all that serves them, in KB: by key, then
-    by count. One contender at a time, because Pss divides what processes share among them."""
+    """Sum of Pss of 1 to 64 idle scripts with all of Penlight and all that serves them, in KB: by key, then by
+    count."""
+    return idle_scripts(session, penlight_modules(), static=False)  # it needs a C module
+
+
+def many_small(session):
+    """The same of scripts with pl.pretty, which loads a quarter of it."""
+    return idle_scripts(session, ["pl.pretty"])
+
+
+def idle_scripts(session, modules, static=True):
+    """One contender at a time, because Pss divides what processes share among them."""
     programs = {"lua": ([session.lua], {}),
                 "lua-bytecode": ([session.lua], {"LUA_PATH": bytecode_path(session.bytecode / "5.4")}),
                 "lua-static": ([session.static_lua], {}),
                 "moonlet": ([session.program("moonlet")], {})}
     results = {}
     for key, (program, variables) in programs.items():
-        if key in session.absent:
+        if key in session.absent or (key == "lua-static" and not static):
             continue
         taken = {count: [] for count in COUNTS}
         for _ in range(session.pick(3, 1)):
             with contextlib.ExitStack() as stack:
                 zygote = None
                 if key == "moonlet":
-                    zygote = stack.enter_context(session.moonletd("penlight", *warm(["pl.pretty"])))
+                    zygote = stack.enter_context(session.moonletd("penlight", *warm(modules)))
                     program = [session.program("moonlet"), "--socket", zygote.socket]
-                idle = stack.enter_context(Idle(session, program, 0, ["pl.pretty"], variables, zygote))
+                idle = stack.enter_context(Idle(session, program, 0, modules, variables, zygote))
                 for count in COUNTS:
                     idle.start(count - len(idle.processes))
                     taken[count].append(sum(proc.memory(pid)["Pss"] for pid in idle.everything()))

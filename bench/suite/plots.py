@@ -94,7 +94,7 @@ def memory(session, results, labels):
     curves = [(key, labels[key], POINTS, [(count, taken[count].value / 1024) for count in COUNTS])
               for key, taken in results.items()]
     least = min(row[1] for curve in curves for row in curve[3])
-    return draw(session, "memory", "Memory of idle scripts with Penlight's pl.pretty, and all that serves them",
+    return draw(session, "memory", "Memory of idle scripts with all of Penlight, and all that serves them",
                 "running scripts", "sum of Pss, in MB",
                 [*doubling("x", COUNTS), "set logscale y", f"set yrange [{least * 0.8}:]",
                  "set ytics (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)"], curves)

@@ -26,6 +26,7 @@ LATENCY = {
     "pretty": 'require "pl.pretty"',
     "posix": 'require "posix" (luaposix), Lua 5.3',
     "luacheck-version": "luacheck --version",
+    "uname": "the two `uname -s` alone that luacheck starts at each launch",
     "luacheck-tree": "luacheck over Penlight's sources",
     "churn": "a fixed amount of garbage, luacheck's modules warm",
 }
@@ -136,10 +137,10 @@ def private_dirty_table(results):
                  ["process", "idle", "spread", "after a second of garbage", "spread"], rows)
 
 
-def many_table(results):
+def many_table(results, modules):
     rows = [[LABELS[key], *(f"{taken[count].value / 1024:.1f}" for count in COUNTS)]
             for key, taken in results.items()]
-    return Table("Memory of idle scripts with Penlight's pl.pretty, sum of Pss with all that serves them, in MB",
+    return Table(f"Memory of idle scripts with {modules}, sum of Pss with all that serves them, in MB",
                  ["scripts", *map(str, COUNTS)], rows)
 
 
@@ -162,7 +163,9 @@ def tables(session, results):
     if "private-dirty" in results:
         made.append(private_dirty_table(results["private-dirty"]))
     if "many" in results:
-        made.append(many_table(results["many"]))
+        made.append(many_table(results["many"], "all of Penlight"))
+    if "many-small" in results:
+        made.append(many_table(results["many-small"], "Penlight's pl.pretty"))
     if "throughput" in results:
         made.append(throughput_table(results["throughput"]))
     return made

@@ -10,11 +10,16 @@ namespace moonlet::finalizers {
 
 namespace {
 
-char key_of_objects;  // in the registry: list with weak values of what got a finalizer during the warm-up
-bool pending = false;
-bool watching = false;  // calls of lua_setmetatable come by here
-bool listing = false;   // they are written down in the list
+char key_of_objects;      // in the registry: list with weak values of what got a finalizer
+lua_Integer objects = 0;  // the last index in it
+bool watching = false;    // calls of lua_setmetatable come by here
+bool warming_up = true;   // all kinds of objects are listed, because some will be gone by the seal
+bool only_files = false;  // none of another kind has come
 lua_Integer libraries = 0;
+lua_CFunction close_file = nullptr;  // the finalizer of files
+
+// More files than this are left to lua_close, which does not look at those that are gone.
+constexpr lua_Integer kManyFiles = 1000;
 
 lua_Integer count_libraries(lua_State* L) {
   // loadlib.c's list of what it unloads when the state is closed.
@@ -24,45 +29,82 @@ lua_Integer count_libraries(lua_State* L) {
   return count;
 }
 
+// Whether a metatable, on top of the stack, is that of files.
+bool is_of_files(lua_State* L) {
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  const bool same = lua_rawequal(L, -1, -2) != 0;
+  lua_pop(L, 1);
+  return same;
+}
+
+lua_CFunction finalizer_of_files(lua_State* L) {
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  lua_getfield(L, -1, "__gc");
+  lua_CFunction function = lua_tocfunction(L, -1);
+  lua_pop(L, 2);
+  return function;
+}
+
 // The metatable is on top of the stack.
 void note(lua_State* L, int object) {
   lua_pushliteral(L, "__gc");
   const bool finalizes = lua_rawget(L, -2) != LUA_TNIL;
   lua_pop(L, 1);
   if (!finalizes) return;
-  pending = true;
-  if (!listing) return;
+  watching = true;
+  if (!warming_up && !is_of_files(L)) only_files = false;
+  if (!only_files) return;
   lua_pushvalue(L, object);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_of_objects);
   lua_insert(L, -2);
-  lua_rawseti(L, -2, static_cast<lua_Integer>(lua_rawlen(L, -2)) + 1);
+  lua_rawseti(L, -2, ++objects);
   lua_pop(L, 1);
+}
+
+// Calls the finalizer of each file in the list, the newest first, as lua_close would.
+int close_files(lua_State* L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_of_objects);
+  for (lua_Integer i = objects; i > 0; i--) {
+    lua_pushcfunction(L, close_file);
+    if (lua_rawgeti(L, 1, i) == LUA_TNIL) {
+      lua_pop(L, 2);
+    } else {
+      lua_call(L, 1, 0);
+    }
+  }
+  return 0;
 }
 
 }  // namespace
 
 void watch(lua_State* L) {
-  watching = pending;  // the standard libraries have finalizers of their own, and so has this very call
+  // The standard libraries have finalizers, whose coming by has set `watching`. From now on they are listed.
   lua_newtable(L);
   lua_newtable(L);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_of_objects);
-  listing = true;
+  close_file = finalizer_of_files(L);
+  only_files = watching;
 }
 
 void seal(lua_State* L) {
-  listing = false;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_of_objects);
-  lua_pushnil(L);
-  pending = lua_next(L, -2) != 0;
-  lua_settop(L, 0);
+  warming_up = false;
   libraries = count_libraries(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_of_objects);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    if (lua_getmetatable(L, -1) == 0 || !is_of_files(L)) only_files = false;
+    lua_settop(L, 3);
+  }
+  lua_settop(L, 0);
 }
 
-bool are_pending(lua_State* L) {
-  return pending || !watching || libraries < 0 || count_libraries(L) != libraries;
+bool run(lua_State* L) {
+  if (!only_files || objects > kManyFiles || libraries < 0 || count_libraries(L) != libraries) return false;
+  if (close_file == nullptr || finalizer_of_files(L) != close_file) return false;
+  lua_pushcfunction(L, close_files);
+  return lua_pcall(L, 0, 0, 0) == LUA_OK;
 }
 
 }  // namespace moonlet::finalizers
@@ -73,7 +115,7 @@ extern "C" int lua_setmetatable(lua_State* L, int objindex) {
   using Function = int (*)(lua_State*, int);
   static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "lua_setmetatable"));
   namespace finalizers = moonlet::finalizers;
-  if ((!finalizers::pending || finalizers::listing) && lua_istable(L, -1))
+  if ((finalizers::only_files || !finalizers::watching) && lua_istable(L, -1))
     finalizers::note(L, lua_absindex(L, objindex));
   return real(L, objindex);
 }
@@ -84,7 +126,7 @@ namespace moonlet::finalizers {
 
 void watch(lua_State*) {}
 void seal(lua_State*) {}
-bool are_pending(lua_State*) { return true; }
+bool run(lua_State*) { return false; }
 
 }  // namespace moonlet::finalizers
 

@@ -415,7 +415,7 @@ void make_last_object(lua_State* L) {
 void finish(lua_State* L, int status) {
   leaving = true;
   status_at_leave = status;
-  if (finalizers::are_pending(L)) lua_close(L);
+  if (!finalizers::run(L)) lua_close(L);
   exit(status);  // also where a script has found and undone the last object
 }
 
