@@ -84,6 +84,10 @@ void print_line(const char* name, const double* sorted, int count) {
 }
 
 void print_verdict(const Times& times) {
+  if (times.count < kFewestRounds) {
+    printf("%d launches of each are too few to tell.\n", times.count);
+    return;
+  }
   const double lua = quantile(times.lua, times.count, 0.5);
   const double moonlet = quantile(times.moonlet, times.count, 0.5);
   const double ratio = moonlet / lua;
@@ -143,8 +147,11 @@ void compare(const Options& options) {
   static char cold[8192];
   find_modules(moonlet, cold, sizeof cold);
   if (*cold != '\0') {
-    printf("Modules that it loads are not warm. They are, if moonletd is started so:\n    %s %s &\n", moonletd,
-           cold);
+    printf(
+        "It loads modules that are not warm in its moonletd. Add these to the options that you start that "
+        "with:\n"
+        "    %s\n",
+        cold);
   }
   free(argv);
 }

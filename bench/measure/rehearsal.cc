@@ -41,7 +41,9 @@ void demand_launch(const Command& lua, const Capture& run, const char* moonletd)
   find_modules(lua, options, sizeof options);
   fail(
       "moonlet cannot start the script: %s\n"
-      "A moonletd that has warm what the script loads is started so:\n    %s %s%s&",
+      "A moonletd that has warm what the script loads is started so (one that runs at that socket must stop "
+      "first):\n"
+      "    %s %s%s&",
       line + 9, moonletd, options, *options != '\0' ? " " : "");
 }
 
@@ -52,7 +54,9 @@ void compare_output(const Command& lua, const Capture& from_lua, const Capture& 
   const bool varies = !same_contents(from_lua.out, again.out) || !same_contents(from_lua.error, again.error);
   close(again);
   printf("note: under moonlet, standard %s differs from that under lua%s\n", same_out ? "error" : "output",
-         varies ? "; but so it does between two runs of lua" : "");
+         varies
+             ? "; but so it does between two runs of lua"
+             : ".\n      A module that looks at its arguments or its caller while it loads must not be warm");
 }
 
 }  // namespace

@@ -18,10 +18,10 @@ namespace {
 // Memory comes from the kernel in chunks, which are handed out by the page. A run of four pages is filled with
 // small blocks, of whatever sizes are asked for next: a short script then touches few pages. Lua tells the size
 // of what it frees, so that blocks need no header.
-constexpr size_t kGrain = 8;               // sizes of small blocks are multiples of it
-constexpr size_t kFine = 1024;             // up to here; above, of
-constexpr size_t kCoarseGrain = 128;       //
-constexpr size_t kSmall = 4096;            // the largest small block
+constexpr size_t kGrain = 8;               // sizes of small blocks are multiples of it, up to
+constexpr size_t kFine = 1024;             // this size; and of
+constexpr size_t kCoarseGrain = 128;       // this up to
+constexpr size_t kSmall = 4096;            // the largest
 constexpr size_t kPage = 4096;             // of this heap, whatever the kernel's are
 constexpr size_t kPages = 64;              // in a chunk, one for each bit of a word
 constexpr size_t kChunk = kPages * kPage;  // also its alignment
@@ -35,7 +35,7 @@ constexpr uint64_t kRunStarts = 0x1111111111111111;
 // What a script that prints a line takes.
 constexpr size_t kFirstPages = 4;
 
-// What a heap is not looked through for.
+// Bytes: for less the free lists are not walked.
 constexpr size_t kReclaimAtLeast = 1 << 20;
 
 // Mappings that were freed and wait for one like them. What is larger goes back to the kernel at once.
