@@ -35,6 +35,11 @@ constexpr uint64_t kRunStarts = 0x1111111111111111;
 // What a script that prints a line takes.
 constexpr size_t kFirstPages = 4;
 
+// A chunk with fewer free pages is not searched until something in it is freed; nor are more than so many that
+// have no room for what is wanted. So the search does not grow with the heap.
+constexpr int kFewPages = 8;
+constexpr int kMostVisits = 32;
+
 // Bytes: for less the free lists are not walked.
 constexpr size_t kReclaimAtLeast = 1 << 20;
 
@@ -48,7 +53,9 @@ struct Chunk {
   uint16_t small;        // bit i: run i holds small blocks
   bool sealed;           // nothing here is handed out or taken back any more
   uint16_t live[kRuns];  // small blocks in use, by run
+  bool listed;           // among those with room
   Chunk* next;           // of those that are not sealed
+  Chunk* next_with_room;
 };
 
 struct FreeBlock {
@@ -61,12 +68,13 @@ struct Mapping {
 };
 
 struct Heap {
-  Chunk* chunks;  // not sealed, the newest first
-  Chunk* fresh;   // mapped by the seal for the next child, its header not written; or null
-  char* at;       // next small block in the current run
-  char* end;      // of the current run
-  size_t mapped;  // bytes in those chunks
-  size_t freed;   // bytes freed in them since the last reclaim()
+  Chunk* chunks;     // not sealed, the newest first
+  Chunk* with_room;  // of these, but for some that are full
+  Chunk* fresh;      // mapped by the seal for the next child, its header not written; or null
+  char* at;          // next small block in the current run
+  char* end;         // of the current run
+  size_t mapped;     // bytes in those chunks
+  size_t freed;      // bytes freed in them since the last reclaim()
   FreeBlock* free[kFine / kGrain + (kSmall - kFine) / kCoarseGrain + 1];  // by size
   Mapping kept[kKept];
   int next_kept;
@@ -122,6 +130,12 @@ Chunk* map_chunk() {
   return reinterpret_cast<Chunk*>(chunk);
 }
 
+void list_with_room(Chunk* chunk) {
+  chunk->next_with_room = heap.with_room;
+  heap.with_room = chunk;
+  chunk->listed = true;
+}
+
 bool add_chunk() {
   Chunk* chunk = heap.fresh;
   heap.fresh = nullptr;
@@ -131,6 +145,7 @@ bool add_chunk() {
   chunk->next = heap.chunks;
   heap.chunks = chunk;
   heap.mapped += kChunk;
+  list_with_room(chunk);
   return true;
 }
 
@@ -172,6 +187,7 @@ void reclaim() {
       }
     }
   }
+  heap.with_room = nullptr;
   Chunk** link = &heap.chunks;
   while (*link != nullptr) {
     Chunk* const chunk = *link;
@@ -185,16 +201,31 @@ void reclaim() {
       heap.mapped -= kChunk;
       munmap(chunk, kChunk);
     } else {
+      list_with_room(chunk);
       link = &chunk->next;
     }
   }
 }
 
-void* find_pages(size_t count) {
-  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
-    if (void* pages = take_pages_of(chunk, count, ~uint64_t{0})) return pages;
+// What `take` returns for the first chunk that has it; null if none has.
+template <typename Take>
+auto search(Take take) {
+  Chunk** link = &heap.with_room;
+  for (int visits = 0; *link != nullptr && visits < kMostVisits; visits++) {
+    Chunk* const chunk = *link;
+    if (auto found = take(chunk)) return found;
+    if (__builtin_popcountll(~chunk->used) < kFewPages && (chunk->small & 1) != 0) {
+      *link = chunk->next_with_room;
+      chunk->listed = false;
+    } else {
+      link = &chunk->next_with_room;
+    }
   }
-  return nullptr;
+  return decltype(take(heap.with_room)){};
+}
+
+void* find_pages(size_t count) {
+  return search([count](Chunk* chunk) { return take_pages_of(chunk, count, ~uint64_t{0}); });
 }
 
 // What is left of the current run may be of use for something smaller.
@@ -212,17 +243,18 @@ void leave_run() {
 }
 
 bool find_run() {
-  for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) {
-    char* run = reinterpret_cast<char*>(chunk);
-    if ((chunk->small & 1) != 0) run = static_cast<char*>(take_pages_of(chunk, kRunPages, kRunStarts));
-    if (run == nullptr) continue;
-    leave_run();
-    chunk->small = static_cast<uint16_t>(chunk->small | 1U << run_of(run));
-    heap.end = run + kRunPages * kPage;
-    heap.at = run_of(run) == 0 ? run + round_up(sizeof(Chunk), 2 * kGrain) : run;
-    return true;
-  }
-  return false;
+  char* const run = search([](Chunk* chunk) {
+    const bool has_first = (chunk->small & 1) == 0;
+    return static_cast<char*>(has_first ? static_cast<void*>(chunk)
+                                        : take_pages_of(chunk, kRunPages, kRunStarts));
+  });
+  if (run == nullptr) return false;
+  leave_run();
+  Chunk* const chunk = chunk_of(run);
+  chunk->small = static_cast<uint16_t>(chunk->small | 1U << run_of(run));
+  heap.end = run + kRunPages * kPage;
+  heap.at = run_of(run) == 0 ? run + round_up(sizeof(Chunk), 2 * kGrain) : run;
+  return true;
 }
 
 // Room for what `find` looks for: where it is, where it can be made, or from the kernel.
@@ -307,6 +339,7 @@ void free_block(void* block, size_t size) {
   if (size > kSmall) {
     const size_t count = round_up(size, kPage) / kPage;
     chunk->used &= ~(((uint64_t{1} << count) - 1) << page_of(block));
+    if (!chunk->listed) list_with_room(chunk);
     count_freed(count * kPage);
     return;
   }
