@@ -61,8 +61,12 @@ void note(lua_State* L, int object) {
   lua_pop(L, 1);
 }
 
-// Calls the finalizer of each file in the list, the newest first, as lua_close would.
-int close_files(lua_State* L) {
+// What run() does, within a protected call: a script may have done anything to the registry.
+int run_protected(lua_State* L) {
+  if (objects > kManyFiles || libraries < 0 || count_libraries(L) != libraries || close_file == nullptr ||
+      finalizer_of_files(L) != close_file)
+    return 0;
+  // Each file in the list, the newest first, as lua_close would.
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_of_objects);
   for (lua_Integer i = objects; i > 0; i--) {
     lua_pushcfunction(L, close_file);
@@ -72,7 +76,8 @@ int close_files(lua_State* L) {
       lua_call(L, 1, 0);
     }
   }
-  return 0;
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 }  // namespace
@@ -101,10 +106,9 @@ void seal(lua_State* L) {
 }
 
 bool run(lua_State* L) {
-  if (!only_files || objects > kManyFiles || libraries < 0 || count_libraries(L) != libraries) return false;
-  if (close_file == nullptr || finalizer_of_files(L) != close_file) return false;
-  lua_pushcfunction(L, close_files);
-  return lua_pcall(L, 0, 0, 0) == LUA_OK;
+  if (!only_files) return false;
+  lua_pushcfunction(L, run_protected);
+  return lua_pcall(L, 0, 1, 0) == LUA_OK && lua_toboolean(L, -1) != 0;
 }
 
 }  // namespace moonlet::finalizers

@@ -47,6 +47,9 @@ constexpr size_t kReclaimAtLeast = 1 << 20;
 constexpr int kKept = 2;
 constexpr size_t kLargestKept = 512 << 10;
 
+// Mappings that had to stay where they are when they shrank below kLargest.
+constexpr int kShrunk = 16;
+
 // At the beginning of a chunk, in front of its first run.
 struct Chunk {
   uint64_t used;         // bit i: page i is taken
@@ -78,6 +81,8 @@ struct Heap {
   FreeBlock* free[kFine / kGrain + (kSmall - kFine) / kCoarseGrain + 1];  // by size
   Mapping kept[kKept];
   int next_kept;
+  Mapping shrunk[kShrunk];
+  int shrunken;  // of them in use
 };
 Heap heap;
 
@@ -332,8 +337,34 @@ void count_freed(size_t size) {
   if (heap.freed / 2 >= heap.mapped + kReclaimAtLeast) reclaim();
 }
 
+// Lua takes it that a block can always shrink (manual of 5.3, lua_Alloc). Where there is no memory to move it
+// to, it stays where it is. In a chunk that only wastes what is behind it; a mapping must be known again when
+// Lua frees it as something smaller. Null if there are too many of those.
+void* shrink_in_place(void* block, size_t old_size) {
+  if (old_size <= kLargest) return block;
+  for (Mapping& shrunk : heap.shrunk) {
+    if (shrunk.size > 0) continue;
+    shrunk = {block, old_size};
+    heap.shrunken++;
+    return block;
+  }
+  return nullptr;
+}
+
+// Whether a block of chunk size is such a mapping: then `size` becomes what it had.
+bool was_mapping(void* block, size_t& size) {
+  for (Mapping& shrunk : heap.shrunk) {
+    if (shrunk.size == 0 || shrunk.at != block) continue;
+    size = shrunk.size;
+    shrunk = {};
+    heap.shrunken--;
+    return true;
+  }
+  return false;
+}
+
 void free_block(void* block, size_t size) {
-  if (size > kLargest) return free_mapping(block, size);
+  if (size > kLargest || (heap.shrunken > 0 && was_mapping(block, size))) return free_mapping(block, size);
   Chunk* chunk = chunk_of(block);
   if (chunk->sealed) return;
   if (size > kSmall) {
@@ -365,7 +396,7 @@ void* resize(void* block, size_t old_size, size_t new_size) {
     });
   }
   void* moved = allocate_block(new_size);
-  if (moved == nullptr) return nullptr;
+  if (moved == nullptr) return new_size < old_size ? shrink_in_place(block, old_size) : nullptr;
   memcpy(moved, block, old_size < new_size ? old_size : new_size);
   free_block(block, old_size);
   return moved;
@@ -406,9 +437,11 @@ void seal() {
   drop_kept_mappings();
   for (Chunk* chunk = heap.chunks; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
   collapse();
-  Chunk* const fresh = heap.fresh != nullptr ? heap.fresh : map_chunk();
-  heap = {};
-  heap.fresh = fresh;
+  Heap sealed = {};
+  sealed.fresh = heap.fresh != nullptr ? heap.fresh : map_chunk();
+  memcpy(sealed.shrunk, heap.shrunk, sizeof sealed.shrunk);
+  sealed.shrunken = heap.shrunken;
+  heap = sealed;
 }
 
 void prefault() {

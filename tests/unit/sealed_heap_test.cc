@@ -132,12 +132,31 @@ rlim_t in_use(int resource) {
   return pages[resource == RLIMIT_AS ? 0 : 5] * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
 }
 
+std::vector<Block> large;  // to be shrunk when there is no memory
+
+// Each to half of its size, down to nothing: that never fails.
+bool shrinks() {
+  if (large.empty()) return true;
+  Block block = large.back();
+  large.pop_back();
+  while (block.size > 1) {
+    const size_t half = block.size / 2;
+    block.at = static_cast<unsigned char*>(allocate(nullptr, block.at, block.size, half));
+    if (block.at == nullptr) return false;
+    block.size = half;
+    if (!holds(block, half)) return false;
+  }
+  drop(block);
+  return true;
+}
+
 // In a process of its own, which may have 128 MB more. The blocks are a list.
 int run_out_of_memory(int resource) {
   const pid_t pid = fork();
   if (pid == 0) {
     const rlim_t most = in_use(resource) + (128 << 20);
     const rlimit limit = {most, most};
+    for (int i = 0; i < 4; i++) large.push_back(make(3'000'000, 9));
     if (setrlimit(resource, &limit) != 0) _exit(2);
     for (const size_t size : {size_t{24}, size_t{1000}, size_t{50'000}, size_t{4 << 20}}) {
       unsigned char* last = nullptr;
@@ -148,6 +167,7 @@ int run_out_of_memory(int resource) {
         total += size;
       }
       if (total < (64 << 20)) _exit(4);
+      if (!shrinks()) _exit(8);
       // Nothing is lost where a block cannot grow.
       if (allocate(nullptr, last, size, size_t{1} << 40) != nullptr) _exit(5);
       while (last != nullptr) {
