@@ -206,6 +206,10 @@ void decline(const Accepted& accepted, bool log, const char* format, ...) {
 }
 
 void leave_server(int channel) {
+  // What the zygote takes by its signalfd would be pending here until a script starts, which it was not meant
+  // for.
+  const kernel::SignalSet blocked = kernel::SignalSet::of(SIGPIPE);  // of the log
+  kernel::change_mask(SIG_SETMASK, &blocked, nullptr);
   if (zygote.terminal >= 0) ioctl(zygote.terminal, TIOCNOTTY);
   zygote.kept[zygote.warm_descriptors] = channel;
   zygote.kept[zygote.warm_descriptors + 1] = log_descriptor();

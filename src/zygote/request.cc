@@ -14,6 +14,9 @@ namespace {
 using protocol::kDescriptorsPerMessage;
 using protocol::Request;
 
+// The kernel's own bound for fs.nr_open.
+constexpr int kHighestDescriptor = 0x7fffffff & -64;
+
 // A client sends its request in one go. One that takes longer than this holds a process for nothing.
 constexpr int kPatienceMilliseconds = 10'000;
 
@@ -148,6 +151,7 @@ const char* check_numbers(const LaunchRequest& request) {
   int before = -1;
   for (uint32_t i = 0; i < request.header.fdc; i++) {
     if (request.number[i] <= before) return "its descriptor numbers are not ascending";
+    if (request.number[i] > kHighestDescriptor) return "its descriptor numbers are out of bounds";
     before = request.number[i];
   }
   return nullptr;

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 from conftest import (LUA, MOONLET, MOONLETD, PATIENCE, Pair, Result, environment, needs_root, run, wait_gone)
 
 ALL = "local t = {} for i = 1, 4 do t[i] = math.random(1, 1 << 30) end print(table.concat(t, ' '))"
@@ -63,6 +65,15 @@ def test_a_spare_that_dies_is_replaced(start_zygote):
     while len(zygote.children()) != 2 or set(zygote.children()) & set(before):
         os.sched_yield()
     assert f"spare {before[0]} has ended" in zygote.log()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_a_spare_is_not_its_script_s(start_zygote, number):
+    zygote = start_zygote(options=["--spare", "1"])
+    (spare,) = spares(zygote, 1)
+    os.kill(spare, number)
+    wait_gone(spare)
+    assert launch(zygote, "print 'served'") == Result(0, b"served\n", b"")
 
 
 def test_a_stopped_spare_holds_up_one_launch_alone(start_zygote):
