@@ -139,6 +139,18 @@ def test_finalizers_run_as_in_lua(start_zygote, tmp_path):
     Pair(start_zygote())("-e", "print 'no finalizer'")
 
 
+@pytest.mark.parametrize("collect", ["collectgarbage()", "for i = 1, 300000 do local t = {i} end"])
+def test_a_finalizer_that_collects_garbage_is_not_cut_off(start_zygote, collect):
+    same = Pair(start_zygote("-e", WARM))
+    userdata = "newproxy(true)" if LUA == "5.1" or JIT else "setmetatable({}, {})"
+    make = (f"local function object(act) local it = {userdata} local mt = getmetatable(it) mt.__gc = act"
+            + ("" if "newproxy" in userdata else " setmetatable(it, mt)") + " return it end ")
+    for status in ("", "os.exit(3)", "os.exit(4, true)", "error 'failed'"):
+        same("-e", make + "first = object(function() print 'first' end)"
+             f" x = object(function() print 'in' {collect} print 'out' end) last = object(function() print 'last' end)"
+             f" {status}")
+
+
 @pytest.mark.parametrize("end", ["", "error 'failed'", "os.exit(3)", "os.exit(4, true)"])
 @pytest.mark.parametrize("leave", [
     "f = io.open(name, 'w') f:write('open')",
