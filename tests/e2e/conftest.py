@@ -94,7 +94,11 @@ class Zygote:
         """No launch runs or waits: it has one socket to listen on, and one for each spare."""
         try:
             links = [os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in self.descriptors()]
-        except FileNotFoundError:  # closed since they were listed
+            # A child that has become a script has another name than a spare.
+            names = [pathlib.Path(f"/proc/{pid}/comm").read_text() for pid in self.children()]
+        except (FileNotFoundError, ProcessLookupError):  # gone since they were listed
+            return False
+        if any(name != "moonletd\n" for name in names):
             return False
         sockets = sum(link.startswith("socket:") for link in links)
         return len(self.children()) == int(SPARE) and sockets == 1 + int(SPARE)

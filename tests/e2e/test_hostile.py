@@ -154,7 +154,7 @@ def test_clients_that_send_nothing_hold_up_nobody(start_zygote):
     for connection in idle:
         connection.close()
     assert serves(zygote)
-    assert len(zygote.descriptors()) < 20
+    assert settled(zygote) < 20
 
 
 def test_clients_that_send_half_hold_up_nobody(start_zygote):
