@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
@@ -38,7 +39,8 @@ void bind_libraries(char** argv) {
   constexpr char kVariable[] = "LD_BIND_NOW";
   constexpr char kOwn[] = "moonletd";
   const char* value = getenv(kVariable);
-  if (value == nullptr) {
+  // Without a loader of its own, this is one that was told to run moonletd: what it would start anew is itself.
+  if (value == nullptr && getauxval(AT_BASE) != 0) {
     char program[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length < 0) return;

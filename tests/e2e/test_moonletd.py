@@ -22,6 +22,15 @@ def fails(*arguments, env=None, **options):
     return result.err.decode()
 
 
+@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer's own start is another")
+def test_a_loader_that_is_told_to_run_it():
+    """LD_BIND_NOW is for the next start; there the program is the loader, which could not start itself anew."""
+    headers = subprocess.run(["readelf", "-l", MOONLETD], capture_output=True, text=True, check=True).stdout
+    loader = headers.split("interpreter: ")[1].split("]")[0]
+    shown = run(loader, [loader, MOONLETD, "--version"], environment())
+    assert shown.status == 0 and shown.out.startswith(b"moonletd 0."), shown
+
+
 def test_help_and_version():
     shown = run(MOONLETD, ["moonletd", "--help"], environment())
     assert shown.status == 0 and b"usage: moonletd" in shown.out and shown.err == b""
