@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -28,10 +29,10 @@ namespace {
 // large one is copied for itself alone. A chunk consists of runs, and a run is filled with blocks of whatever
 // sizes are asked for next: a short script then touches few pages. Lua tells the size of what it frees, so
 // that blocks need no header.
-constexpr size_t kGrain = 8;      // sizes of small blocks are multiples of it, up to
-constexpr size_t kSmall = 512;    // the largest
-constexpr size_t kRun = 4 << 10;  // bytes
-constexpr size_t kRuns = 64;      // in a chunk, one for each bit of a word
+constexpr size_t kGrain = 8;        // sizes of small blocks are multiples of it, up to
+constexpr size_t kSmall = 1 << 10;  // the largest
+constexpr size_t kRun = 4 << 10;    // bytes
+constexpr size_t kRuns = 64;        // in a chunk, one for each bit of a word
 constexpr uint64_t kAllUsed = UINT64_MAX;
 constexpr size_t kChunk = kRuns * kRun;  // bytes, and its alignment
 
@@ -316,6 +317,31 @@ void collapse() {
   }
 }
 
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+
+// Takes all blocks of that size which malloc has below `end`, for good.
+void use_up(size_t size, const void* end) {
+  constexpr size_t kCached = 1032;  // up to here malloc keeps what is freed for the same size
+  const void* block = malloc(size);
+  while (block != nullptr && block < end) block = malloc(size);
+  if (size > kCached) free(const_cast<void*>(block));
+}
+
+// Leaves nothing free in malloc's heap but its end: a launch that was handed some of the rest would copy the
+// page, and those of its neighbours in malloc's lists, where what is new takes fresh pages.
+void seal_malloc() {
+  malloc_trim(0);
+  const void* const end = static_cast<char*>(sbrk(0)) - 2 * sysconf(_SC_PAGESIZE);
+  for (size_t size = kSmall; size >= 24; size -= 16) use_up(size, end);
+  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, end);
+}
+
+#else
+
+void seal_malloc() {}
+
+#endif
+
 }  // namespace
 
 void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size) {
@@ -333,9 +359,7 @@ void seal() {
   }
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
   collapse();
-#ifdef __GLIBC__
-  malloc_trim(0);  // what was free is a fresh page then, too
-#endif
+  seal_malloc();
   Heap sealed = {};
   sealed.fresh = heap.fresh != nullptr ? heap.fresh : map_chunk();
   memcpy(sealed.shrunk, heap.shrunk, sizeof sealed.shrunk);
