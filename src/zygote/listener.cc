@@ -79,11 +79,18 @@ UniqueFd inherited_listener() {
 
 Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
     : fd_(static_cast<UniqueFd&&>(inherited)) {
-  if (!fd_.valid()) bind_path(named, mode);
-  // Whoever waits for others to finish waits in this queue: as long as the kernel lets it be.
-  if (listen(fd_.get(), 4096) != 0) give_up("listen on", name());
+  if (fd_.valid()) {
+    queue_connections();
+  } else {
+    bind_path(named, mode);
+  }
   // Several processes may share an inherited socket: what another one has taken must not block this one.
   fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
+}
+
+void Listener::queue_connections() {
+  // Whoever waits for others to finish waits in this queue: as long as the kernel lets it be.
+  if (listen(fd_.get(), 4096) != 0) give_up("listen on", name());
 }
 
 void Listener::bind_path(const char* named, unsigned mode) {
@@ -122,6 +129,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
     inode_ = found.st_ino;
   }
   path_ = strdup(path);
+  queue_connections();  // under the lock: until then the socket answers as a stale one
 }
 
 void Listener::stop() {

@@ -29,6 +29,7 @@ class Listener {
   void stop();
 
  private:
+  void queue_connections();
   void bind_path(const char* named, unsigned mode);
 
   UniqueFd fd_;

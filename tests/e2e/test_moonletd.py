@@ -1,14 +1,15 @@
 """moonletd: its options, its socket, how it starts, says that it serves, and stops."""
 
 import os
+import pathlib
 import signal
 import socket
 import stat
 import subprocess
 
 import pytest
-from conftest import (JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, environment, run,
-                      without_addresses)
+from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, environment,
+                      run, without_addresses)
 
 
 def launch(path, code="print('served')", **options):
@@ -153,6 +154,35 @@ def test_two_that_start_at_once_do_not_remove_each_other(tmp_path):
         (winner,) = [process for process in started if process.returncode is None]
         winner.terminate()
         assert winner.wait(PATIENCE) == 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer wants to be loaded first")
+def test_a_socket_that_is_bound_and_not_yet_listened_on_is_not_stale(tmp_path):
+    """One is held between bind and listen, when connections are refused, while another starts."""
+    path = str(tmp_path / "s")
+    told, tell = os.pipe()
+    wait, go = os.pipe()
+    env = environment(LD_PRELOAD=os.path.join(BUILD, "modules", "probe.so"), PROBE_AT_LISTEN=f"{tell} {wait}")
+    ready, serves = os.pipe()
+    first = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", str(serves)], stderr=subprocess.DEVNULL, env=env,
+                             pass_fds=(tell, wait, serves))
+    os.close(tell)
+    os.close(serves)
+    assert os.read(told, 1) == b"\n"
+    inode = os.stat(path).st_ino
+    second = subprocess.Popen([MOONLETD, "--socket", path], stderr=subprocess.PIPE, env=environment())
+    waits = f"FLOCK  ADVISORY  WRITE {second.pid} "
+    while waits not in (locks := pathlib.Path("/proc/locks").read_text()) and second.poll() is None:
+        assert os.stat(path).st_ino == inode, "it was replaced"
+    os.close(go)
+    said = second.communicate(timeout=PATIENCE)[1]
+    assert second.returncode == 1 and b"is another moonletd running?" in said, (said, locks)
+    assert os.stat(path).st_ino == inode
+    assert os.read(ready, 1) == b"\n"
+    first.terminate()
+    assert first.wait(PATIENCE) == 0
+    for fd in (told, wait, ready):
+        os.close(fd)
 
 
 def test_a_socket_that_has_been_replaced_is_not_removed(start_zygote):
