@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -38,6 +39,9 @@ PROGRAMS = programs()
 MOONLET = os.path.join(PROGRAMS, "moonlet")
 MOONLETD = os.path.join(PROGRAMS, "moonletd")
 JIT = LUA == "luajit"
+with open(REAL_LUA, "rb") as program:
+    MUSL = b"/lib/ld-musl" in program.read(4096)
+FIRST_REAL_TIME = 35 if MUSL else 34  # of the signals that this C library leaves to programs
 # Where this Lua finds the tests' own C module; the default path stays behind it.
 CPATH = os.path.join(BUILD, "modules", "?.so") + ";;"
 PATIENCE = 60  # seconds until a test that waits for an event gives up
@@ -165,6 +169,9 @@ def without_addresses(result):
         return re.sub(r"\b0x[0-9a-f]+", "0x0", result)
     if isinstance(result, bytes):
         result = re.sub(rb"\b0x[0-9a-f]+", b"0x0", result)
+        if LUA == "5.3" and sys.maxsize < 1 << 32:
+            # table.concat there takes eight bytes for the four of an int, and what lies beside them.
+            result = re.sub(rb"invalid value \(nil\) at index \d+", b"invalid value (nil) at index 1", result)
         return result.replace(b"function '_G.", b"function '") if LUA == "5.2" else result
     return result
 

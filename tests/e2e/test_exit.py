@@ -71,7 +71,8 @@ def test_a_megabyte_of_output(same, tmp_path):
 def fatal_signals():
     harmless = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH, signal.SIGSTOP, signal.SIGTSTP,
                 signal.SIGTTIN, signal.SIGTTOU}
-    return sorted(number for number in signal.valid_signals() - harmless)
+    # 127, on MIPS, looks like a stop in a wait status: nobody can tell that a process died of it.
+    return sorted(number for number in signal.valid_signals() - harmless - {127})
 
 
 def no_core():

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import MOONLET, PATIENCE, REAL_LUA, Result, both, environment, run, wait_gone
+from conftest import FIRST_REAL_TIME, MOONLET, PATIENCE, REAL_LUA, Result, both, environment, run, wait_gone
 
 PROBE = "local probe = require 'probe' "
 HANDLES = PROBE + """
@@ -24,7 +24,7 @@ WAITS = PROBE + "print(probe.pid()) io.flush() while true do probe.pause() end"
 def test_a_script_that_handles_signals_gets_them(same, launch):
     handled = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
                signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG, signal.SIGPIPE, signal.SIGCONT, signal.SIGTSTP,
-               signal.SIGTTIN, signal.SIGTTOU, signal.SIGIO, signal.SIGPWR, 34, 50, 64, signal.SIGTERM]
+               signal.SIGTTIN, signal.SIGTTOU, signal.SIGIO, signal.SIGPWR, FIRST_REAL_TIME, 50, 64, signal.SIGTERM]
 
     def scenario(program, env):
         running = launch(program, env, HANDLES, *[str(int(number)) for number in handled])
@@ -122,7 +122,7 @@ def test_stop_and_continue_of_the_client(same, launch, number):
 
 def test_a_script_that_stops_itself(same, launch):
     def scenario(program, env):
-        running = launch(program, env, PROBE + "print(probe.pid()) io.flush() probe.kill(probe.pid(), 19)"
+        running = launch(program, env, PROBE + f"print(probe.pid()) io.flush() probe.kill(probe.pid(), {int(signal.SIGSTOP)})"
                          " print('continued') os.exit(5)", process_group=0)
         script = int(running.hear())
         stopped = wait_stopped(running.process)
@@ -158,13 +158,13 @@ def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
     for end, status in (("os.exit(6)", 6), ("return", 0), ("error('x', 0)", 1), ("probe.exit(9)", 9)):
         zygote = start_zygote()
         env = environment(MOONLET_SOCKET=zygote.socket)
-        running = launch(MOONLET, env, PROBE + "probe.catch(10) print(probe.pid()) io.flush() print(probe.next_signal())"
+        running = launch(MOONLET, env, PROBE + f"probe.catch({int(signal.SIGUSR1)}) print(probe.pid()) io.flush() print(probe.next_signal())"
                          " io.flush() io.read() " + end)
         script = int(running.hear())
         zygote.process.kill()
         zygote.process.wait()
         running.kill(signal.SIGUSR1)
-        assert running.hear() == "10"
+        assert running.hear() == str(int(signal.SIGUSR1))
         running.say("")
         assert running.end().status == status
         wait_gone(script)

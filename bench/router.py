@@ -1,0 +1,69 @@
+"""On the emulated router: what moonlet gains there. bench/router starts it."""
+
+import argparse
+import sys
+
+from suite.latency import Field, warm
+from suite.memory import Idle
+from suite.proc import memory
+from suite.session import WORKLOADS, Session
+
+MODULES = ["luacheck"]
+VARIABLES = {"LUA_PATH": "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"}
+SCRIPTS = 12
+# What was set out to be reached, of what lua takes.
+BOUNDS = {"hello": 0.20, "job": 0.03, "memory": 0.25}
+INSTRUCTIONS_PER_US = 500  # of tests/router/boot -n
+
+
+def launches(session, name, script, warm_up, runs):
+    """Median µs by contender."""
+    with Field(session) as field:
+        field.add_lua([WORKLOADS / script], VARIABLES, static=False)
+        field.add_moonlet(name, warm_up, [WORKLOADS / script], VARIABLES)
+        measured = session.measure(name, field.contenders, runs)
+        return {key: samples.wall().value for key, samples in measured.items()}
+
+
+def idle_memory(session):
+    """Sum of Pss in KB of scripts that have loaded the modules and wait, and of all that serves them."""
+    taken = {}
+    with Idle(session, [session.lua], 0, MODULES, VARIABLES) as idle:
+        idle.start(SCRIPTS)
+        taken["lua"] = sum(memory(pid)["Pss"] for pid in idle.everything())
+    for spare, key in enumerate(("moonlet", "moonlet-spare")):
+        with session.moonletd("idle", *warm(MODULES), spare=spare, variables=VARIABLES) as zygote:
+            moonlet = [session.program("moonlet"), "--socket", zygote.socket]
+            with Idle(session, moonlet, 0, MODULES, VARIABLES, zygote) as idle:
+                idle.start(SCRIPTS)
+                taken[key] = sum(memory(pid)["Pss"] for pid in idle.everything())
+    return taken
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--unit", choices=("time", "instructions"), required=True)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    session = Session("/moonlet", "/tmp/bench", quick=True)
+    session.lua = "/usr/bin/lua"
+    rows = [("hello", "print(\"hello\")", launches(session, "hello", "hello.lua", [], 25)),
+            ("job", "a job with 260 KB of modules", launches(session, "job", "check.lua", warm(MODULES), 9)),
+            ("memory", f"{SCRIPTS} idle scripts with them, KB", idle_memory(session))]
+    session.close()
+    scale, unit = (1, "µs") if options.unit == "time" else (INSTRUCTIONS_PER_US / 1000, "thousand instructions")
+    print(f"| on the router, {unit} | lua | moonlet | `--spare 1` | ratio | with a spare | at most |")
+    print("|---|---|---|---|---|---|---|")
+    exceeded = []
+    for key, name, taken in rows:
+        values = [taken[contender] * (1 if key == "memory" else scale) for contender in ("lua", "moonlet", "moonlet-spare")]
+        ratios = [value / values[0] for value in values[1:]]
+        print(f"| {name} |", " | ".join(f"{value:,.0f}" for value in values), "|",
+              " | ".join(f"{ratio:.3f}" for ratio in ratios), f"| {BOUNDS[key]:.2f} |")
+        if ratios[0] > BOUNDS[key]:
+            exceeded.append(f"{name}: {ratios[0]:.3f} of lua's")
+    if options.check and exceeded:
+        sys.exit("too much: " + "; ".join(exceeded))
+
+
+main()
