@@ -266,6 +266,69 @@ def wait_gone(pid):
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NEEDS ROOT: run it as root to have this tested")
 
 
+def needs_program(name, package):
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    return pytest.mark.skipif(found is None, reason=f"{package.upper()} IS NOT INSTALLED: no {name}")
+
+
+class World:
+    """Namespaces with an init of their own: what is started, mounted or linked there is gone with the init.
+
+    `prepare` are lines of a shell script, the last of which becomes the init; /run is empty for them. With `cgroup`
+    /sys/fs/cgroup is a cgroup of their own; with `network` there is no network but what they make."""
+
+    NAMESPACES = ["--mount", "--uts", "--ipc", "--pid"]
+    # A cgroup is not gone with its processes: it is removed, the innermost first.
+    IN_A_CGROUP = """
+        at=$(mktemp -d)
+        mount -t cgroup2 cgroup2 $at
+        group=$at/moonlet-test-$$
+        mkdir $group
+        (echo 0 >$group/cgroup.procs; exec "$@") || true
+        find $group -depth -type d -exec rmdir {} +
+        umount $at
+        rmdir $at
+    """
+
+    def __init__(self, *prepare, log, env, cgroup=False, network=False):
+        self.log_path, self.env = str(log), env
+        self.kinds = self.NAMESPACES + ["--cgroup"] * cgroup + ["--net"] * network
+        ready, told = os.pipe()
+        script = ["mount --make-rprivate /", "mount -t tmpfs -o mode=755 tmpfs /run", "mount -t proc proc /proc"]
+        script += ["mount -t cgroup2 cgroup2 /sys/fs/cgroup"] * cgroup
+        script += [*prepare[:-1], f"echo >&{told}", f"exec {told}>&-", "exec " + prepare[-1]]
+        argv = ["unshare", *self.kinds, "--fork", "--kill-child", "bash", "-euc", "\n".join(script)]
+        if cgroup:
+            argv = ["unshare", "--mount", "bash", "-euc", self.IN_A_CGROUP, "world", *argv]
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env,
+                                            pass_fds=(told,))
+        os.close(told)
+        with os.fdopen(ready, "rb") as pipe:
+            if pipe.read(1) != b"\n":
+                self.process.wait(PATIENCE)
+                raise AssertionError(self.log())
+        self.init = self.process.pid
+        while os.stat(f"/proc/{self.init}/ns/pid") == os.stat("/proc/self/ns/pid"):
+            with open(f"/proc/{self.init}/task/{self.init}/children") as children:
+                self.init = int(children.read())
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
+
+    def inside(self, *argv):
+        """The command that runs `argv` in here."""
+        return ["nsenter", f"--target={self.init}", *self.kinds, "--", *argv]
+
+    def run(self, *argv, env=None, **options):
+        return run("nsenter", self.inside(*argv), self.env if env is None else env, **options)
+
+    def end(self):
+        os.kill(self.init, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+
 @pytest.fixture
 def open_directory():
     """A directory that other users may enter: pytest's own are for its user alone."""
