@@ -5,10 +5,8 @@ the paths in them tell the two managers apart."""
 
 import os
 import pathlib
-import select
+import re
 import shlex
-import shutil
-import signal
 import socket
 import subprocess
 
@@ -21,10 +19,10 @@ MANAGERS = ["system", "user"]
 PROBE = "local probe = require 'probe' "
 
 
-def shipped(name, target, **changes):
-    """A copy of a file of packaging/ with the paths of this build in it; each path is one that the file has."""
+def shipped(name, target, changes):
+    """A copy of a file of packaging/ with other paths in it; those that are changed are in the file."""
     text = (PACKAGING / name).read_text()
-    for before, after in {"/usr/bin/moonletd": MOONLETD, **changes}.items():
+    for before, after in changes.items():
         assert before in text, f"{name} has no {before}"
         text = text.replace(before, str(after))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,9 +73,11 @@ def until_served(path, code="print(warm)"):
 def unit_directory(tmp_path, manager):
     """The units of one manager, for this build. %E is where the user's warm-up is looked for."""
     units = tmp_path / "units"
-    changes = {"/etc/moonletd.lua": tmp_path / "moonletd.lua"} if manager == "system" else {}
-    shipped(f"systemd/{manager}/moonletd.service", units / "moonletd.service", **changes)
-    shutil.copy(PACKAGING / f"systemd/{manager}/moonletd.socket", units)
+    changes = {"/usr/bin/moonletd": MOONLETD}
+    if manager == "system":
+        changes["/etc/moonletd.lua"] = tmp_path / "moonletd.lua"
+    shipped(f"systemd/{manager}/moonletd.service", units / "moonletd.service", changes)
+    shipped(f"systemd/{manager}/moonletd.socket", units / "moonletd.socket", {})
     (tmp_path / "moonletd.lua").write_text("warm = 'warm'\n")
     return units
 
@@ -250,3 +250,279 @@ def test_a_warm_up_that_fails_gives_launches_back_to_lua(systemd, warm_up):
 
 
 # s6
+
+
+class ScanDirectory:
+    """An s6-svscan of the test's own."""
+
+    def __init__(self, directory, env):
+        self.path = directory
+        directory.mkdir(exist_ok=True)
+        with open(directory.parent / "s6.log", "ab") as log:
+            self.process = subprocess.Popen(["s6-svscan", str(directory)], env=env, stdout=log, stderr=log)
+
+    def add(self, definition, until="-wU"):
+        """Takes up a service, and waits until it is up and, unless told otherwise, ready."""
+        definition.rename(self.path / definition.name)
+        while subprocess.run(["s6-svok", self.path / definition.name]).returncode != 0:
+            subprocess.run(["s6-svscanctl", "-a", self.path], check=True, capture_output=True)
+        self.control(until, "-u", name=definition.name)
+
+    def control(self, *options, name):
+        """s6-svc; with -w it waits until what was asked for has come about."""
+        subprocess.run(["s6-svc", "-T", str(PATIENCE * 1000), *options, self.path / name], check=True)
+
+    def status(self, name, fields="up,wantedup,ready,exitcode,signal"):
+        done = subprocess.run(["s6-svstat", "-o", fields, self.path / name], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def pid(self, name):
+        return int(self.status(name, "pid"))
+
+    def end(self):
+        if self.process.poll() is None:
+            subprocess.run(["s6-svscanctl", "-t", self.path], check=True)
+        assert self.process.wait(PATIENCE) == 0
+
+
+@pytest.fixture
+def scan_directory():
+    """scan_directory(path, env): a running s6-svscan, which ends with the test."""
+    started = []
+
+    def start(directory, env):
+        started.append(ScanDirectory(directory, env))
+        return started[-1]
+
+    yield start
+    for scan in started:
+        scan.end()
+
+
+@pytest.fixture
+def s6_moonletd(tmp_path, scan_directory):
+    """The service directory of packaging/ under a real s6-svscan; and where its socket is."""
+    service = tmp_path / "moonletd"
+    (tmp_path / "warm.lua").write_text("warm = 'warm'\n")
+    for path in sorted((PACKAGING / "s6/moonletd").iterdir()):
+        changes = {"/usr/bin/moonletd": MOONLETD, "/etc/moonletd.lua": tmp_path / "warm.lua"}
+        shipped(f"s6/moonletd/{path.name}", service / path.name, changes if path.name == "run" else {})
+    scan = scan_directory(tmp_path / "scan", environment(MOONLET_SOCKET=str(tmp_path / "s")))
+    scan.add(service)
+    return scan, tmp_path / "s"
+
+
+needs_s6 = needs_program("s6-svscan", "s6")
+
+
+@needs_s6
+def test_under_s6_moonletd_is_ready_when_it_serves(nothing_left, s6_moonletd):
+    scan, path = s6_moonletd
+    assert scan.status("moonletd", "up,ready") == "true true"
+    assert launch(path).out == b"warm\n"
+    assert (scan.path / "moonletd/type").read_text() == "longrun\n"  # what s6-rc wants to be told
+
+
+@needs_s6
+def test_s6_ends_moonletd_and_starts_it_again(nothing_left, s6_moonletd):
+    scan, path = s6_moonletd
+    for option in ("-t", "-k"):
+        before = scan.pid("moonletd")
+        scan.control("-wR", option, name="moonletd")
+        assert scan.pid("moonletd") != before
+        assert launch(path).out == b"warm\n"
+    scan.control("-wD", "-d", name="moonletd")
+    assert scan.status("moonletd") == "false false false 0 NA"
+    assert not path.exists()
+    scan.control("-wU", "-u", name="moonletd")
+    assert launch(path).out == b"warm\n"
+
+
+READY = "local ready = io.open('/proc/self/fd/3', 'w') ready:write('\\n') ready:close()\n"
+
+
+def supervised(same, tmp_path, scan_directory, text, operate, until="-wU"):
+    """A service whose run file is a script, its first line #!lua or #!moonlet. The same is demanded of both: what
+    operate(scan, fifo) returns, how many runs there were, and what s6 tells the finish script of each one's end.
+
+    In the script `fifo` is the name of a fifo, which operate() may open too."""
+    def scenario(program, env):
+        directory = tmp_path / os.path.basename(program)
+        service = directory / "script"
+        service.mkdir(parents=True)
+        (directory / "lua").symlink_to(program)
+        os.mkfifo(directory / "fifo")
+        (service / "notification-fd").write_text("3\n")
+        (service / "run").write_text(f"""#!{directory}/lua
+            {PROBE} local fifo = '{directory}/fifo'
+            local pids = io.open('{directory}/pids', 'a') pids:write(probe.pid(), '\\n') pids:close()
+            {text}""")
+        (service / "finish").write_text(f'#!/bin/sh\necho "$1 $2" >>{directory}/finished\n')
+        for name in ("run", "finish"):
+            (service / name).chmod(0o755)
+        scan = scan_directory(directory / "scan", env)
+        scan.add(service, until)
+        seen = operate(scan, directory / "fifo")
+        scan.end()
+        pids = (directory / "pids").read_text().split()
+        for pid in pids:
+            wait_gone(int(pid))
+        return seen, len(pids), (directory / "finished").read_text().splitlines()
+
+    return both(same, scenario)
+
+
+@needs_s6
+def test_s6_does_to_a_script_what_it_does_to_lua(same, tmp_path, scan_directory, nothing_left):
+    def operate(scan, _):
+        seen = [scan.status("script")]
+        for until, option in (("-wR", "-t"), ("-wR", "-k"), ("-wD", "-d"), ("-wU", "-u"), ("-wD", "-d")):
+            scan.control(until, option, name="script")
+            seen.append(scan.status("script"))
+        return seen
+
+    seen, runs, finished = supervised(same, tmp_path, scan_directory, READY + "while true do probe.pause() end", operate)
+    assert [status.split()[:3] for status in seen] == [[up] * 3 for up in ("true", "true", "true", "false", "true", "false")]
+    assert runs == 4 and finished == ["256 15", "256 9", "256 15", "256 15"]
+
+
+@needs_s6
+def test_a_supervised_script_handles_its_signals(same, tmp_path, scan_directory, nothing_left):
+    """It gets each that s6-svc can send it, and when asked to end it does so in its own way."""
+    text = READY + """
+        probe.catch(1, 2, 3, 10, 12, 14, 15, 28)
+        local heard = io.open(fifo, 'w')
+        while true do
+            local number = probe.next_signal()
+            heard:write(number, '\\n') heard:flush()
+            if number == 15 then os.exit(7) end
+        end
+    """
+
+    def operate(scan, fifo):
+        with open(fifo) as heard:
+            lines = []
+            for option in ("-h", "-i", "-q", "-1", "-2", "-a", "-y"):
+                scan.control(option, name="script")
+                lines.append(heard.readline())
+            scan.control("-wD", "-d", name="script")
+            return lines + heard.readlines() + [scan.status("script", "exitcode,signal")]
+
+    seen, _, finished = supervised(same, tmp_path, scan_directory, text, operate)
+    assert seen == ["1\n", "2\n", "3\n", "10\n", "12\n", "14\n", "28\n", "15\n", "7 NA"] and finished == ["7 0"]
+
+
+@needs_s6
+def test_a_supervised_script_is_ready_when_it_says_so(same, tmp_path, scan_directory, nothing_left):
+    """Not when moonlet has started, nor when its script has."""
+    text = "io.open(fifo):read()\n" + READY + "while true do probe.pause() end"
+
+    def operate(scan, fifo):
+        with open(fifo, "w") as go:  # when the script has opened it
+            seen = [scan.status("script", "up,ready")]
+            go.write("go")
+        scan.control("-wU", "-u", name="script")
+        return seen + [scan.status("script", "up,ready")]
+
+    seen, _, _ = supervised(same, tmp_path, scan_directory, text, operate, until="-wu")
+    assert seen == ["true false", "true true"]
+
+
+# OpenWrt
+
+
+STUBS = """
+    config_load() { [ "$1" = moonletd ]; }
+    config_foreach() { for section in $SECTIONS; do "$1" "$section"; done; }
+    config_get() { eval "$1=\\${UCI_$2_$3:-\\$4}"; }
+    config_get_bool() { config_get "$@"; }
+    procd_open_instance() { echo "instance $1"; command=; }
+    procd_set_param() { if [ "$1" = command ]; then shift; command=$(quote "$@"); else echo "$@"; fi; }
+    procd_append_param() { shift; command="$command $(quote "$@")"; }
+    procd_close_instance() { echo "command $command"; }
+    procd_add_reload_trigger() { echo "reload when $1 changes"; }
+    quote() { for word; do printf "'%s' " "$word"; done; }
+"""
+
+
+def procd(*functions, **uci):
+    """Runs functions of the init script in busybox's shell, as OpenWrt does, with procd's and UCI's own replaced by
+    ones that tell what they are asked for. `uci` are options as SECTION_OPTION."""
+    env = {"PATH": os.environ["PATH"], **{f"UCI_{name}": value for name, value in uci.items()},
+           "SECTIONS": " ".join(sorted({name.split("_")[0] for name in uci} or {"main"}))}
+    text = STUBS + (PACKAGING / "openwrt/moonletd.init").read_text() + "\n" + "\n".join(functions)
+    done = subprocess.run(["busybox", "ash", "-ec", text], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+needs_busybox = needs_program("busybox", "busybox")
+
+
+@needs_busybox
+def test_procd_is_told_what_to_start():
+    assert procd("start_service") == [
+        "instance main", "file /etc/moonletd.lua", "respawn", "stderr 1",
+        "command '/usr/bin/moonletd' '--socket' '/var/run/moonlet.sock'  '--' '/etc/moonletd.lua' "]
+    assert procd("echo $USE_PROCD $((START < STOP))", "service_triggers") == ["1 1", "reload when moonletd changes"]
+
+
+@needs_busybox
+def test_procd_s_command_has_the_options_of_uci_and_moonletd_takes_it(tmp_path, nothing_left):
+    (tmp_path / "a warm-up.lua").write_text("warm = 'warm'\n")
+    told = procd("start_service", main_enabled="0", other_socket=str(tmp_path / "s"), other_warm_up=f"{tmp_path}/a warm-up.lua",
+                 other_mode="0660", other_max="3", other_spare="1", other_gc="incremental")
+    assert told[0] == "instance other"
+    program, *command = shlex.split(told[-1])[1:]
+    assert program == "/usr/bin/moonletd"
+    assert command == ["--socket", str(tmp_path / "s"), "--mode", "0660", "--max", "3", "--spare", "1", "--gc",
+                       "incremental", "--", f"{tmp_path}/a warm-up.lua"]
+    process = subprocess.Popen([MOONLETD, *command], env=environment())
+    assert until_served(tmp_path / "s") == b"warm\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+
+
+def test_the_configuration_of_uci_names_no_option_that_is_not_read():
+    config = (PACKAGING / "openwrt/moonletd.config").read_text()
+    script = (PACKAGING / "openwrt/moonletd.init").read_text()
+    options = re.findall(r"^\t(?:# )?option (\w+) '", config, re.M)
+    assert len(options) == 7
+    for option in options:
+        assert re.search(rf'"\$1" {option}\b', script), option
+
+
+@needs_program("shellcheck", "shellcheck")
+def test_shellcheck_finds_nothing_in_the_scripts():
+    scripts = [PACKAGING / name for name in ("s6/moonletd/run", "openwrt/moonletd.init")]
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+# busybox
+
+
+@needs_root
+@needs_busybox
+def test_busybox_init_starts_moonletd_and_starts_it_again(tmp_path):
+    """Booted: as process 1, with the line of packaging/ as all of its /etc/inittab."""
+    (tmp_path / "warm.lua").write_text("warm = 'warm'\n")
+    shipped("busybox/inittab", tmp_path / "inittab",
+            {"/usr/bin/moonletd": MOONLETD, "/etc/moonletd.lua": tmp_path / "warm.lua"})
+    (tmp_path / "console").touch()
+    world = World("mkdir /run/etc && mount -t tmpfs tmpfs /run/etc && cp -a /etc/. /run/etc",
+                  f"cp {tmp_path}/inittab /run/etc", "mount --move /run/etc /etc",
+                  f"mount --bind {tmp_path}/console /dev/console",
+                  "busybox init", log=tmp_path / "log", env=environment())
+    try:
+        seen = []
+        while len(seen) < 2:
+            result = world.run(MOONLET, "-e", "print(warm)")
+            if result.status == 0:
+                assert result.out == b"warm\n"
+                zygote, = world.run("pgrep", "-P", "1", "moonletd").out.split()
+                seen.append(zygote)
+                world.run("kill", "-KILL", zygote)
+        assert seen[0] != seen[1]
+    finally:
+        world.end()

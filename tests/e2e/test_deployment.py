@@ -1,0 +1,114 @@
+"""Many machines: what spreads jobs over them starts moonlet as it would start lua. See docs/deployment.md."""
+
+import shlex
+
+import pytest
+from conftest import MOONLET, MOONLETD, REAL_LUA, World, environment, needs_program, needs_root, run
+
+HOSTS = {"a": "192.0.2.1", "b": "192.0.2.5"}  # addresses that are nobody's, each the first of two
+
+HOST = """
+    hostname $1
+    mount -t tmpfs -o mode=755 tmpfs /run
+    mkdir /run/sshd
+    # A root without a password may be locked out, where sudo is used instead.
+    (umask 077 && sed 's/^root:[^:]*/root:*/' /etc/shadow >/run/shadow)
+    mount --bind /run/shadow /etc/shadow
+    ip link set lo up
+    ip address add $2/30 dev eth0
+    ip link set eth0 up
+    mkfifo /run/ready
+    {moonletd} --ready-fd 9 -e "host = '$1'" 9>/run/ready &
+    read -t 60 -r _ </run/ready
+    /usr/sbin/sshd -e -f {directory}/sshd_config
+    echo >{directory}/up
+    wait
+"""
+
+SSHD = """
+    HostKey {directory}/host_key
+    AuthorizedKeysFile {directory}/user_key.pub
+    PermitRootLogin prohibit-password
+    PasswordAuthentication no
+    StrictModes no
+    UsePAM no
+    PidFile none
+"""
+
+SSH = """
+    IdentityFile {directory}/user_key
+    UserKnownHostsFile {directory}/known_hosts
+    GlobalKnownHostsFile /dev/null
+    BatchMode yes
+    Host a
+        HostName 192.0.2.1
+    Host b
+        HostName 192.0.2.5
+"""
+
+
+@pytest.fixture
+def two_hosts(open_directory):
+    """Two machines with an sshd and a moonletd each, and a third that reaches both: network namespaces, so that no
+    packet leaves them, which are gone with the init of the third."""
+    directory = open_directory
+    for name in ("host_key", "user_key"):
+        run("ssh-keygen", ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], environment())
+    host_key = (directory / "host_key.pub").read_text()
+    (directory / "known_hosts").write_text("".join(f"{address} {host_key}" for address in HOSTS.values()))
+    (directory / "sshd_config").write_text(SSHD.format(directory=directory))
+    (directory / "ssh_config").write_text(SSH.format(directory=directory))
+    (directory / "host").write_text(HOST.format(directory=directory, moonletd=MOONLETD))
+    steps = [f"mkfifo {directory}/up", "ip link set lo up"]
+    for name, address in HOSTS.items():
+        peer = address[:-1] + str(int(address[-1]) + 1)
+        steps += [f"ip netns add {name}",
+                  f"ip link add to-{name} type veth peer name eth0 netns {name}",
+                  f"ip address add {peer}/30 dev to-{name}",
+                  f"ip link set to-{name} up",
+                  f"ip netns exec {name} unshare --mount --uts bash -eu {directory}/host {name} {address} &",
+                  f"read -t 60 -r _ <{directory}/up"]
+    world = World(*steps, "sleep infinity", network=True, log=directory / "log",
+                  env=environment(PARALLEL_HOME=str(directory / "parallel"), HOME=str(directory)))
+    world.directory = directory
+    yield world
+    world.end()
+
+
+def parallel(world, program, script, jobs, *options):
+    ssh = f"ssh -F {world.directory}/ssh_config"
+    (world.directory / "script.lua").write_text(script)
+    command = shlex.join(["env", "MOONLET_FALLBACK=", program, str(world.directory / "script.lua")])
+    return world.run("parallel", "--will-cite", "--ssh", ssh, "--sshlogin", "a,b", "--jobs", "2", *options, command, ":::",
+                     *map(str, jobs))
+
+
+def on_two_hosts(test):
+    for mark in (needs_program("parallel", "parallel"), needs_program("sshd", "openssh-server"),
+                 needs_program("ip", "iproute2"), needs_root):
+        test = mark(test)
+    return test
+
+
+@on_two_hosts
+def test_parallel_gets_the_same_from_two_hosts_as_with_lua(two_hosts):
+    """Output in the order of the jobs, what is written to standard error, and how many failed."""
+    script = """
+        local job = tonumber(arg[1])
+        print(job, job * job)
+        if job % 4 == 0 then error('job ' .. job .. ' fails', 0) end
+    """
+    lua, moonlet = [parallel(two_hosts, program, script, range(1, 13), "--keep-order")
+                    for program in (REAL_LUA, MOONLET)]
+    lua.err = lua.err.replace(REAL_LUA.encode(), MOONLET.encode())  # the name before an error is the program's
+    assert lua.status == 3 and lua.out.count(b"\n") == 12
+    assert moonlet == lua
+
+
+@on_two_hosts
+def test_each_job_is_served_by_the_zygote_of_its_own_host(two_hosts):
+    script = "print(host, io.popen('hostname'):read())"
+    result = parallel(two_hosts, MOONLET, script, range(12))
+    lines = result.out.decode().splitlines()
+    assert result.status == 0 and len(lines) == 12, f"{result!r}\n{two_hosts.log()}"
+    assert set(lines) == {"a\ta", "b\tb"}
