@@ -305,13 +305,21 @@ class World:
                                             pass_fds=(told,))
         os.close(told)
         with os.fdopen(ready, "rb") as pipe:
-            if pipe.read(1) != b"\n":
-                self.process.wait(PATIENCE)
-                raise AssertionError(self.log())
-        self.init = self.process.pid
-        while os.stat(f"/proc/{self.init}/ns/pid") == os.stat("/proc/self/ns/pid"):
-            with open(f"/proc/{self.init}/task/{self.init}/children") as children:
-                self.init = int(children.read())
+            heard, _, _ = select.select([pipe], [], [], PATIENCE)
+            served = heard and pipe.read(1) == b"\n"
+        if not served:
+            if not heard:
+                self.end()
+            raise AssertionError("the world is not ready: " + self.log())
+        self.init = self.find_init()
+
+    def find_init(self):
+        """Below this process each has one child, until one is in another pid namespace."""
+        pid = self.process.pid
+        while os.stat(f"/proc/{pid}/ns/pid") == os.stat("/proc/self/ns/pid"):
+            with open(f"/proc/{pid}/task/{pid}/children") as children:
+                pid = int(children.read())
+        return pid
 
     def log(self):
         with open(self.log_path, errors="replace") as log:
@@ -325,7 +333,7 @@ class World:
         return run("nsenter", self.inside(*argv), self.env if env is None else env, **options)
 
     def end(self):
-        os.kill(self.init, signal.SIGKILL)
+        os.kill(self.find_init(), signal.SIGKILL)
         self.process.wait(PATIENCE)
 
 
