@@ -1,5 +1,6 @@
 """Many machines: what spreads jobs over them starts moonlet as it would start lua. See docs/deployment.md."""
 
+import os
 import shlex
 
 import pytest
@@ -10,8 +11,9 @@ HOSTS = {"a": "192.0.2.1", "b": "192.0.2.5"}  # addresses that are nobody's, eac
 HOST = """
     hostname $1
     mount -t tmpfs -o mode=755 tmpfs /run
-    mkdir /run/sshd /run/home
     # Who logs in is a root that is not locked out, as one without a password may be, and whose shell reads no files.
+    mkdir -p /run/home/.ssh
+    cp {directory}/user_key.pub /run/home/.ssh/authorized_keys
     (umask 077 && echo 'root:*:1::::::' >/run/shadow)
     sed 's,^root:.*,root:x:0:0::/run/home:/bin/sh,' /etc/passwd >/run/passwd
     mount --bind /run/shadow /etc/shadow
@@ -23,19 +25,9 @@ HOST = """
     exec 8<>/run/ready
     {moonletd} --ready-fd 8 -e "host = '$1'" &
     read -r _ <&8
-    /usr/sbin/sshd -e -f {directory}/sshd_config
+    dropbear -E -s -r {directory}/host_key -p $2:22 -P /run/dropbear.pid
     echo >{directory}/up
     wait
-"""
-
-SSHD = """
-    HostKey {directory}/host_key
-    AuthorizedKeysFile {directory}/user_key.pub
-    PermitRootLogin prohibit-password
-    PasswordAuthentication no
-    StrictModes no
-    UsePAM no
-    PidFile none
 """
 
 SSH = """
@@ -52,14 +44,13 @@ SSH = """
 
 @pytest.fixture
 def two_hosts(open_directory):
-    """Two machines with an sshd and a moonletd each, and a third that reaches both: network namespaces, so that no
+    """Two machines with an ssh server and a moonletd each, and a third that reaches both: network namespaces, so that no
     packet leaves them, which are gone with the init of the third."""
     directory = open_directory
-    for name in ("host_key", "user_key"):
-        run("ssh-keygen", ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], environment())
-    host_key = (directory / "host_key.pub").read_text()
-    (directory / "known_hosts").write_text("".join(f"{address} {host_key}" for address in HOSTS.values()))
-    (directory / "sshd_config").write_text(SSHD.format(directory=directory))
+    run("ssh-keygen", ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{directory}/user_key"], environment())
+    made = run("dropbearkey", ["dropbearkey", "-t", "ed25519", "-f", f"{directory}/host_key"], environment())
+    host_key, = [line for line in made.out.decode().splitlines() if line.startswith("ssh-ed25519 ")]
+    (directory / "known_hosts").write_text("".join(f"{address} {host_key}\n" for address in HOSTS.values()))
     (directory / "ssh_config").write_text(SSH.format(directory=directory))
     (directory / "host").write_text(HOST.format(directory=directory, moonletd=MOONLETD))
     steps = [f"mkfifo {directory}/up", f"exec 8<>{directory}/up", "ip link set lo up"]
@@ -72,7 +63,8 @@ def two_hosts(open_directory):
                   f"ip netns exec {name} unshare --mount --uts bash -eu {directory}/host {name} {address} &",
                   "read -r _ <&8"]
     world = World(*steps, "sleep infinity 8<&-", network=True, log=directory / "log",
-                  env=environment(PARALLEL_HOME=str(directory / "parallel"), HOME=str(directory)))
+                  env=environment(PARALLEL_HOME=str(directory / "parallel"), HOME=str(directory),
+                                  PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
     world.directory = directory
     yield world
     world.end()
@@ -87,7 +79,7 @@ def parallel(world, program, script, jobs, *options):
 
 
 def on_two_hosts(test):
-    for mark in (needs_program("parallel", "parallel"), needs_program("sshd", "openssh-server"),
+    for mark in (needs_program("parallel", "parallel"), needs_program("dropbear", "dropbear-bin"),
                  needs_program("ip", "iproute2"), needs_root):
         test = mark(test)
     return test
