@@ -258,14 +258,20 @@ class ScanDirectory:
     def __init__(self, directory, env):
         self.path = directory
         directory.mkdir(exist_ok=True)
+        ready, told = os.pipe()
         with open(directory.parent / "s6.log", "ab") as log:
-            self.process = subprocess.Popen(["s6-svscan", str(directory)], env=env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(["s6-svscan", "-d", str(told), str(directory)], env=env, stdout=log,
+                                            stderr=log, pass_fds=(told,))
+        os.close(told)
+        with os.fdopen(ready, "rb") as pipe:
+            assert pipe.read(1) == b"\n"
 
     def add(self, definition, until="-wU"):
         """Takes up a service, and waits until it is up and, unless told otherwise, ready."""
         definition.rename(self.path / definition.name)
+        subprocess.run(["s6-svscanctl", "-a", self.path], check=True)
         while subprocess.run(["s6-svok", self.path / definition.name]).returncode != 0:
-            subprocess.run(["s6-svscanctl", "-a", self.path], check=True, capture_output=True)
+            assert self.process.poll() is None
         self.control(until, "-u", name=definition.name)
 
     def control(self, *options, name):
@@ -286,7 +292,7 @@ class ScanDirectory:
 
 
 @pytest.fixture
-def scan_directory():
+def scan_directory(nothing_left):
     """scan_directory(path, env): a running s6-svscan, which ends with the test."""
     started = []
 
@@ -316,7 +322,7 @@ needs_s6 = needs_program("s6-svscan", "s6")
 
 
 @needs_s6
-def test_under_s6_moonletd_is_ready_when_it_serves(nothing_left, s6_moonletd):
+def test_under_s6_moonletd_is_ready_when_it_serves(s6_moonletd):
     scan, path = s6_moonletd
     assert scan.status("moonletd", "up,ready") == "true true"
     assert launch(path).out == b"warm\n"
@@ -324,7 +330,7 @@ def test_under_s6_moonletd_is_ready_when_it_serves(nothing_left, s6_moonletd):
 
 
 @needs_s6
-def test_s6_ends_moonletd_and_starts_it_again(nothing_left, s6_moonletd):
+def test_s6_ends_moonletd_and_starts_it_again(s6_moonletd):
     scan, path = s6_moonletd
     for option in ("-t", "-k"):
         before = scan.pid("moonletd")
@@ -373,7 +379,7 @@ def supervised(same, tmp_path, scan_directory, text, operate, until="-wU"):
 
 
 @needs_s6
-def test_s6_does_to_a_script_what_it_does_to_lua(same, tmp_path, scan_directory, nothing_left):
+def test_s6_does_to_a_script_what_it_does_to_lua(same, tmp_path, scan_directory):
     def operate(scan, _):
         seen = [scan.status("script")]
         for until, option in (("-wR", "-t"), ("-wR", "-k"), ("-wD", "-d"), ("-wU", "-u"), ("-wD", "-d")):
@@ -387,7 +393,7 @@ def test_s6_does_to_a_script_what_it_does_to_lua(same, tmp_path, scan_directory,
 
 
 @needs_s6
-def test_a_supervised_script_handles_its_signals(same, tmp_path, scan_directory, nothing_left):
+def test_a_supervised_script_handles_its_signals(same, tmp_path, scan_directory):
     """It gets each that s6-svc can send it, and when asked to end it does so in its own way."""
     text = READY + """
         probe.catch(1, 2, 3, 10, 12, 14, 15, 28)
@@ -413,7 +419,7 @@ def test_a_supervised_script_handles_its_signals(same, tmp_path, scan_directory,
 
 
 @needs_s6
-def test_a_supervised_script_is_ready_when_it_says_so(same, tmp_path, scan_directory, nothing_left):
+def test_a_supervised_script_is_ready_when_it_says_so(same, tmp_path, scan_directory):
     """Not when moonlet has started, nor when its script has."""
     text = "io.open(fifo):read()\n" + READY + "while true do probe.pause() end"
 
