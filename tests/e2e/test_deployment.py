@@ -74,8 +74,8 @@ def parallel(world, program, script, jobs, *options):
     ssh = f"ssh -F {world.directory}/ssh_config"
     (world.directory / "script.lua").write_text(script)
     command = shlex.join(["env", "MOONLET_FALLBACK=", program, str(world.directory / "script.lua")])
-    return world.run("parallel", "--will-cite", "--ssh", ssh, "--sshlogin", "a,b", "--jobs", "2", *options, command, ":::",
-                     *map(str, jobs))
+    return world.run("parallel", "--will-cite", "--ssh", ssh, "--sshlogin", "a,b", "--jobs", "2", *options, command,
+                     ":::", *map(str, jobs))
 
 
 def on_two_hosts(test):
