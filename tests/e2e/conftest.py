@@ -273,6 +273,79 @@ def wait_gone(pid):
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NEEDS ROOT: run it as root to have this tested")
 
 
+def needs_program(name, package):
+    found = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    return pytest.mark.skipif(found is None, reason=f"{package.upper()} IS NOT INSTALLED: no {name}")
+
+
+class World:
+    """Namespaces with an init of their own: what is started, mounted or linked there is gone with the init.
+
+    `prepare` are lines of a shell script, the last of which becomes the init; /run is empty for them. With `cgroup`
+    /sys/fs/cgroup is a cgroup of their own; with `network` there is no network but what they make."""
+
+    NAMESPACES = ["--mount", "--uts", "--ipc", "--pid"]
+    # A cgroup is not gone with its processes: it is removed, the innermost first.
+    IN_A_CGROUP = """
+        at=$(mktemp -d)
+        mount -t cgroup2 cgroup2 $at
+        group=$at/moonlet-test-$$
+        mkdir $group
+        (echo 0 >$group/cgroup.procs; exec "$@") || true
+        find $group -depth -type d -exec rmdir {} +
+        umount $at
+        rmdir $at
+    """
+
+    def __init__(self, *prepare, log, env, cgroup=False, network=False):
+        self.log_path, self.env = str(log), env
+        self.kinds = self.NAMESPACES + ["--cgroup"] * cgroup + ["--net"] * network
+        ready, told = os.pipe()
+        script = ["mount --make-rprivate /", "mount -t tmpfs -o mode=755 tmpfs /run", "mount -t proc proc /proc"]
+        script += ["mount -t cgroup2 cgroup2 /sys/fs/cgroup"] * cgroup
+        script += [*prepare[:-1], f"echo >&{told}", f"exec {told}>&-", "exec " + prepare[-1]]
+        argv = ["unshare", *self.kinds, "--fork", "--kill-child", "bash", "-euc", "\n".join(script)]
+        if cgroup:
+            argv = ["unshare", "--mount", "bash", "-euc", self.IN_A_CGROUP, "world", *argv]
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env,
+                                            pass_fds=(told,))
+        os.close(told)
+        with os.fdopen(ready, "rb") as pipe:
+            heard, _, _ = select.select([pipe], [], [], PATIENCE)
+            served = heard and pipe.read(1) == b"\n"
+        if not served:
+            if not heard:
+                self.end()
+            if "unshare failed: Operation not permitted" in self.log():
+                pytest.skip("NEEDS NAMESPACES: this root may not make any")
+            raise AssertionError("the world is not ready: " + self.log())
+        self.init = self.find_init()
+
+    def find_init(self):
+        """Below this process each has one child, until one is in another pid namespace."""
+        pid = self.process.pid
+        while os.stat(f"/proc/{pid}/ns/pid") == os.stat("/proc/self/ns/pid"):
+            with open(f"/proc/{pid}/task/{pid}/children") as children:
+                pid = int(children.read())
+        return pid
+
+    def log(self):
+        with open(self.log_path, errors="replace") as log:
+            return log.read()
+
+    def inside(self, *argv):
+        """The command that runs `argv` in here."""
+        return ["nsenter", f"--target={self.init}", *self.kinds, "--", *argv]
+
+    def run(self, *argv, env=None, **options):
+        return run("nsenter", self.inside(*argv), self.env if env is None else env, **options)
+
+    def end(self):
+        os.kill(self.find_init(), signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+
 @pytest.fixture
 def open_directory():
     """A directory that other users may enter: pytest's own are for its user alone."""
