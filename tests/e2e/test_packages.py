@@ -1,6 +1,7 @@
 """The packages: what is made of this tree for Debian, OpenWrt, Nix and Liminix. Each is made and used here as far
 as that goes without the system that it is for."""
 
+import contextlib
 import glob
 import json
 import os
@@ -16,10 +17,11 @@ PACKAGING = os.path.join(SOURCE, "packaging")
 STUBS = os.path.join(SOURCE, "tests", "packaging")
 UNITS = ("moonletd.service", "moonletd.socket")
 
+# Debian's administrative programs are not on everybody's path.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
 
 def needs(*programs):
-    # Debian's administrative programs are not on everybody's path.
-    os.environ["PATH"] += ":/usr/sbin:/sbin"
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(f"NOT INSTALLED: {program}")
@@ -36,17 +38,27 @@ def version():
         return re.search(r"project\(moonlet VERSION ([0-9.]+)", text.read()).group(1)
 
 
-def hello(moonlet, moonletd, tmp_path):
-    """What a script says of its Lua, run by this moonlet through this moonletd."""
+@contextlib.contextmanager
+def serving(command):
+    """Runs command(descriptor) from when it has said there that it serves until the end of the block."""
     ready, told = os.pipe()
-    socket = str(tmp_path / "hello.sock")
-    with subprocess.Popen([moonletd, "--socket", socket, "--ready-fd", str(told)], env=environment(),
-                          pass_fds=(told,)) as server:
-        os.close(told)
+    server = subprocess.Popen(list(map(str, command(told))), env=environment(), pass_fds=(told,))
+    os.close(told)
+    try:
         with os.fdopen(ready, "rb") as pipe:
             assert pipe.read(1) == b"\n"
-        result = run(moonlet, ["lua", "-e", "io.write(_VERSION)"], environment(MOONLET_SOCKET=socket))
+        yield
+    finally:
         server.terminate()
+        status = server.wait(PATIENCE)
+    assert status == 0  # the signal has reached moonletd itself
+
+
+def hello(moonlet, moonletd, tmp_path):
+    """What a script says of its Lua, run by this moonlet through this moonletd."""
+    socket = tmp_path / "hello.sock"
+    with serving(lambda told: [moonletd, "--socket", socket, "--ready-fd", told]):
+        result = run(moonlet, ["lua", "-e", "io.write(_VERSION)"], environment(MOONLET_SOCKET=str(socket)))
     assert result.status == 0, result
     return result.out.decode()
 
@@ -183,17 +195,60 @@ def test_the_deb_offers_moonlet_as_lua_but_does_not_make_it_so(deb, root):
     assert chosen == "/usr/bin/lua5.4"
 
 
-def test_moonlet_under_the_name_of_lua_falls_back_to_the_real_one(tmp_path):
+@pytest.fixture
+def as_lua(tmp_path):
+    """as_lua(fallback): moonlet under the name of lua, as an alternative makes it, where moonletd does not run."""
     (tmp_path / "lua").symlink_to(MOONLET)
     (tmp_path / "lua5.4").symlink_to(REAL_LUA)
-    for fallback in (None, "lua5.4"):
-        env = environment(PATH=str(tmp_path), MOONLET_FALLBACK=fallback, MOONLET_SOCKET=str(tmp_path / "nobody.sock"))
-        result = run(str(tmp_path / "lua"), ["lua", "-e", "io.write(_VERSION)"], env)
-        assert (result.status, result.out) == (0, b"Lua 5.4"), result
-    # Even told to run "lua", it does not run itself again and again.
-    env["MOONLET_FALLBACK"] = "lua"
-    result = run(str(tmp_path / "lua"), ["lua", "-e", ""], env)
+    return lambda fallback: run(
+        str(tmp_path / "lua"), ["lua", "-e", "io.write(_VERSION)"],
+        environment(PATH=str(tmp_path), MOONLET_FALLBACK=fallback, MOONLET_SOCKET=str(tmp_path / "nobody.sock")))
+
+
+def test_moonlet_as_lua_falls_back_to_the_real_one(as_lua):
+    result = as_lua(None)
+    assert (result.status, result.out) == (0, b"Lua 5.4"), result
+
+
+def test_moonlet_as_lua_never_falls_back_to_itself(as_lua):
+    result = as_lua("lua")
     assert result.status == 125 and b"it is moonlet itself" in result.err, result
+
+
+@pytest.fixture
+def systemd_hears(tmp_path):
+    """systemd_hears(script, argument...): what a script of the package tells systemd, where that runs; with
+    stand-ins for the programs that would tell it."""
+    needs("unshare")
+    inside = 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec "$@"'
+    outside = ["unshare", "--map-root-user", "--mount", "sh", "-c", inside, "sh"]
+    if subprocess.run([*outside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("NO NAMESPACES: unshare --map-root-user --mount")
+    for name in ("deb-systemd-helper", "deb-systemd-invoke", "systemctl", "update-alternatives"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/heard\n')
+        (tmp_path / name).chmod(0o755)
+
+    def hears(script, *arguments):
+        call(*outside, os.path.join(PACKAGING, "deb", script), *arguments,
+             env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "DPKG_ROOT": ""})
+        heard = (tmp_path / "heard").read_text().splitlines()
+        (tmp_path / "heard").unlink()
+        return [line for line in heard if line.startswith(("deb-systemd-invoke", "systemctl"))]
+
+    return hears
+
+
+def test_an_installation_of_the_deb_starts_nothing(systemd_hears):
+    assert systemd_hears("postinst", "configure", "") == ["systemctl --system daemon-reload"]
+
+
+def test_an_upgrade_of_the_deb_restarts_a_moonletd_that_runs(systemd_hears):
+    assert systemd_hears("postinst", "configure", "0.0.1-1") == [
+        "systemctl --system daemon-reload", "deb-systemd-invoke try-restart moonletd.service"]
+
+
+def test_a_removal_of_the_deb_stops_moonletd(systemd_hears):
+    assert systemd_hears("prerm", "remove") == ["deb-systemd-invoke stop moonletd.socket moonletd.service"]
 
 
 def test_a_purge_of_the_deb_leaves_nothing_behind(deb, root):
@@ -384,15 +439,9 @@ def test_the_service_of_liminix_serves_and_says_so(nix, tmp_path):
     socket = tmp_path / "moonlet.sock"
     command, text = service_run(nix, f'{{ socket = "{socket}"; warmUp = "warm = 5"; }}')
     (tmp_path / "moonletd.lua").write_text(text)
-    ready, told = os.pipe()
-    script = f"exec 10>&{told} {told}>&-\n{command.replace('/nix/store/moonlet-musl', str(prefix))} {tmp_path}/moonletd.lua\n"
-    with subprocess.Popen(["bash", "-c", script], env=environment(), pass_fds=(told,)) as server:
-        os.close(told)
-        with os.fdopen(ready, "rb") as pipe:
-            assert pipe.read(1) == b"\n"
+    command = f"{command.replace('/nix/store/moonlet-musl', str(prefix))} {tmp_path}/moonletd.lua"
+    with serving(lambda told: ["bash", "-c", f"exec 10>&{told} {told}>&-\n{command}"]):
         result = run(MOONLET, ["lua", "-e", "print(warm)"], environment(MOONLET_SOCKET=str(socket)))
-        server.terminate()  # reaches moonletd itself
-        assert server.wait(PATIENCE) == 0
     assert result.out == b"5\n", result
 
 
