@@ -62,15 +62,24 @@ inline long change_mask(int how, const SignalSet* set, SignalSet* old) {
   return syscall(SYS_rt_sigprocmask, how, set, old, kSignalSetBytes);
 }
 
+/// The kernel's struct sigaction (rt_sigaction(2)), with room for the largest mask.
+struct SignalAction {
+#if defined(__mips__)
+  unsigned flags;
+#endif
+  void (*handler)(int);
+  unsigned long rest[8];
+};
+
+/// Gives `signal` its default action. Fails for those that always have it.
+inline long set_default(int signal) {
+  const SignalAction action = {};  // SIG_DFL
+  return syscall(SYS_rt_sigaction, signal, &action, nullptr, kSignalSetBytes);
+}
+
 /// Whether `signal` is ignored in this process (rt_sigaction: the C libraries hide some signals).
 inline bool is_ignored(int signal) {
-  struct {  // the kernel's struct sigaction, with room for the largest mask
-#if defined(__mips__)
-    unsigned flags;
-#endif
-    void (*handler)(int);
-    unsigned long rest[8];
-  } action = {};
+  SignalAction action = {};
   return syscall(SYS_rt_sigaction, signal, nullptr, &action, kSignalSetBytes) == 0 && action.handler == SIG_IGN;
 }
 

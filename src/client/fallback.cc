@@ -33,7 +33,8 @@ int exec_on_path(const char* name, char** argv) {
   const size_t name_length = strlen(name);
   int error = ENOENT;  // or the better reason, if no other entry works
   for (;;) {
-    const size_t length = strcspn(path, ":");
+    size_t length = 0;  // not strcspn(3): Debian's wants what freestanding.cc leaves out
+    while (path[length] != '\0' && path[length] != ':') length++;
     char candidate[PATH_MAX];
     if (length + 1 + name_length < sizeof candidate) {
       memcpy(candidate, path, length);

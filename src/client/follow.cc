@@ -32,9 +32,7 @@ struct Script {
 [[noreturn]] void die_of(int signal) {
   prctl(PR_SET_DUMPABLE, 0);
   // The kernel's own default, also where the parent had it ignored.
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
-  sigaction(signal, &action, nullptr);  // fails for SIGKILL, which needs none
+  kernel::set_default(signal);  // fails for SIGKILL, which needs none
   kill(getpid(), signal);
   const kernel::SignalSet only = kernel::SignalSet::of(signal);
   kernel::change_mask(SIG_UNBLOCK, &only, nullptr);

@@ -109,6 +109,7 @@ class Sender {
   // Attaches `count` descriptors to what is sent next.
   void attach(const int32_t* descriptors, uint32_t count) {
     cmsghdr* header = &control_.header;
+    *header = {};  // musl's has padding where the kernel's length goes on
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = static_cast<socklen_t>(CMSG_LEN(count * sizeof(int)));

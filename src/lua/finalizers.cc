@@ -115,7 +115,7 @@ bool run(lua_State* L) {
 
 // Stands in front of liblua's, for liblua itself and for every C module: nothing else gives an object a
 // finalizer.
-extern "C" int lua_setmetatable(lua_State* L, int objindex) {
+extern "C" [[gnu::visibility("default")]] int lua_setmetatable(lua_State* L, int objindex) {
   using Function = int (*)(lua_State*, int);
   static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "lua_setmetatable"));
   namespace finalizers = moonlet::finalizers;

@@ -78,7 +78,7 @@ void promise_farewell(pid_t client, uint32_t cookie, int connection) {
 
 // Stands in front of the C library's, for liblua (os.exit) and every C module too: a handler of atexit is
 // not told the status.
-extern "C" void exit(int status) {
+extern "C" [[gnu::visibility("default")]] void exit(int status) {
   moonlet::zygote::exit_status = status;
   moonlet::zygote::libc_exit(status);
   __builtin_unreachable();  // as <stdlib.h> declares it

@@ -1,6 +1,5 @@
 #include "zygote/process_title.h"
 
-#include <linux/prctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -66,7 +66,7 @@ class Reader {
     } control;
     msghdr message = {};
     message.msg_iov = parts;
-    message.msg_iovlen = count;
+    message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);  // an int in musl
     message.msg_control = &control;
     message.msg_controllen = sizeof control;
     const ssize_t size = recvmsg(connection_, &message, MSG_DONTWAIT);
