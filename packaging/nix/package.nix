@@ -44,7 +44,7 @@ stdenv.mkDerivation {
     "-DMOONLET_LUA=${lua.luaversion}"
     "-DMOONLET_LUA_ROOT=${lua}"
     "-DMOONLET_FALLBACK_NAME=${fallback}"
-    "-DMOONLET_STATIC_CLIENT=${if isMusl then "ON" else "OFF"}"
+    "-DMOONLET_MUSL=${if isMusl then "ON" else "OFF"}"
     "-DMOONLET_TESTS=OFF"
   ];
 

@@ -277,8 +277,9 @@ def test_the_deb_installs_over_itself_and_keeps_the_warm_up(deb, root):
 # OpenWrt
 
 
-def feed(target, work):
-    return call("make", "-s", "-C", os.path.join(PACKAGING, "openwrt"), f"TOPDIR={STUBS}/openwrt", f"WORK={work}", target)
+def feed(target, work, cmake_options=""):
+    return call("make", "-s", "-C", os.path.join(PACKAGING, "openwrt"), f"TOPDIR={STUBS}/openwrt", f"WORK={work}", target,
+                env={**os.environ, "CMAKE_OPTIONS": cmake_options})
 
 
 def test_the_openwrt_packages_say_what_they_are_and_need(tmp_path):
@@ -304,6 +305,24 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
     }
     assert "statically linked" in call("file", made / "moonlet/usr/bin/moonlet")
     assert hello(made / "moonlet/usr/bin/moonlet", made / "moonletd/usr/bin/moonletd", tmp_path) == "Lua 5.3"
+
+
+def test_the_openwrt_packages_build_for_a_router(tmp_path):
+    """With what the preset mipsel-musl is built with, in place of OpenWrt's own compiler."""
+    needs("make", "mipsel-linux-gnu-g++")
+    sysroot = os.path.join(SOURCE, "build", "sysroot", "mipsel")
+    if not os.path.exists(f"{sysroot}/lib/musl-gcc.specs"):
+        pytest.skip("NO MUSL FOR MIPSEL: scripts/sysroot mipsel")
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "usr").symlink_to(sysroot)
+    flags = f"-specs={sysroot}/lib/musl-gcc.specs -march=24kc -mips16 -minterlink-mips16 -fno-pie"
+    feed("packages", tmp_path, " ".join([
+        "-DCMAKE_SYSTEM_PROCESSOR=mipsel", "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY",
+        "-DCMAKE_C_COMPILER=mipsel-linux-gnu-gcc", "-DCMAKE_CXX_COMPILER=mipsel-linux-gnu-g++",
+        f"'-DCMAKE_C_FLAGS={flags}'", f"'-DCMAKE_CXX_FLAGS={flags}'", "-DCMAKE_EXE_LINKER_FLAGS=-no-pie"]))
+    kind = "ELF 32-bit LSB executable, MIPS"
+    assert re.search(f"{kind}.* statically linked", call("file", tmp_path / "packages/moonlet/usr/bin/moonlet"))
+    assert re.search(f"{kind}.* /lib/ld-musl-mipsel.so.1", call("file", tmp_path / "packages/moonletd/usr/bin/moonletd"))
 
 
 # Nix and Liminix
@@ -350,7 +369,7 @@ def test_the_nix_package_says_what_it_is_and_needs(nix):
     assert (package["pname"], package["version"]) == ("moonlet", version())
     assert package["needs"] == ["cmake", "ninja", "lua"]
     # Liminix has musl: the client is linked against that, statically, and falls back to Liminix's lua.
-    assert "-DMOONLET_STATIC_CLIENT=ON" in package["cmakeFlags"]
+    assert "-DMOONLET_MUSL=ON" in package["cmakeFlags"]
     assert "-DMOONLET_LUA=5.3" in package["cmakeFlags"]
     assert "-DMOONLET_FALLBACK_NAME=/nix/store/lua-musl/bin/lua" in package["cmakeFlags"]
 

@@ -1,4 +1,6 @@
-# A stand-in for OpenWrt's cmake.mk: the same options, with this machine's compiler.
+# A stand-in for OpenWrt's cmake.mk: the same options, with this machine's compiler, or the one that CMAKE_OPTIONS in
+# the environment names. Only with that may there be a CMAKE_SYSTEM_PROCESSOR: on those that moonlet knows, the
+# client wants musl and nothing else.
 
 define Build/Configure
 	cmake -S $(PKG_BUILD_DIR) -B $(PKG_BUILD_DIR) -G Ninja -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_BUILD_TYPE=Release \
