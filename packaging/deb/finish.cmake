@@ -1,0 +1,8 @@
+# Run by cpack between installing and packing: what Debian has compressed is compressed, without a name or a
+# time in it, so that the same sources make the same files.
+
+set(share ${CPACK_TEMPORARY_INSTALL_DIRECTORY}/usr/share)
+file(GLOB pages ${share}/man/man*/*.[1-9])
+foreach(page ${pages} ${share}/doc/moonlet/changelog.Debian)
+  execute_process(COMMAND gzip -9nf ${page} COMMAND_ERROR_IS_FATAL ANY)
+endforeach()

@@ -1,0 +1,61 @@
+## moonletd
+## ========
+##
+## Keeps one Lua interpreter warm, and starts each script of moonlet as a
+## forked copy of it.
+
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkOption types;
+  inherit (pkgs) liminix;
+in
+{
+  options.system.service.moonletd = mkOption {
+    description = "Lua interpreter that moonlet's scripts are copies of";
+    type = liminix.lib.types.serviceDefn;
+  };
+
+  config.system.service.moonletd = config.system.callService ./service.nix {
+    packages = mkOption {
+      description = "packages that hold the warm modules, as in writeFennel";
+      type = types.listOf types.package;
+      default = [ ];
+    };
+    modules = mkOption {
+      description = "modules to load before any script runs";
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "anoia" "lualinux" ];
+    };
+    warmUp = mkOption {
+      description = "Lua to run when the modules are loaded: a global that it sets is there for each script";
+      type = types.lines;
+      default = "";
+    };
+    socket = mkOption {
+      description = "socket to listen on. If it is not the default, scripts need it in MOONLET_SOCKET";
+      type = types.path;
+      default = "/run/moonlet.sock";
+    };
+    mode = mkOption {
+      description = "permissions of the socket, in octal: who may connect";
+      type = types.strMatching "[0-7]+";
+      default = "0600";
+    };
+    max = mkOption {
+      description = "number of scripts that may run at once; null: any";
+      type = types.nullOr types.ints.positive;
+      default = null;
+    };
+    spare = mkOption {
+      description = "number of children to keep forked ahead";
+      type = types.ints.between 0 1000;
+      default = 0;
+    };
+    gc = mkOption {
+      description = "mode of the garbage collector that scripts find; null: that of this Lua";
+      type = types.nullOr (types.enum [ "generational" "incremental" ]);
+      default = null;
+    };
+  };
+}
