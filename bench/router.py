@@ -48,7 +48,7 @@ def main():
     session = Session("/moonlet", "/tmp/bench", quick=True)
     session.lua = "/usr/bin/lua"
     rows = [("hello", "print(\"hello\")", launches(session, "hello", "hello.lua", [], 25)),
-            ("job", "a job with 260 KB of modules", launches(session, "job", "check.lua", warm(MODULES), 9)),
+            ("job", "a job with 260 KB of modules", launches(session, "job", "load.lua", warm(MODULES), 9)),
             ("memory", f"{SCRIPTS} idle scripts with them, KB", idle_memory(session))]
     session.close()
     scale, unit = (1, "µs") if options.unit == "time" else (INSTRUCTIONS_PER_US / 1000, "thousand instructions")
