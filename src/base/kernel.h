@@ -8,15 +8,17 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-// The same number on every architecture since Linux 5.1; older headers do not name them.
+// The same number on every architecture since Linux 5.1, behind what MIPS numbers start from (4000, 5000 or
+// 6000); older headers do not name them.
+#define MOONLET_NEW_CALL(number) (SYS_read / 1000 * 1000 + (number))
 #ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
+#define SYS_pidfd_send_signal MOONLET_NEW_CALL(424)
 #endif
 #ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
+#define SYS_pidfd_open MOONLET_NEW_CALL(434)
 #endif
 #ifndef SYS_close_range
-#define SYS_close_range 436
+#define SYS_close_range MOONLET_NEW_CALL(436)
 #endif
 
 namespace moonlet::kernel {

@@ -4,7 +4,6 @@
 #include "client/request.h"
 #include "protocol/protocol.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -23,6 +22,7 @@ using protocol::ReportKind;
 
 // The script, as far as this side knows it.
 struct Script {
+  int connection;
   pid_t pid = 0;   // 0: it has not said that it started
   int pidfd = -1;  // -1: the kernel has none
 };
@@ -39,14 +39,14 @@ struct Script {
   _exit(128 + signal);  // a signal that does not kill: the shells' convention
 }
 
-bool signal_script(const Script& script, int signal, bool group) {
-  if (script.pidfd >= 0) {
-    if (kernel::send_signal(script.pidfd, signal, group) == 0) return true;
-    if (!group || errno != EINVAL) return false;
-    // Before Linux 6.9 a group has no race-free call; that the leader lives keeps its number taken.
-    if (kernel::send_signal(script.pidfd, 0, false) != 0) return false;
-  }
-  return kill(group ? -script.pid : script.pid, signal) == 0;
+void signal_script(const Script& script, int signal, bool group) {
+  if (kernel::send_signal(script.pidfd, signal, group) == 0) return;
+  // By number before Linux 5.3, or 6.9 for a group, or where a filter forbids the call: while the script lives,
+  // its number is no other's. Without a pidfd the connection tells, which hangs up when the zygote has reaped
+  // the script or, if the zygote is gone, at the script's end.
+  pollfd end = {script.connection, 0, 0};
+  if (script.pidfd >= 0) end = {script.pidfd, POLLIN, 0};
+  if (poll(&end, 1, 0) == 0) kill(group ? -script.pid : script.pid, signal);
 }
 
 // A terminal, and a shell that continues a job, signal a whole process group. The script has one of its
@@ -138,7 +138,7 @@ void read_reason(int socket, const char* path, int length, Refusal& refusal) {
 
 void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
             Refusal& refusal) {
-  Script script;
+  Script script = {socket};
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {
     poll(events, 2, -1);  // fails for nothing that another turn would not mend

@@ -256,15 +256,15 @@ void start(const Accepted& accepted, const LaunchRequest& request) {
   close(log_descriptor());
   log_to(-1);
   prctl(PR_SET_DUMPABLE, 1);  // as exec sets it; a change of credentials took it away
-  if (pidfd < 0) {
-    // The client cannot watch this process by itself: the open connection tells it that the script lives.
-    promise_farewell(accepted.peer.pid, request.header.cookie, accepted.connection);
-    return;
+  // Without a pidfd the client cannot watch this process: the open connection tells it that the script lives.
+  int watched = accepted.connection;
+  if (pidfd >= 0) {
+    close(pidfd);
+    close(accepted.connection);
+    watched = -1;
   }
-  close(pidfd);
-  close(accepted.connection);
   if ((request.header.flags & protocol::kEndBySignal) != 0 && accepted.peer.pid > 0)
-    promise_farewell(accepted.peer.pid, request.header.cookie, -1);
+    promise_farewell(accepted.peer.pid, request.header.cookie, watched);
 }
 
 }  // namespace moonlet::zygote

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
@@ -21,7 +20,7 @@ struct Promise {
   pid_t self = 0;  // 0: none. A fork of the child has another pid, and does not speak for it
   pid_t client = 0;
   uint32_t cookie = 0;
-  int connection = -1;
+  int watched = -1;
 };
 Promise promise;
 
@@ -40,11 +39,6 @@ void send_signal_with_status() {
   syscall(SYS_rt_sigqueueinfo, promise.client, SIGURG, &info);
 }
 
-void send_report() {
-  const protocol::Report report = {protocol::ReportKind::kExited, exit_status & 0xff};
-  send(promise.connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 // Runs after every other handler of atexit(3). What exit would still do is to flush the streams and to give
 // back what was read ahead of a seekable standard input; then the descriptors close before anybody learns
 // of the end, as they do when a process is gone.
@@ -52,12 +46,8 @@ void say_farewell() {
   if (promise.self == 0 || promise.self != getpid()) return;
   fflush(nullptr);
   fflush(stdin);
-  close_all_but(0, &promise.connection, 1);
-  if (promise.connection >= 0) {
-    send_report();
-  } else {
-    send_signal_with_status();
-  }
+  close_all_but(0, &promise.watched, 1);
+  send_signal_with_status();
   // Where both share a processor, the client runs now, and not after the kernel has taken this process apart.
   sched_yield();
   _exit(exit_status);
@@ -70,8 +60,8 @@ void prepare_farewell() {
   if (libc_exit == nullptr || atexit(say_farewell) != 0) abort();
 }
 
-void promise_farewell(pid_t client, uint32_t cookie, int connection) {
-  promise = {getpid(), client, cookie, connection};
+void promise_farewell(pid_t client, uint32_t cookie, int watched) {
+  promise = {getpid(), client, cookie, watched};
 }
 
 }  // namespace moonlet::zygote

@@ -11,7 +11,8 @@ namespace moonlet::zygote {
 void prepare_farewell();
 
 /// In a child whose script is about to start: its exit, whoever calls it, shall be told to the client by
-/// SIGURG to process `client` with `cookie`, or, if `connection` is not -1, by a report on that.
-void promise_farewell(pid_t client, uint32_t cookie, int connection);
+/// SIGURG to process `client` with `cookie`. `watched`, if not -1, is a descriptor whose end means to the
+/// client that the script has ended: it closes after the signal, with the process.
+void promise_farewell(pid_t client, uint32_t cookie, int watched);
 
 }  // namespace moonlet::zygote

@@ -184,6 +184,7 @@ static int probe_open(lua_State *L) {
   return lua_pushinteger(L, open(luaL_checkstring(L, 1), O_RDWR | O_CREAT, 0600)), 1;
 }
 
+static int probe_dup(lua_State *L) { return lua_pushinteger(L, dup((int)luaL_checkinteger(L, 1))), 1; }
 static int probe_close(lua_State *L) {
   return lua_pushinteger(L, close((int)luaL_checkinteger(L, 1))), 1;
 }
@@ -252,6 +253,7 @@ static const luaL_Reg functions[] = {{"pid", probe_pid},
                                      {"thread", probe_thread},
                                      {"open", probe_open},
                                      {"close", probe_close},
+                                     {"dup", probe_dup},
                                      {"write", probe_write},
                                      {"read", probe_read},
                                      {"comm", probe_comm},

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, MOONLET, REAL_LUA, SANITIZED, Pair, both, environment, needs_root, run
+from conftest import BUILD, MOONLET, REAL_LUA, SANITIZED, Pair, both, environment, needs_pidfd, needs_root, run
 
 ENVIRON = "io.write(require('probe').environ())"
 
@@ -119,6 +119,7 @@ def test_resource_limits(same, tmp_path):
     same.script(tmp_path, script, **in_child(lower))
 
 
+@needs_pidfd
 def test_a_limit_on_files_holds(same, tmp_path):
     script = """
         local open = {}

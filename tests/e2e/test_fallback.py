@@ -9,7 +9,8 @@ import subprocess
 import threading
 
 import pytest
-from conftest import BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, Pair, environment, needs_root, run, without_addresses
+from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, Pair, about_the_file, environment,
+                      needs_root, run, without_addresses)
 
 CODE = "print('ran', ...) os.exit(3)"
 
@@ -180,7 +181,7 @@ def test_another_interpreter_by_moonlet_fallback(tmp_path):
     assert run(MOONLET, ["lua"], env, cwd=tmp_path).status == 7
 
 
-@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd", MOONLET])
+@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd", os.path.join(PROGRAMS, "moonlet")])
 def test_an_interpreter_that_cannot_be_started(fallback):
     """moonlet itself is none, under whatever name: that would go on for ever."""
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=fallback)
@@ -188,6 +189,7 @@ def test_an_interpreter_that_cannot_be_started(fallback):
     assert result.status == 125 and b"exec the fallback " + fallback.encode() in result.err and b"connect /nonexistent" in result.err
 
 
+@about_the_file
 def test_moonlet_installed_as_lua_finds_the_real_one(tmp_path):
     name = os.path.basename(REAL_LUA)
     (tmp_path / name).symlink_to(MOONLET)

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, Pair, both, environment, run
+from conftest import JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, Pair, about_the_file, both, environment, run
 
 RANDOM = "print(math.random(1, 2^30), math.random(1, 2^30), math.random())"
 SEEDED_ANEW = LUA in ("5.4", "5.5")
@@ -78,7 +78,8 @@ SHOW_STATE = """
     table.sort(names)
     print(table.concat(names, ' '))
     print(string.upper('x'), arg and #arg, x, io.output() == io.stdout)
-    io.write(require('probe').fds():gsub('%[%d+%]', ''))
+    -- On an old kernel the connection is there, under a number that depends on what else the zygote does.
+    io.write((require('probe').fds():gsub('%[%d+%]', ''):gsub('%d+c', 'c')))
 """
 
 VANDALS = [
@@ -146,6 +147,7 @@ def test_ps_shows_the_script(same, launch, tmp_path):
     assert b"an argument" in shown[1] and shown[2]
 
 
+@about_the_file
 def test_top_shows_the_name_of_an_executable_script(same, tmp_path):
     def scenario(program, env):
         script = tmp_path / "my-script"

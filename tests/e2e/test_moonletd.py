@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, environment,
+from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, about_the_file, environment,
                       run, without_addresses)
 
 
@@ -23,6 +23,7 @@ def fails(*arguments, env=None, **options):
     return result.err.decode()
 
 
+@about_the_file
 @pytest.mark.skipif(SANITIZED, reason="AddressSanitizer's own start is another")
 def test_a_loader_that_is_told_to_run_it():
     """LD_BIND_NOW is for the next start; there the program is the loader, which could not start itself anew."""
@@ -345,6 +346,7 @@ def test_a_warm_up_that_leaves_processes_and_handlers(start_zygote):
     assert zygote.stop() == 0
 
 
+@about_the_file
 def test_the_programs_need_no_more_than_they_should():
     """libc and liblua; the client, linked against musl, nothing; libstdc++ neither."""
     if SANITIZED:

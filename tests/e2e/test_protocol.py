@@ -7,7 +7,7 @@ import tempfile
 
 import client
 import pytest
-from conftest import SOURCE, environment
+from conftest import KEEPS_CONNECTION, SOURCE, environment, needs_pidfd
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_descriptors(go, tmp_path):
         assert (status, out) == (0, "from a file\n\n")
         many = {number: file.fileno() for number in range(3, 600)}
         status, out = go(list_them, fds=many)
-        assert status == 0 and len(out.splitlines()) == 600
+        assert status == 0 and len(out.splitlines()) == 600 + KEEPS_CONNECTION
 
 
 def test_a_request_that_is_declined(zygote, go):
@@ -61,6 +61,7 @@ def test_a_request_that_is_declined(zygote, go):
                 raise client.Declined(connection.recv(length).decode())
 
 
+@needs_pidfd
 def test_the_pidfd_that_comes_with_the_start(zygote):
     fixed, variable = client.request(["client", "-e", "require('probe').pause()"],
                                      [f"{n}={v}" for n, v in environment().items()], {})
