@@ -13,7 +13,6 @@ VARIABLES = {"LUA_PATH": "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua
 SCRIPTS = 12
 # What was set out to be reached, of what lua takes.
 BOUNDS = {"hello": 0.20, "job": 0.03, "memory": 0.25}
-INSTRUCTIONS_PER_US = 500  # of tests/router/boot -n
 
 
 def launches(session, name, script, warm_up, runs):
@@ -42,7 +41,6 @@ def idle_memory(session):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--unit", choices=("time", "instructions"), required=True)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     session = Session("/moonlet", "/tmp/bench", quick=True)
@@ -51,12 +49,11 @@ def main():
             ("job", "a job with 260 KB of modules", launches(session, "job", "load.lua", warm(MODULES), 9)),
             ("memory", f"{SCRIPTS} idle scripts with them, KB", idle_memory(session))]
     session.close()
-    scale, unit = (1, "µs") if options.unit == "time" else (INSTRUCTIONS_PER_US / 1000, "thousand instructions")
-    print(f"| on the router, {unit} | lua | moonlet | `--spare 1` | ratio | with a spare | at most |")
+    print("| on the router, µs | lua | moonlet | `--spare 1` | ratio | with a spare | at most |")
     print("|---|---|---|---|---|---|---|")
     exceeded = []
     for key, name, taken in rows:
-        values = [taken[contender] * (1 if key == "memory" else scale) for contender in ("lua", "moonlet", "moonlet-spare")]
+        values = [taken[contender] for contender in ("lua", "moonlet", "moonlet-spare")]
         ratios = [value / values[0] for value in values[1:]]
         print(f"| {name} |", " | ".join(f"{value:,.0f}" for value in values), "|",
               " | ".join(f"{ratio:.3f}" for ratio in ratios), f"| {BOUNDS[key]:.2f} |")
