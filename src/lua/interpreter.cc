@@ -25,8 +25,7 @@ lua_State* running = nullptr;  // for the handler of SIGINT
 const char* program_name = "";
 
 struct Options {
-  bool valid = true;
-  const char* bad = "";  // the option that is not valid
+  const char* bad = nullptr;  // the option that is not valid: of the others nothing is to be used
   bool interactive = false;
   bool version = false;
   bool executes = false;  // -e
@@ -280,10 +279,7 @@ Options read_options(char** argv) {
   Options options;
   int i = 1;
   const auto reject = [&](int index) {
-    options = {};
-    options.valid = false;
     options.bad = argv[index];
-    options.first = index;
     return options;
   };
   for (; argv[i] != nullptr; i++) {
@@ -485,7 +481,7 @@ bool run_all(lua_State* L, Run& run) {
   }
   if (run_init(L) != LUA_OK) return false;
 #endif
-  if (!options.valid) {
+  if (options.bad != nullptr) {
     print_usage(options);
     return false;
   }
@@ -496,10 +492,7 @@ bool run_all(lua_State* L, Run& run) {
   if (options.version) print_version();
 #endif
   if (warm_up) {
-    if (options.ignores_environment) {
-      lua_pushboolean(L, 1);
-      lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
-    }
+    if (options.ignores_environment) image::ignore_environment(L);
     image::make_last_object(L);
     image::open_libraries(L);
   }
@@ -549,7 +542,7 @@ int run_protected(lua_State* L) {
 Outline outline(char** argv) {
   const Options options = read_options(argv);
   Outline outline = {};
-  if (!options.valid) return outline;
+  if (options.bad != nullptr) return outline;
   outline.ignores_environment = options.ignores_environment;
   outline.other_engine_options = options.other_engine;
   outline.interactive = options.interactive || (argv[options.first] == nullptr && !options.executes &&

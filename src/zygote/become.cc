@@ -45,7 +45,7 @@ Zygote zygote;
 char** environment_of_zygote;
 
 [[noreturn]] void decline_with_errno(const Accepted& accepted, const char* doing) {
-  decline(accepted, false, "%s: %s", doing, strerror(errno));
+  decline(accepted, false, "%s: %m", doing);
 }
 
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
@@ -139,7 +139,7 @@ void take_priority_and_limits(const Accepted& accepted, const protocol::Request&
   for (int i = 0; i < kernel::kLimits; i++) {
     if (memcmp(&header.limit[i], &zygote.limit[i], sizeof zygote.limit[i]) == 0) continue;
     if (kernel::limit(i, &header.limit[i], nullptr) != 0)
-      decline(accepted, false, "set resource limit %d: %s", i, strerror(errno));
+      decline(accepted, false, "set resource limit %d: %m", i);
   }
 }
 
@@ -221,11 +221,8 @@ void become(Accepted& accepted, LaunchRequest& request) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
   take_credentials(accepted);
-  if (const char* problem = read_request(accepted.connection, request)) {
-    char reason[protocol::kMaxReason];
-    snprintf(reason, sizeof reason, problem, strerror(errno));
-    decline(accepted, true, "%s", reason);
-  }
+  if (const char* problem = read_request(accepted.connection, request))
+    decline(accepted, true, problem, nullptr);  // a format: it may hold %m
   const protocol::Request& header = request.header;
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
     decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);

@@ -10,8 +10,8 @@ int main(int argc, char** argv);
 
 extern "C" {
 // The C library's: starts it, calls main, and exits.
-[[noreturn]] void __libc_start_main(int (*program)(int, char**), int argc, char** argv, void (*)(), void (*)(),
-                                    void (*)());
+[[noreturn]] void start_c_library(int (*program)(int, char**), int argc, char** argv, void (*)(), void (*)(),
+                                  void (*)()) __asm__("__libc_start_main");
 
 // imports.S: for each name how many letters it shares with the one before it, then its others; at the end
 // none. The functions of these names are wanted here:
@@ -50,5 +50,5 @@ void moonlet_start(void** stack) {
     _exit(127);  // as the loader
   }
   const auto argc = static_cast<int>(reinterpret_cast<intptr_t>(stack[0]));
-  __libc_start_main(main, argc, reinterpret_cast<char**>(stack + 1), nullptr, nullptr, nullptr);
+  start_c_library(main, argc, reinterpret_cast<char**>(stack + 1), nullptr, nullptr, nullptr);
 }

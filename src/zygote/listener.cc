@@ -20,8 +20,7 @@ namespace {
 constexpr int kSystemdDescriptor = 3;  // SD_LISTEN_FDS_START
 
 [[noreturn]] void give_up(const char* doing, const char* on, const char* hint = "") {
-  log_line("%s %s: %s%s", doing, on, strerror(errno), hint);
-  exit(EXIT_FAILURE);
+  fail("%s %s: %m%s", doing, on, hint);
 }
 
 bool listens(int fd) {
@@ -63,8 +62,7 @@ UniqueFd inherited_listener() {
   const char* count = getenv("LISTEN_FDS");
   if (count != nullptr && is_own_pid(getenv("LISTEN_PID"))) {
     if (strcmp(count, "1") != 0 || !listens(kSystemdDescriptor)) {
-      log_line("LISTEN_FDS=%s: one listening Unix stream socket is what can be served", count);
-      exit(EXIT_FAILURE);
+      fail("LISTEN_FDS=%s: one listening Unix stream socket is what can be served", count);
     }
     fcntl(kSystemdDescriptor, F_SETFD, FD_CLOEXEC);
     return UniqueFd(kSystemdDescriptor);
@@ -124,18 +122,13 @@ void Listener::bind_path(const char* named, unsigned mode) {
       hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it exists, and is no socket)";
     give_up("bind", path, hint);
   }
-  if (stat(path, &found) == 0) {
-    device_ = found.st_dev;
-    inode_ = found.st_ino;
-  }
+  file_.find(path);
   path_ = strdup(path);
   queue_connections();  // under the lock: until then the socket answers as a stale one
 }
 
 void Listener::stop() {
-  struct stat found = {};
-  if (path_ != nullptr && stat(path_, &found) == 0 && found.st_dev == device_ && found.st_ino == inode_)
-    unlink(path_);
+  if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
   free(path_);
   path_ = nullptr;
   fd_.reset();
@@ -143,7 +136,7 @@ void Listener::stop() {
 
 void announce_ready(int ready_fd) {
   if (ready_fd >= 0) {
-    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %s", ready_fd, strerror(errno));
+    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %m", ready_fd);
     close(ready_fd);
   }
   const char* path = getenv("NOTIFY_SOCKET");
@@ -151,7 +144,7 @@ void announce_ready(int ready_fd) {
   sockaddr_un address = {AF_UNIX, {}};
   const size_t length = strlen(path);
   if (length >= sizeof address.sun_path) {
-    log_line("NOTIFY_SOCKET=%s: %s", path, strerror(ENAMETOOLONG));
+    log_line("NOTIFY_SOCKET=%s: the path is too long", path);
     return;
   }
   memcpy(address.sun_path, path, length);
@@ -161,7 +154,7 @@ void announce_ready(int ready_fd) {
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   if (sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
              size) < 0)
-    log_line("NOTIFY_SOCKET=%s: %s", path, strerror(errno));
+    log_line("NOTIFY_SOCKET=%s: %m", path);
 }
 
 }  // namespace moonlet::zygote

@@ -112,8 +112,7 @@ int main(int argc, char** argv) {
   const WarmState before;
   L = image::new_state();
   if (L == nullptr) {
-    log_line("cannot create state: not enough memory");
-    return EXIT_FAILURE;
+    fail("cannot create state: not enough memory");
   }
   if (options.incremental) image::use_incremental_collector();
   warm_up(L, options);

@@ -42,10 +42,9 @@ long number(const char* option, const char* text, int base, long least, long mos
   errno = 0;
   const long value = strtol(text, &end, base);
   if (end == text || *end != '\0' || errno != 0 || value < least || value > most) {
-    log_line(base == 8 ? "--%s: '%s' is not an octal number from %lo to %lo"
-                       : "--%s: '%s' is not a number from %ld to %ld",
-             option, text, least, most);
-    exit(EXIT_FAILURE);
+    fail(base == 8 ? "--%s: '%s' is not an octal number from %lo to %lo"
+                   : "--%s: '%s' is not a number from %ld to %ld",
+         option, text, least, most);
   }
   return value;
 }
@@ -58,8 +57,7 @@ const char* value_of(const char* name, char** argument, int& used) {
   if (text[length] == '=') return text + length + 1;
   if (text[length] != '\0') return nullptr;
   if (argument[1] == nullptr) {
-    log_line("--%s: a value must follow", name);
-    exit(EXIT_FAILURE);
+    fail("--%s: a value must follow", name);
   }
   used = 2;
   return argument[1];
@@ -96,18 +94,15 @@ Options read_options(int argc, char** argv) {
       constexpr bool kHasGenerations = MOONLET_LUA_CODE >= 504 && MOONLET_LUA_CODE != protocol::kLuaJit;
       options.incremental = strcmp(gc, "incremental") == 0;
       if (!options.incremental && (!kHasGenerations || strcmp(gc, "generational") != 0)) {
-        log_line("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
-        exit(EXIT_FAILURE);
+        fail("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
       }
     } else if (const char* ready = value_of("ready-fd", argv + i, used)) {
       options.ready_fd = static_cast<int>(number("ready-fd", ready, 10, 0, INT_MAX));
       if (fcntl(options.ready_fd, F_GETFD) < 0) {
-        log_line("--ready-fd: descriptor %d: %s", options.ready_fd, strerror(errno));
-        exit(EXIT_FAILURE);
+        fail("--ready-fd: descriptor %d: %m", options.ready_fd);
       }
     } else {
-      log_line("unrecognized option '%s' (see moonletd --help)", argument);
-      exit(EXIT_FAILURE);
+      fail("unrecognized option '%s' (see moonletd --help)", argument);
     }
     i += used;
   }

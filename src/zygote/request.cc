@@ -72,7 +72,7 @@ class Reader {
     const ssize_t size = recvmsg(connection_, &message, MSG_DONTWAIT);
     if (size == 0) return "the client left in the middle of its request";
     if (size < 0) {
-      if (errno != EAGAIN) return "cannot read the request: %s";
+      if (errno != EAGAIN) return "cannot read the request: %m";
       return wait() ? nullptr : "the client takes too long over its request";
     }
     got += static_cast<size_t>(size);
@@ -180,7 +180,7 @@ const char* read_request(int connection, LaunchRequest& request) {
   if (pointers_at + pointer_bytes > sizeof usual) {
     void* pages =
         mmap(nullptr, pointers_at + pointer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) return "no memory for the request: %s";
+    if (pages == MAP_FAILED) return "no memory for the request";
     rest = static_cast<char*>(pages);
   }
   if (const char* problem = reader.read(rest, total)) return problem;

@@ -20,8 +20,8 @@ struct LaunchRequest {
 };
 
 /// Reads a whole request from `connection`, a stream socket. Descriptors that come along are open in this
-/// process afterwards, without close-on-exec. Returns null, or why the request cannot be used, as a text
-/// that may hold one %s for strerror(errno): the caller has nothing to undo but to exit.
+/// process afterwards, without close-on-exec. Returns null, or why the request cannot be used, as a format
+/// of printf(3) with no arguments, but perhaps %m: the caller has nothing to undo but to exit.
 const char* read_request(int connection, LaunchRequest& request);
 
 }  // namespace moonlet::zygote

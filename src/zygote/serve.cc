@@ -60,8 +60,8 @@ bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
   const pid_t pid = fork();
   if (pid == 0) return true;
   if (pid < 0) {
-    log_line("fork for pid %d: %s", launch.peer.pid, strerror(errno));
-    refuse(accepted.connection, strerror(errno));
+    log_line("fork for pid %d: %m", launch.peer.pid);
+    refuse(accepted.connection, "moonletd cannot fork: see its log");
   }
   launch.pid = pid;
   return false;
@@ -117,8 +117,7 @@ int open_signals() {
   kernel::change_mask(SIG_BLOCK, &blocked, nullptr);
   const int signals = kernel::open_signalfd(taken);
   if (signals < 0) {
-    log_line("signalfd: %s", strerror(errno));
-    exit(EXIT_FAILURE);
+    fail("signalfd: %m");
   }
   return signals;
 }

@@ -38,7 +38,7 @@ void Spares::hurry() {
 int Spares::fork_one() {
   int channel[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) {
-    log_line("socketpair for a spare: %s", strerror(errno));
+    log_line("socketpair for a spare: %m");
     delay_ = kRetryMilliseconds;
     return -1;
   }
@@ -49,7 +49,7 @@ int Spares::fork_one() {
   }
   close(channel[1]);
   if (pid < 0) {
-    log_line("fork of a spare: %s", strerror(errno));
+    log_line("fork of a spare: %m");
     close(channel[0]);
     delay_ = kRetryMilliseconds;
     return -1;

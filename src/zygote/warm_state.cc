@@ -65,8 +65,7 @@ void WarmState::check() const {
   char names[512];
   name_threads(names, sizeof names);
   if (names[0] != '\0') {
-    log_line("the warm-up left threads running, which a fork would lose: %s", names);
-    exit(EXIT_FAILURE);
+    fail("the warm-up left threads running, which a fork would lose: %s", names);
   }
   for_each_descriptor(keep_if_new, nullptr);
 }
