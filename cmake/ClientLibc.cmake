@@ -24,7 +24,7 @@ if(MUSL_SPECS OR MOONLET_MUSL)
   endif()
   if(MOONLET_MUSL)
     # The data need not begin on a page of the file, whatever the size of pages is.
-    target_link_options(moonlet_client_libc INTERFACE -Wl,-z,common-page-size=65536)
+    target_link_options(moonlet_client_libc INTERFACE -Wl,-z,common-page-size=16)
   endif()
   target_compile_options(moonlet_client_libc INTERFACE -fno-pie -fno-stack-protector -flto)
   target_link_options(moonlet_client_libc INTERFACE -static -no-pie -flto)

@@ -36,11 +36,17 @@ constexpr const char* kPathVariables[] = {"LUA_PATH", "LUA_CPATH"};
 constexpr const char* kIgnoresEnvironment = "LUA_NOENV";  // in the registry
 constexpr int kVariables = sizeof kPathVariables / sizeof *kPathVariables;
 
+// Where a module comes from.
+struct Origin {
+  FileIdentity file;
+  bool is_relative = false;           // through a relative entry of the path
+  bool depends_on_directory = false;  // such an entry was tried, or taken
+};
+
 // A module that the warm-up loaded and that a file stands for.
 struct WarmModule {
   char* name;
-  FileIdentity file;
-  bool depends_on_directory;  // see Origin
+  Origin origin;
 };
 
 // Written by seal, read by children.
@@ -53,7 +59,9 @@ struct Sealed {
   char* variable[kVariables] = {};        // the path variables at start; null: not set
   bool ignored_environment = false;
   const void* metatable_of_globals = nullptr;
+#if defined(__GLIBC__)
   char* time_zone = nullptr;  // $TZ at the seal
+#endif
 };
 Sealed sealed;
 
@@ -101,13 +109,6 @@ void push_package(lua_State* L) {
   lua_getfield(L, -1, "package");
   lua_remove(L, -2);
 }
-
-// Where a module comes from.
-struct Origin {
-  FileIdentity file;
-  bool is_relative = false;           // through a relative entry of the path
-  bool depends_on_directory = false;  // such an entry was tried, or taken
-};
 
 // The manual's package.searchpath: where the first `length` letters of a module's name lead under a path. False
 // if there is no file.
@@ -170,10 +171,10 @@ int record_modules(lua_State* L) {
     void* grown = realloc(sealed.module, sizeof(WarmModule) * static_cast<size_t>(sealed.modules + 1));
     if (grown == nullptr) return luaL_error(L, "not enough memory");
     sealed.module = static_cast<WarmModule*>(grown);
-    sealed.module[sealed.modules] = {copy_of(name), origin.file, origin.depends_on_directory};
+    WarmModule& added = sealed.module[sealed.modules++];
+    added = {copy_of(name), origin};
     sealed.depends_on_directory |= origin.depends_on_directory;
-    if (origin.is_relative) sealed.relative_module = sealed.module[sealed.modules].name;
-    sealed.modules++;
+    if (origin.is_relative) sealed.relative_module = added.name;
   }
   return 0;
 }
@@ -245,9 +246,9 @@ int compute_paths(lua_State* scratch) {
   lua_pushcfunction(scratch, luaopen_package);
   lua_pushstring(scratch, "package");
   lua_call(scratch, 1, 1);
-  if (!lua_istable(scratch, -1)) {  // LuaJIT leaves it as a global
-    lua_getglobal(scratch, "package");
-  }
+#if defined(MOONLET_LUAJIT)
+  lua_getglobal(scratch, "package");  // instead of returning it
+#endif
   lua_getfield(scratch, -1, "path");
   lua_getfield(scratch, -2, "cpath");
   return 2;
@@ -284,9 +285,9 @@ void drop_misplaced_modules(lua_State* L, int package, bool all) {
   bool misplaced = false;
   for (int i = 0; i < sealed.modules && !misplaced; i++) {
     const WarmModule& module = sealed.module[i];
-    if (!all && !module.depends_on_directory) continue;
+    if (!all && !module.origin.depends_on_directory) continue;
     Origin origin;
-    misplaced = !locate(L, package, module.name, origin) || origin.file != module.file;
+    misplaced = !locate(L, package, module.name, origin) || origin.file != module.origin.file;
   }
   if (!misplaced) return;
   push_loaded(L);
@@ -326,7 +327,9 @@ int thaw_protected(lua_State* L) {
 // A standard stream that the warm-up has used has settled on a way of buffering that fits the zygote's
 // descriptor, not the child's.
 void renew_stream(FILE* stream, int fd) {
-  if (__fbufsize(stream) == 0) return;  // glibc: never used. musl always has a buffer
+#if defined(__GLIBC__)
+  if (__fbufsize(stream) == 0) return;  // never used. musl always has a buffer
+#endif
   setvbuf(stream, nullptr, isatty(fd) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
@@ -485,14 +488,18 @@ void seal(lua_State* L) {
   lua_pushcfunction(L, record_modules);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);  // out of memory: what is recorded counts
   sealed.directory.find(".");
+#if defined(__GLIBC__)
   sealed.time_zone = copy_of(getenv("TZ"));
+#endif
 #if LUA_VERSION_NUM < 504
   reset_random(L);
 #endif
   fflush(nullptr);
-  // glibc's stream would go on in the old way of buffering until it leaves off writing: a seek does that,
-  // also where it fails.
+#if defined(__GLIBC__)
+  // The stream would go on in the old way of buffering until it leaves off writing: a seek does that, also
+  // where it fails.
   fseek(stdout, 0, SEEK_CUR);
+#endif
   __fpurge(stdin);
   heap::seal();
 }
@@ -516,8 +523,10 @@ void rehearse(lua_State* L) {
 const char* thaw(lua_State* L, bool ignores_environment) {
   renew_stream(stdout, STDOUT_FILENO);
   if (feof(stdin) != 0 || ferror(stdin) != 0) clearerr(stdin);
-  // glibc reads $TZ once, at the first localtime_r.
+#if defined(__GLIBC__)
+  // It reads $TZ once, at the first localtime_r; musl at each.
   if (!same_text(getenv("TZ"), sealed.time_zone)) tzset();
+#endif
   if (!is_elsewhere() && !environment_differs(ignores_environment)) return nullptr;
   lua_pushcfunction(L, thaw_protected);
   lua_pushboolean(L, ignores_environment ? 1 : 0);

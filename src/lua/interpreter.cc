@@ -102,12 +102,9 @@ void print_usage(const Options& options) {
           program_name);
 #endif
 #else
-  fprintf(stderr, "%s: ", program_name);
-  if (options.bad[1] == 'e' || options.bad[1] == 'l') {
-    fprintf(stderr, "'%s' needs argument\n", options.bad);
-  } else {
-    fprintf(stderr, "unrecognized option '%s'\n", options.bad);
-  }
+  const bool needs_argument = options.bad[1] == 'e' || options.bad[1] == 'l';
+  fprintf(stderr, needs_argument ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", program_name,
+          options.bad);
   fprintf(stderr,
           "usage: %s [options] [script [args]]\n"
           "Available options are:\n"

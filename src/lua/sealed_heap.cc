@@ -63,9 +63,9 @@ struct Heap {
   char* end;      // of the current run
   size_t mapped;  // bytes in those chunks
   size_t freed;   // bytes freed in them since the last reclaim()
-  FreeBlock* free[kSmall / kGrain + 1];  // by size
+  int shrunken;   // of the following, in use
   void* shrunk[kShrunk];
-  int shrunken;  // of them in use
+  FreeBlock* free[kSmall / kGrain + 1];  // by size
 };
 Heap heap;
 
@@ -298,6 +298,8 @@ void* resize(void* block, size_t old_size, size_t new_size) {
   return moved;
 }
 
+#if UINTPTR_MAX > UINT32_MAX
+
 bool is_ours(const Chunk* chunk) {
   for (const Chunk* it = heap.full; it != nullptr; it = it->next) {
     if (it == chunk) return true;
@@ -318,6 +320,13 @@ void collapse() {
     if (whole) madvise(at, kHugePage, MADV_COLLAPSE);
   }
 }
+
+#else
+
+// Machines of 32 bits have no huge pages, or none of that size.
+void collapse() {}
+
+#endif
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
 

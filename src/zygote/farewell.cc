@@ -3,6 +3,8 @@
 #include "base/kernel.h"
 #include "protocol/protocol.h"
 #include "zygote/descriptors.h"
+#include "zygote/log.h"
+#include "zygote/report.h"
 
 #include <dlfcn.h>
 #include <sched.h>
@@ -10,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
@@ -40,11 +41,6 @@ void send_signal_with_status() {
   syscall(SYS_rt_sigqueueinfo, promise.client, SIGURG, &info);
 }
 
-void send_report() {
-  const protocol::Report report = {protocol::ReportKind::kExited, exit_status & 0xff};
-  send(promise.connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 // Runs after every other handler of atexit(3). What exit would still do is to flush the streams and to give
 // back what was read ahead of a seekable standard input; then the descriptors close before anybody learns
 // of the end, as they do when a process is gone.
@@ -54,7 +50,7 @@ void say_farewell() {
   fflush(stdin);
   close_all_but(0, &promise.connection, 1);
   if (promise.connection >= 0) {
-    send_report();
+    tell(promise.connection, protocol::ReportKind::kExited, exit_status & 0xff);
   } else {
     send_signal_with_status();
   }
@@ -67,7 +63,7 @@ void say_farewell() {
 
 void prepare_farewell() {
   libc_exit = reinterpret_cast<void (*)(int)>(dlsym(RTLD_NEXT, "exit"));
-  if (libc_exit == nullptr || atexit(say_farewell) != 0) abort();
+  if (atexit(say_farewell) != 0) fail("not enough memory");
 }
 
 void promise_farewell(pid_t client, uint32_t cookie, int connection) {

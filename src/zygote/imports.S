@@ -5,7 +5,12 @@
 
        import NAME, SHARED, REST
 
-   for each, in order: its first SHARED letters are those of the name before it. */
+   for each, in order: its first SHARED letters are those of the name before it. Then
+
+       copies
+       copy NAME, SHARED, REST
+
+   for each variable, of one word, that nobody will change: here is a copy of it. */
 
         .set    noreorder
         .option pic0
@@ -26,6 +31,23 @@ import_names:
         li      $2, index
         b       call_import
         .end    \name
+        next_name \shared, "\rest"
+        .endm
+
+        .macro  copy name, shared, rest
+        .globl  \name
+        .hidden \name
+        .set    \name, import_table + 4 * index
+        next_name \shared, "\rest"
+        .endm
+
+        .macro  copies
+        .globl  import_copies
+        .hidden import_copies
+        .set    import_copies, import_table + 4 * index
+        .endm
+
+        .macro  next_name shared, rest
         .set    index, index + 1
         .pushsection .rodata.import_names
         .byte   \shared

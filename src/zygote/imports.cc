@@ -14,9 +14,10 @@ extern "C" {
                                   void (*)()) __asm__("__libc_start_main");
 
 // imports.S: for each name how many letters it shares with the one before it, then its others; at the end
-// none. The functions of these names are wanted here:
+// none. The functions of these names are wanted here; then, from import_copies on, the values of variables.
 [[gnu::visibility("hidden")]] extern const char import_names[];
 [[gnu::visibility("hidden")]] extern void* import_table[];
+[[gnu::visibility("hidden")]] extern void* import_copies[];
 [[gnu::visibility("hidden")]] extern void* (*const find_symbol)(void* handle, const char* name);  // dlsym(3)
 
 [[noreturn, gnu::used]] void moonlet_start(void** stack);
@@ -33,10 +34,13 @@ bool find_imports(bool report) {
     char* end = name + *at++;
     while (*at >= ' ') *end++ = *at++;
     *end = '\0';
-    *import = find_symbol(RTLD_DEFAULT, name);
-    if (*import != nullptr) continue;
-    complete = false;
-    if (report) moonlet::zygote::log_line("%s: symbol not found", name);
+    void* const found = find_symbol(RTLD_DEFAULT, name);
+    if (found == nullptr) {
+      complete = false;
+      if (report) moonlet::zygote::log_line("%s: symbol not found", name);
+      continue;
+    }
+    *import = import < import_copies ? found : *static_cast<void**>(found);
   }
   return complete;
 }

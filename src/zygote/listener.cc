@@ -1,6 +1,7 @@
 #include "zygote/listener.h"
 
 #include "protocol/socket_path.h"
+#include "zygote/descriptors.h"
 #include "zygote/log.h"
 
 #include <errno.h>
@@ -24,16 +25,12 @@ constexpr int kSystemdDescriptor = 3;  // SD_LISTEN_FDS_START
 }
 
 bool listens(int fd) {
-  int accepts = 0;
-  socklen_t size = sizeof accepts;
-  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) != 0 || accepts == 0) return false;
-  int domain = 0;
-  int type = 0;
-  size = sizeof domain;
-  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
-  size = sizeof type;
-  getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
-  return domain == AF_UNIX && type == SOCK_STREAM;
+  const auto has = [fd](int option, int wanted) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+  };
+  return has(SO_ACCEPTCONN, 1) && has(SO_DOMAIN, AF_UNIX) && has(SO_TYPE, SOCK_STREAM);
 }
 
 bool is_own_pid(const char* text) { return text != nullptr && strtol(text, nullptr, 10) == getpid(); }
@@ -62,16 +59,16 @@ UniqueFd inherited_listener() {
   const char* count = getenv("LISTEN_FDS");
   if (count != nullptr && is_own_pid(getenv("LISTEN_PID"))) {
     if (strcmp(count, "1") != 0 || !listens(kSystemdDescriptor)) {
-      fail("LISTEN_FDS=%s: one listening Unix stream socket is what can be served", count);
+      fail("LISTEN_FDS=%s: not one listening Unix stream socket", count);
     }
     fcntl(kSystemdDescriptor, F_SETFD, FD_CLOEXEC);
     return UniqueFd(kSystemdDescriptor);
   }
   if (!listens(STDIN_FILENO)) return UniqueFd();
   UniqueFd inherited(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (!inherited.valid() || null < 0 || dup2(null, STDIN_FILENO) < 0) give_up("move", "the inherited socket");
-  close(null);
+  if (!inherited.valid()) give_up("move", "the inherited socket");
+  close(STDIN_FILENO);
+  open_standard_descriptors();
   return inherited;
 }
 
@@ -141,19 +138,14 @@ void announce_ready(int ready_fd) {
   }
   const char* path = getenv("NOTIFY_SOCKET");
   if (path == nullptr || *path == '\0') return;
-  sockaddr_un address = {AF_UNIX, {}};
-  const size_t length = strlen(path);
-  if (length >= sizeof address.sun_path) {
-    log_line("NOTIFY_SOCKET=%s: the path is too long", path);
-    return;
-  }
-  memcpy(address.sun_path, path, length);
-  if (*path == '@') address.sun_path[0] = '\0';  // an abstract address, unix(7)
+  protocol::SocketAddress address;
+  append(address, path);
+  if (*path == '@') address.un.sun_path[0] = '\0';  // an abstract address, unix(7)
   const UniqueFd notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   constexpr char kReady[] = "READY=1";
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-             size) < 0)
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(path));
+  errno = ENAMETOOLONG;  // if it does not fit
+  if (!address.fits || sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, address.get(), size) < 0)
     log_line("NOTIFY_SOCKET=%s: %m", path);
 }
 

@@ -1,6 +1,7 @@
 #include "zygote/process_title.h"
 
-#include <stdio.h>
+#include "zygote/descriptors.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,15 +21,11 @@ size_t area_size = 0;
 constexpr unsigned char kFields[] = {26, 27, 45, 46, 47, 0,
                                      28, 48, 49, 50, 51};  // in the order of prctl_mm_map; 0: brk
 bool read_map() {
-  FILE* file = fopen("/proc/self/stat", "re");
-  if (file == nullptr) return false;
-  char line[1024];
-  const size_t got = fread(line, 1, sizeof line - 1, file);
-  fclose(file);
-  line[got] = '\0';
+  static char line[1024];
+  read_text("/proc/self/stat", line, sizeof line);
   const char* at = strrchr(line, ')');  // the name may hold anything
   if (at == nullptr) return false;
-  unsigned long long field[52] = {};
+  static unsigned long long field[52];
   char* rest = const_cast<char*>(at) + 3;  // field 3, the state, is a letter
   for (int i = 4; i < 52; i++) field[i] = strtoull(rest, &rest, 10);
   for (size_t i = 0; i < sizeof kFields; i++)

@@ -4,6 +4,7 @@
 #include "protocol/protocol.h"
 #include "zygote/launches.h"
 #include "zygote/log.h"
+#include "zygote/report.h"
 #include "zygote/spares.h"
 
 #include <errno.h>
@@ -18,18 +19,10 @@ namespace moonlet::zygote {
 
 namespace {
 
-using protocol::Report;
 using protocol::ReportKind;
 
-void tell(int connection, ReportKind kind, int value) {
-  const Report report = {kind, value};
-  // A client that is gone needs no report; one that does not read eight bytes gets none.
-  send(connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 void refuse(int connection, const char* reason) {
-  tell(connection, ReportKind::kDeclined, static_cast<int>(strlen(reason)));
-  send(connection, reason, strlen(reason), MSG_NOSIGNAL | MSG_DONTWAIT);
+  tell_declined(connection, reason);
   close(connection);
 }
 
@@ -46,7 +39,7 @@ void accept_one(int listener, Launches& launches) {
   socklen_t size = sizeof peer;
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       (peer.uid != geteuid() && geteuid() != 0)) {
-    log_line("refused pid %d: user %u is not the one that is served here", peer.pid, peer.uid);
+    log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
     refuse(connection, "this moonletd serves another user");
     return;
   }

@@ -7,10 +7,13 @@
 
 namespace moonlet::zygote {
 
+// More than anybody has processors for.
+constexpr int kMaxSpares = 1000;
+
 class Spares {
  public:
-  /// `wanted`: how many shall wait; 0 for none.
-  explicit Spares(int wanted);
+  /// `wanted`: how many shall wait, at most kMaxSpares; 0 for none.
+  explicit Spares(int wanted) : wanted_(wanted) {}
   // Never destroyed: the zygote ends with its process.
   Spares(const Spares&) = delete;
   Spares& operator=(const Spares&) = delete;
@@ -43,7 +46,7 @@ class Spares {
   int wanted_;
   int count_ = 0;
   int delay_ = 0;
-  Spare* spare_ = nullptr;
+  Spare spare_[kMaxSpares];
 };
 
 /// In a spare: waits on `channel` for its launch, and closes it. Ends the process if the zygote is gone.
