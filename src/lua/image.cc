@@ -172,7 +172,8 @@ int record_modules(lua_State* L) {
     if (grown == nullptr) return luaL_error(L, "not enough memory");
     sealed.module = static_cast<WarmModule*>(grown);
     WarmModule& added = sealed.module[sealed.modules++];
-    added = {copy_of(name), origin};
+    added.name = copy_of(name);
+    added.origin = origin;
     sealed.depends_on_directory |= origin.depends_on_directory;
     if (origin.is_relative) sealed.relative_module = added.name;
   }
@@ -271,7 +272,7 @@ bool set_paths(lua_State* L, int package, bool ignores_environment, bool& change
       lua_pushstring(L, value);  // out of memory here loses the scratch state, with this process
       lua_setfield(L, package, fields[i]);
     }
-    lua_pop(L, 1);
+    pop(L);
   }
   lua_close(scratch);
   return computed;
@@ -295,7 +296,7 @@ void drop_misplaced_modules(lua_State* L, int package, bool all) {
     lua_pushnil(L);
     lua_setfield(L, -2, sealed.module[i].name);
   }
-  lua_pop(L, 1);
+  pop(L);
 }
 
 bool environment_differs(bool ignores_environment) {
@@ -404,7 +405,7 @@ void open_libraries(lua_State* L) {
   for (int i = 0; i < kVariables; i++) sealed.variable[i] = copy_of(getenv(kPathVariables[i]));
   lua_getfield(L, LUA_REGISTRYINDEX, kIgnoresEnvironment);
   sealed.ignored_environment = lua_toboolean(L, -1) != 0;
-  lua_pop(L, 1);
+  pop(L);
   luaL_openlibs(L);
 #if LUA_VERSION_NUM >= 504
 #if LUA_VERSION_RELEASE_NUM >= 50404
@@ -418,18 +419,18 @@ void open_libraries(lua_State* L) {
   lua_newtable(L);
   push_loaded(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
-    lua_pop(L, 1);
+    pop(L);
     lua_pushvalue(L, -1);
     lua_pushboolean(L, 1);
     lua_rawset(L, -5);  // standard[name] = true
   }
-  lua_pop(L, 1);
+  pop(L);
   standard = luaL_ref(L, LUA_REGISTRYINDEX);
 #if LUA_VERSION_NUM >= 504 || defined(MOONLET_LUAJIT)
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "randomseed");
   randomseed = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pop(L, 1);
+  pop(L);
 #endif
 }
 
@@ -462,14 +463,14 @@ void push_argument_table(lua_State* L, int positive, int other) {
   lua_rawgeti(L, -1, 1);
   lua_remove(L, -2);
   if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+    pop(L);
     lua_createtable(L, positive, other);
     return;
   }
   lua_pushnil(L);
   lua_setmetatable(L, -2);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
-    lua_pop(L, 1);
+    pop(L);
     lua_pushvalue(L, -1);
     lua_pushnil(L);
     lua_rawset(L, -4);
@@ -484,9 +485,9 @@ void seal(lua_State* L) {
   collect(L);
   // Whoever still holds the warm-up's arguments shall not take them for a script's.
   push_argument_table(L, 0, 0);
-  lua_pop(L, 1);
+  pop(L);
   lua_pushcfunction(L, record_modules);
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);  // out of memory: what is recorded counts
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) pop(L);  // out of memory: what is recorded counts
   sealed.directory.find(".");
 #if defined(__GLIBC__)
   sealed.time_zone = copy_of(getenv("TZ"));
@@ -517,7 +518,7 @@ void freshen(lua_State* L) {
 }
 
 void rehearse(lua_State* L) {
-  if (luaL_loadfile(L, "/dev/null") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (luaL_loadfile(L, "/dev/null") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) pop(L);
 }
 
 const char* thaw(lua_State* L, bool ignores_environment) {

@@ -153,7 +153,7 @@ int describe_error(lua_State* L) {
   if (lua_isstring(L, 1) == 0) return 1;
   lua_getfield(L, LUA_GLOBALSINDEX, "debug");
   if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+    pop(L);
     return 1;
   }
   lua_getfield(L, -1, "traceback");
@@ -206,7 +206,7 @@ int report(lua_State* L, int status) {
   if (message == nullptr) message = "(error message not a string)";
 #endif
   print_message(message);
-  lua_pop(L, 1);
+  pop(L);
 #if LUA_VERSION_NUM == 502
   lua_gc(L, LUA_GCCOLLECT, 0);
 #endif
@@ -275,42 +275,37 @@ int require(lua_State* L, char* name) {
 Options read_options(char** argv) {
   Options options;
   int i = 1;
-  const auto reject = [&](int index) {
-    options.bad = argv[index];
-    return options;
-  };
   for (; argv[i] != nullptr; i++) {
     const char* option = argv[i];
     if (option[0] != '-' || option[1] == '\0') break;  // a script, or "-"
     const bool more = option[2] != '\0';
+    options.bad = option;  // until it has been understood
 #if LUA_VERSION_NUM == 502
-    const int blamed = 1;  // this version names the first argument, whichever is bad
-#else
-    const int blamed = i;
+    if (option[1] == '-' || option[1] == 'i' || option[1] == 'v') options.bad = argv[1];  // whichever is bad
 #endif
     if (option[1] == '-') {
-      if (more) return reject(blamed);
+      if (more) return options;
       i++;
       break;
     }
     switch (option[1]) {
       case 'i':
       case 'v':
-        if (more) return reject(blamed);
+        if (more) return options;
         options.interactive |= option[1] == 'i';
         options.version = true;
         break;
 #if LUA_VERSION_NUM >= 502 || defined(MOONLET_LUAJIT)
       case 'E':
 #if LUA_VERSION_NUM >= 503
-        if (more) return reject(i);
+        if (more) return options;
 #endif
         options.ignores_environment = true;
         break;
 #endif
 #if LUA_VERSION_NUM >= 504
       case 'W':
-        if (more) return reject(i);
+        if (more) return options;
         break;
 #endif
 #if defined(MOONLET_LUAJIT)
@@ -328,16 +323,17 @@ Options read_options(char** argv) {
         if (!more) {
           i++;
 #if LIKE_LUA51
-          if (argv[i] == nullptr) return reject(i - 1);
+          if (argv[i] == nullptr) return options;
 #else
-          if (argv[i] == nullptr || argv[i][0] == '-') return reject(i - 1);
+          if (argv[i] == nullptr || argv[i][0] == '-') return options;
 #endif
         }
         break;
       default:
-        return reject(i);
+        return options;
     }
   }
+  options.bad = nullptr;
   options.first = i;
   return options;
 }
@@ -416,7 +412,7 @@ int push_arguments(lua_State* L) {
   lua_getglobal(L, "arg");
 #if defined(MOONLET_LUAJIT)
   if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+    pop(L);
     return 0;
   }
   int count = 0;
@@ -425,7 +421,7 @@ int push_arguments(lua_State* L) {
     if (lua_isnil(L, -1)) break;
     count++;
   }
-  lua_pop(L, 1);
+  pop(L);
 #else
   if (!lua_istable(L, -1)) luaL_error(L, "'arg' is not a table");
   const int count = static_cast<int>(luaL_len(L, -1));

@@ -368,11 +368,11 @@ void seal() {
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
   collapse();
   seal_malloc();
-  Heap sealed = {};
-  sealed.fresh = heap.fresh != nullptr ? heap.fresh : map_chunk();
-  memcpy(sealed.shrunk, heap.shrunk, sizeof sealed.shrunk);
-  sealed.shrunken = heap.shrunken;
-  heap = sealed;
+  if (heap.fresh == nullptr) heap.fresh = map_chunk();
+  heap.full = nullptr;
+  heap.at = heap.end = nullptr;
+  heap.mapped = heap.freed = 0;
+  memset(heap.free, 0, sizeof heap.free);
 }
 
 void prefault() {

@@ -7,7 +7,9 @@
 
 namespace moonlet::zygote {
 
-Launches::Launches(int listener, int signals, int max) : listener_(listener), max_(max) {
+void Launches::begin(int listener, int signals, int max) {
+  listener_ = listener;
+  max_ = max;
   if (!reserve(16)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
 }

@@ -41,16 +41,16 @@ bool is_served(const protocol::SocketAddress& address) {
   return connect(probe.get(), address.get(), address.size()) == 0 || errno != ECONNREFUSED;
 }
 
-// Opens the directory of `path`, as a lock for those who bind in it.
-int open_directory_of(const char* path) {
-  char directory[sizeof(sockaddr_un::sun_path)] = ".";
-  const char* slash = strrchr(path, '/');
-  if (slash != nullptr) {
-    const auto length = static_cast<size_t>(slash - path) + 1;
-    memcpy(directory, path, length);
-    directory[length] = '\0';
-  }
-  return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+// Opens the directory of `path`, as a lock for those who bind in it. Shortens `path` for that time.
+int open_directory_of(char* path) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  char* const slash = strrchr(path, '/');
+  if (slash == nullptr) return open(".", kFlags);
+  const char first = slash[1];
+  slash[1] = '\0';
+  const int directory = open(path, kFlags);
+  slash[1] = first;
+  return directory;
 }
 
 }  // namespace
@@ -89,8 +89,8 @@ void Listener::queue_connections() {
 }
 
 void Listener::bind_path(const char* named, unsigned mode) {
-  const protocol::SocketAddress address = protocol::socket_address(named);
-  const char* path = address.un.sun_path;
+  protocol::SocketAddress address = protocol::socket_address(named);
+  char* const path = address.un.sun_path;
   if (!address.fits) {
     errno = ENAMETOOLONG;
     give_up("bind", path);
@@ -103,7 +103,8 @@ void Listener::bind_path(const char* named, unsigned mode) {
   if (lock.valid()) flock(lock.get(), LOCK_EX);
   const mode_t before = umask(0777 & ~mode);  // so that it is never more open than it shall be
   int bound = bind(fd_.get(), address.get(), address.size());
-  struct stat found = {};
+  struct stat found;
+  found.st_mode = 0;
   if (bound != 0 && errno == EADDRINUSE) {
     if (stat(path, &found) == 0 && S_ISSOCK(found.st_mode) && !is_served(address)) {
       unlink(path);

@@ -16,7 +16,7 @@ int descriptor = STDERR_FILENO;
 void log_arguments(const char* format, va_list arguments) {
   if (descriptor < 0) return;
   static char line[1024];
-  constexpr char kPrefix[] = "moonletd: ";
+  static constexpr char kPrefix[] = "moonletd: ";
   memcpy(line, kPrefix, sizeof kPrefix);
   size_t used = sizeof kPrefix - 1;
   vsnprintf(line + used, sizeof line - used - 1, format, arguments);

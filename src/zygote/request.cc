@@ -96,7 +96,7 @@ class Reader {
   }
 
   bool wait() {
-    timespec now = {};
+    timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (!waited_) deadline_ = now.tv_sec + kPatience;
     waited_ = true;

@@ -90,7 +90,7 @@ void reap(Launches& launches, Spares& spares) {
 
 // True if it is time to stop.
 bool take_signal(int signals, Launches& launches, Spares& spares) {
-  signalfd_siginfo info = {};
+  signalfd_siginfo info;
   if (read(signals, &info, sizeof info) != sizeof info) return false;
   if (info.ssi_signo != SIGCHLD) return true;
   reap(launches, spares);
@@ -116,8 +116,10 @@ int open_signals() {
 }
 
 bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
-  static Launches launches(listener, signals, terms.max);
-  static Spares spares(terms.spare);
+  static Launches launches;
+  static Spares spares;
+  launches.begin(listener, signals, terms.max);
+  spares.want(terms.spare);
   for (;;) {
     if (!launches.wait(spares.delay())) {
       const int channel = spares.fork_one();
