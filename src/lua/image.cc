@@ -1,10 +1,10 @@
 #include "lua/image.h"
 
+#include "base/file_identity.h"
 #include "lua/finalizers.h"
 #include "lua/lua_api.h"
 #include "lua/sealed_heap.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,11 +19,13 @@ namespace moonlet::image {
 
 namespace {
 
-// Keys in the registry: the addresses of these.
-char key_of_standard;    // set of names in package.loaded that the standard libraries put there
-char key_of_randomseed;  // math.randomseed itself, whatever the warm-up does to the table
-char key_of_last_object;
-char key_of_arguments;  // table with weak values: at 1 the warm-up's `arg`, while somebody holds it
+// References in the registry (luaL_ref).
+int standard = 0;  // set of names in package.loaded that the standard libraries put there
+int arguments =
+    0;  // table with weak values: at 1 the warm-up's `arg`, while somebody holds it; 0: not made yet
+#if LUA_VERSION_NUM >= 504 || defined(MOONLET_LUAJIT)
+int randomseed = 0;  // math.randomseed itself, whatever the warm-up does to the table
+#endif
 
 #if LUA_VERSION_NUM >= 502
 constexpr const char* kPathVariables[] = {"LUA_PATH_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR, "LUA_PATH",
@@ -32,14 +33,20 @@ constexpr const char* kPathVariables[] = {"LUA_PATH_" LUA_VERSION_MAJOR "_" LUA_
 #else
 constexpr const char* kPathVariables[] = {"LUA_PATH", "LUA_CPATH"};
 #endif
+constexpr const char* kIgnoresEnvironment = "LUA_NOENV";  // in the registry
 constexpr int kVariables = sizeof kPathVariables / sizeof *kPathVariables;
+
+// Where a module comes from.
+struct Origin {
+  FileIdentity file;
+  bool is_relative = false;           // through a relative entry of the path
+  bool depends_on_directory = false;  // such an entry was tried, or taken
+};
 
 // A module that the warm-up loaded and that a file stands for.
 struct WarmModule {
   char* name;
-  dev_t device;
-  ino_t inode;
-  bool depends_on_directory;  // a relative entry of the path was tried, or taken
+  Origin origin;
 };
 
 // Written by seal, read by children.
@@ -48,12 +55,13 @@ struct Sealed {
   int modules = 0;
   const char* relative_module = nullptr;  // one that was found through a relative entry
   bool depends_on_directory = false;      // one of them does
-  dev_t directory_device = 0;             // working directory at the seal
-  ino_t directory_inode = 0;
-  char* variable[kVariables] = {};  // the path variables at start; null: not set
+  FileIdentity directory;                 // working directory at the seal
+  char* variable[kVariables] = {};        // the path variables at start; null: not set
   bool ignored_environment = false;
   const void* metatable_of_globals = nullptr;
+#if defined(__GLIBC__)
   char* time_zone = nullptr;  // $TZ at the seal
+#endif
 };
 Sealed sealed;
 
@@ -86,116 +94,96 @@ void push_globals(lua_State* L) {
 #endif
 }
 
+const void* metatable_of_globals(lua_State* L) {
+  const int top = lua_gettop(L);
+  push_globals(L);
+  const void* metatable = lua_getmetatable(L, -1) != 0 ? lua_topointer(L, -1) : nullptr;
+  lua_settop(L, top);
+  return metatable;
+}
+
+void push_loaded(lua_State* L) { lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED"); }
+
 void push_package(lua_State* L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  push_loaded(L);
   lua_getfield(L, -1, "package");
   lua_remove(L, -2);
 }
 
-// Tries to open one candidate of a path, as package.searchpath does. `identity` on success.
-bool readable(const char* file, struct stat& identity) {
-  const int fd = open(file, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool found = fstat(fd, &identity) == 0;
-  close(fd);
-  return found;
-}
-
-bool found_relative = false;  // of the last search that found something: whether through a relative entry
-
-// Where a module comes from under a path: the manual's package.searchpath. `relative` is set when an entry
-// that depends on the working directory was tried. False if there is no file.
-bool search(const char* path, const char* name, size_t name_length, struct stat& identity, bool& relative) {
+// The manual's package.searchpath: where the first `length` letters of a module's name lead under a path. False
+// if there is no file.
+bool search(const char* path, const char* name, size_t length, Origin& origin) {
+  static char file[PATH_MAX];
   while (*path != '\0') {
-    const size_t entry = strcspn(path, ";");
-    char file[PATH_MAX];
     size_t used = 0;
-    bool fits = true;
-    for (size_t i = 0; i < entry && fits; i++) {
-      const bool mark = path[i] == '?';
-      const size_t size = mark ? name_length : 1;
-      fits = used + size < sizeof file;
-      if (!fits) break;
-      memcpy(file + used, mark ? name : path + i, size);
-      if (mark) {
-        for (size_t k = used; k < used + size; k++) {
-          if (file[k] == '.') file[k] = '/';
-        }
+    for (; *path != '\0' && *path != ';'; path++) {
+      const char* from = path;
+      size_t size = 1;
+      if (*path == '?') {
+        from = name;
+        size = length;
       }
-      used += size;
+      for (size_t i = 0; i < size && used < sizeof file - 1; i++)
+        file[used++] = from == name && name[i] == '.' ? '/' : from[i];
     }
-    if (fits && used > 0) {
-      file[used] = '\0';
-      if (file[0] != '/') relative = true;
-      if (readable(file, identity)) {
-        found_relative = file[0] != '/';
-        return true;
-      }
-    }
-    path += entry;
     if (*path == ';') path++;
+    if (used == 0 || used == sizeof file - 1) continue;
+    file[used] = '\0';
+    const bool is_relative = file[0] != '/';
+    origin.depends_on_directory |= is_relative;
+    if (access(file, R_OK) == 0 && origin.file.find(file)) {
+      origin.is_relative = is_relative;
+      return true;
+    }
   }
   return false;
 }
 
 // The searchers that look for files, in their order: a Lua file, a C library, the library of the root.
-bool locate(lua_State* L, int package, const char* name, struct stat& identity, bool& relative) {
-  bool found = false;
+bool locate(lua_State* L, int package, const char* name, Origin& origin) {
   const size_t length = strlen(name);
   lua_getfield(L, package, "path");
   lua_getfield(L, package, "cpath");
   const char* path = lua_tostring(L, -2);
   const char* cpath = lua_tostring(L, -1);
-  if (path != nullptr) found = search(path, name, length, identity, relative);
-  if (!found && cpath != nullptr) {
-    found = search(cpath, name, length, identity, relative);
-    const char* dot = strchr(name, '.');
-    if (!found && dot != nullptr)
-      found = search(cpath, name, static_cast<size_t>(dot - name), identity, relative);
-  }
-  lua_pop(L, 2);
-  return found;
+  lua_pop(L, 2);  // the table holds them
+  if (path != nullptr && search(path, name, length, origin)) return true;
+  if (cpath == nullptr) return false;
+  const size_t root = strcspn(name, ".");
+  return search(cpath, name, length, origin) || (root < length && search(cpath, name, root, origin));
 }
 
 // Records every module in package.loaded that the warm-up added and that has a file.
 int record_modules(lua_State* L) {
   finalizers::seal(L);
+  constexpr int kPackage = 1;
+  constexpr int kLoaded = 2;
+  constexpr int kStandard = 3;
   push_package(L);
-  const int package = lua_gettop(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  const int loaded = lua_gettop(L);
-  lua_pushlightuserdata(L, &key_of_standard);
-  lua_rawget(L, LUA_REGISTRYINDEX);
-  const int standard = lua_gettop(L);
-  int capacity = 0;
-  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_pop(L, 1)) {
+  push_loaded(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, standard);
+  for (lua_pushnil(L); lua_next(L, kLoaded) != 0; lua_settop(L, kStandard + 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) continue;
     const char* name = lua_tostring(L, -2);
-    lua_getfield(L, standard, name);
-    const bool added = lua_isnil(L, -1);
-    lua_pop(L, 1);
-    struct stat identity = {};
-    bool relative = false;
-    if (!added || !locate(L, package, name, identity, relative)) continue;
-    if (sealed.modules == capacity) {
-      capacity = capacity == 0 ? 64 : 2 * capacity;
-      void* grown = realloc(sealed.module, sizeof(WarmModule) * static_cast<size_t>(capacity));
-      if (grown == nullptr) return luaL_error(L, "not enough memory");
-      sealed.module = static_cast<WarmModule*>(grown);
-    }
-    sealed.module[sealed.modules++] = {copy_of(name), identity.st_dev, identity.st_ino, relative};
-    sealed.depends_on_directory |= relative;
-    if (found_relative) sealed.relative_module = sealed.module[sealed.modules - 1].name;
+    lua_getfield(L, kStandard, name);
+    Origin origin;
+    if (!lua_isnil(L, -1) || !locate(L, kPackage, name, origin)) continue;
+    void* grown = realloc(sealed.module, sizeof(WarmModule) * static_cast<size_t>(sealed.modules + 1));
+    if (grown == nullptr) return luaL_error(L, "not enough memory");
+    sealed.module = static_cast<WarmModule*>(grown);
+    WarmModule& added = sealed.module[sealed.modules++];
+    added.name = copy_of(name);
+    added.origin = origin;
+    sealed.depends_on_directory |= origin.depends_on_directory;
+    if (origin.is_relative) sealed.relative_module = added.name;
   }
-  lua_settop(L, 0);
   return 0;
 }
 
 // Forgets what math.random has handed out. Versions with a fixed seed start over from it.
 void reset_random(lua_State* L) {
 #if defined(MOONLET_LUAJIT)
-  lua_pushlightuserdata(L, &key_of_randomseed);
-  lua_rawget(L, LUA_REGISTRYINDEX);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, randomseed);
   lua_pushinteger(L, 0);
   lua_call(L, 1, 0);
 #elif LUA_VERSION_NUM < 504
@@ -211,8 +199,7 @@ void reset_random(lua_State* L) {
     seed[0] = static_cast<uint64_t>(now.tv_sec) << 32 ^ static_cast<uint64_t>(now.tv_nsec);
     seed[1] = static_cast<uint64_t>(getpid());
   }
-  lua_pushlightuserdata(L, &key_of_randomseed);
-  lua_rawget(L, LUA_REGISTRYINDEX);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, randomseed);
   lua_pushinteger(L, static_cast<lua_Integer>(seed[0]));
   lua_pushinteger(L, static_cast<lua_Integer>(seed[1]));
   lua_call(L, 2, 0);
@@ -256,16 +243,13 @@ void collect(lua_State* L) {
 }
 
 int compute_paths(lua_State* scratch) {
-  if (lua_toboolean(scratch, 1) != 0) {
-    lua_pushboolean(scratch, 1);
-    lua_setfield(scratch, LUA_REGISTRYINDEX, "LUA_NOENV");
-  }
+  if (lua_toboolean(scratch, 1) != 0) ignore_environment(scratch);
   lua_pushcfunction(scratch, luaopen_package);
   lua_pushstring(scratch, "package");
   lua_call(scratch, 1, 1);
-  if (!lua_istable(scratch, -1)) {  // LuaJIT leaves it as a global
-    lua_getglobal(scratch, "package");
-  }
+#if defined(MOONLET_LUAJIT)
+  lua_getglobal(scratch, "package");  // instead of returning it
+#endif
   lua_getfield(scratch, -1, "path");
   lua_getfield(scratch, -2, "cpath");
   return 2;
@@ -288,17 +272,13 @@ bool set_paths(lua_State* L, int package, bool ignores_environment, bool& change
       lua_pushstring(L, value);  // out of memory here loses the scratch state, with this process
       lua_setfield(L, package, fields[i]);
     }
-    lua_pop(L, 1);
+    pop(L);
   }
   lua_close(scratch);
   return computed;
 }
 
-bool in_sealed_directory() {
-  struct stat here = {};
-  return stat(".", &here) == 0 && here.st_dev == sealed.directory_device &&
-         here.st_ino == sealed.directory_inode;
-}
+bool is_elsewhere() { return sealed.depends_on_directory && !sealed.directory.is_at("."); }
 
 // A warm module is used only where `require` would load the same file now. If one would not, none is: those
 // that hold it would hold the wrong one.
@@ -306,19 +286,17 @@ void drop_misplaced_modules(lua_State* L, int package, bool all) {
   bool misplaced = false;
   for (int i = 0; i < sealed.modules && !misplaced; i++) {
     const WarmModule& module = sealed.module[i];
-    if (!all && !module.depends_on_directory) continue;
-    struct stat identity = {};
-    bool relative = false;
-    misplaced = !locate(L, package, module.name, identity, relative) || identity.st_dev != module.device ||
-                identity.st_ino != module.inode;
+    if (!all && !module.origin.depends_on_directory) continue;
+    Origin origin;
+    misplaced = !locate(L, package, module.name, origin) || origin.file != module.origin.file;
   }
   if (!misplaced) return;
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  push_loaded(L);
   for (int i = 0; i < sealed.modules; i++) {
     lua_pushnil(L);
     lua_setfield(L, -2, sealed.module[i].name);
   }
-  lua_pop(L, 1);
+  pop(L);
 }
 
 bool environment_differs(bool ignores_environment) {
@@ -337,20 +315,12 @@ int thaw_protected(lua_State* L) {
   bool changed = false;
   if (environment_differs(ignores_environment) && !set_paths(L, package, ignores_environment, changed))
     return luaL_error(L, "not enough memory");
-  if (sealed.modules > 0) {
-    if (changed) {
-      drop_misplaced_modules(L, package, true);
-    } else if (sealed.depends_on_directory && !in_sealed_directory()) {
-      drop_misplaced_modules(L, package, false);
-    }
-  }
-  if (ignores_environment != sealed.ignored_environment) {
-    if (ignores_environment) {
-      lua_pushboolean(L, 1);
-    } else {
-      lua_pushnil(L);
-    }
-    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  if (changed || is_elsewhere()) drop_misplaced_modules(L, package, changed);
+  if (ignores_environment) {
+    ignore_environment(L);
+  } else if (sealed.ignored_environment) {
+    lua_pushnil(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, kIgnoresEnvironment);
   }
   return 0;
 }
@@ -358,7 +328,9 @@ int thaw_protected(lua_State* L) {
 // A standard stream that the warm-up has used has settled on a way of buffering that fits the zygote's
 // descriptor, not the child's.
 void renew_stream(FILE* stream, int fd) {
-  if (__fbufsize(stream) == 0) return;  // glibc: never used. musl always has a buffer
+#if defined(__GLIBC__)
+  if (__fbufsize(stream) == 0) return;  // never used. musl always has a buffer
+#endif
   setvbuf(stream, nullptr, isatty(fd) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
@@ -409,9 +381,7 @@ void make_last_object(lua_State* L) {
   lua_pushcfunction(L, leave);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  lua_pushlightuserdata(L, &key_of_last_object);
-  lua_insert(L, -2);
-  lua_rawset(L, LUA_REGISTRYINDEX);
+  luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void finish(lua_State* L, int status) {
@@ -421,6 +391,11 @@ void finish(lua_State* L, int status) {
   exit(status);  // also where a script has found and undone the last object
 }
 
+void ignore_environment(lua_State* L) {
+  lua_pushboolean(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, kIgnoresEnvironment);
+}
+
 void use_incremental_collector() { incremental = true; }
 
 void open_libraries(lua_State* L) {
@@ -428,9 +403,9 @@ void open_libraries(lua_State* L) {
   lua_gc(L, LUA_GCSTOP, 0);
 #endif
   for (int i = 0; i < kVariables; i++) sealed.variable[i] = copy_of(getenv(kPathVariables[i]));
-  lua_getfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  lua_getfield(L, LUA_REGISTRYINDEX, kIgnoresEnvironment);
   sealed.ignored_environment = lua_toboolean(L, -1) != 0;
-  lua_pop(L, 1);
+  pop(L);
   luaL_openlibs(L);
 #if LUA_VERSION_NUM >= 504
 #if LUA_VERSION_RELEASE_NUM >= 50404
@@ -441,71 +416,61 @@ void open_libraries(lua_State* L) {
   lua_gc(L, LUA_GCRESTART, 0);
 #endif
   finalizers::watch(L);
-  lua_pushlightuserdata(L, &key_of_standard);
   lua_newtable(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  push_loaded(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
-    lua_pop(L, 1);
+    pop(L);
     lua_pushvalue(L, -1);
     lua_pushboolean(L, 1);
     lua_rawset(L, -5);  // standard[name] = true
   }
-  lua_pop(L, 1);
-  lua_rawset(L, LUA_REGISTRYINDEX);
+  pop(L);
+  standard = luaL_ref(L, LUA_REGISTRYINDEX);
+#if LUA_VERSION_NUM >= 504 || defined(MOONLET_LUAJIT)
   lua_getglobal(L, "math");
-  lua_pushlightuserdata(L, &key_of_randomseed);
-  lua_getfield(L, -2, "randomseed");
-  lua_rawset(L, LUA_REGISTRYINDEX);
-  lua_pop(L, 1);
+  lua_getfield(L, -1, "randomseed");
+  randomseed = luaL_ref(L, LUA_REGISTRYINDEX);
+  pop(L);
+#endif
 }
 
 void set_global(lua_State* L, const char* name) {
   push_globals(L);
-  const bool has_metatable = lua_getmetatable(L, -1) != 0;
-  const void* metatable = has_metatable ? lua_topointer(L, -1) : nullptr;
-  if (has_metatable) lua_pop(L, 1);
-  lua_insert(L, -2);
   lua_pushstring(L, name);
-  lua_insert(L, -2);
-  if (metatable == sealed.metatable_of_globals) {
+  lua_pushvalue(L, -3);
+  if (metatable_of_globals(L) == sealed.metatable_of_globals) {
     lua_rawset(L, -3);
   } else {
     lua_settable(L, -3);
   }
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 void push_argument_table(lua_State* L, int positive, int other) {
-  lua_pushlightuserdata(L, &key_of_arguments);
-  lua_rawget(L, LUA_REGISTRYINDEX);
-  if (!lua_istable(L, -1)) {  // the first one, of the warm-up
-    lua_pop(L, 1);
-    lua_pushlightuserdata(L, &key_of_arguments);
+  if (arguments == 0) {  // the warm-up's
+    lua_createtable(L, positive, other);
     lua_newtable(L);
     lua_newtable(L);
     lua_pushliteral(L, "v");
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-    lua_createtable(L, positive, other);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, 1);
-    lua_remove(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 1);
+    arguments = luaL_ref(L, LUA_REGISTRYINDEX);
     return;
   }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, arguments);
   lua_rawgeti(L, -1, 1);
   lua_remove(L, -2);
   if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+    pop(L);
     lua_createtable(L, positive, other);
     return;
   }
   lua_pushnil(L);
   lua_setmetatable(L, -2);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
-    lua_pop(L, 1);
+    pop(L);
     lua_pushvalue(L, -1);
     lua_pushnil(L);
     lua_rawset(L, -4);
@@ -513,34 +478,29 @@ void push_argument_table(lua_State* L, int positive, int other) {
 }
 
 void seal(lua_State* L) {
-  push_globals(L);
-  if (lua_getmetatable(L, -1) != 0) {
-    sealed.metatable_of_globals = lua_topointer(L, -1);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
+  sealed.metatable_of_globals = metatable_of_globals(L);
   lua_pushnil(L);
   set_global(L, "arg");
   // First of all, because finalizers are the warm-up's code too: they print, and take random numbers.
   collect(L);
   // Whoever still holds the warm-up's arguments shall not take them for a script's.
   push_argument_table(L, 0, 0);
-  lua_pop(L, 1);
+  pop(L);
   lua_pushcfunction(L, record_modules);
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);  // out of memory: what is recorded counts
-  struct stat here = {};
-  if (stat(".", &here) == 0) {
-    sealed.directory_device = here.st_dev;
-    sealed.directory_inode = here.st_ino;
-  }
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) pop(L);  // out of memory: what is recorded counts
+  sealed.directory.find(".");
+#if defined(__GLIBC__)
   sealed.time_zone = copy_of(getenv("TZ"));
+#endif
 #if LUA_VERSION_NUM < 504
   reset_random(L);
 #endif
   fflush(nullptr);
-  // glibc's stream would go on in the old way of buffering until it leaves off writing: a seek does that,
-  // also where it fails.
+#if defined(__GLIBC__)
+  // The stream would go on in the old way of buffering until it leaves off writing: a seek does that, also
+  // where it fails.
   fseek(stdout, 0, SEEK_CUR);
+#endif
   __fpurge(stdin);
   heap::seal();
 }
@@ -558,16 +518,17 @@ void freshen(lua_State* L) {
 }
 
 void rehearse(lua_State* L) {
-  if (luaL_loadfile(L, "/dev/null") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (luaL_loadfile(L, "/dev/null") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) pop(L);
 }
 
 const char* thaw(lua_State* L, bool ignores_environment) {
   renew_stream(stdout, STDOUT_FILENO);
   if (feof(stdin) != 0 || ferror(stdin) != 0) clearerr(stdin);
-  // glibc reads $TZ once, at the first localtime_r.
+#if defined(__GLIBC__)
+  // It reads $TZ once, at the first localtime_r; musl at each.
   if (!same_text(getenv("TZ"), sealed.time_zone)) tzset();
-  const bool elsewhere = sealed.depends_on_directory && !in_sealed_directory();
-  if (!elsewhere && !environment_differs(ignores_environment)) return nullptr;
+#endif
+  if (!is_elsewhere() && !environment_differs(ignores_environment)) return nullptr;
   lua_pushcfunction(L, thaw_protected);
   lua_pushboolean(L, ignores_environment ? 1 : 0);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return nullptr;

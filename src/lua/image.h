@@ -22,6 +22,9 @@ void make_last_object(lua_State* L);
 /// exit(3) with `status`, without freeing a heap that goes with the process anyway.
 [[noreturn]] void finish(lua_State* L, int status);
 
+/// Makes the libraries of `L` ignore the environment, as -E does. Raises Lua errors.
+void ignore_environment(lua_State* L);
+
 /// Opens the standard libraries in `L` as lua does at its start, and remembers what they were. Raises Lua
 /// errors: to be called within a protected call. At most once in a process.
 void open_libraries(lua_State* L);

@@ -25,8 +25,7 @@ lua_State* running = nullptr;  // for the handler of SIGINT
 const char* program_name = "";
 
 struct Options {
-  bool valid = true;
-  const char* bad = "";  // the option that is not valid
+  const char* bad = nullptr;  // the option that is not valid: of the others nothing is to be used
   bool interactive = false;
   bool version = false;
   bool executes = false;  // -e
@@ -103,12 +102,9 @@ void print_usage(const Options& options) {
           program_name);
 #endif
 #else
-  fprintf(stderr, "%s: ", program_name);
-  if (options.bad[1] == 'e' || options.bad[1] == 'l') {
-    fprintf(stderr, "'%s' needs argument\n", options.bad);
-  } else {
-    fprintf(stderr, "unrecognized option '%s'\n", options.bad);
-  }
+  const bool needs_argument = options.bad[1] == 'e' || options.bad[1] == 'l';
+  fprintf(stderr, needs_argument ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", program_name,
+          options.bad);
   fprintf(stderr,
           "usage: %s [options] [script [args]]\n"
           "Available options are:\n"
@@ -157,7 +153,7 @@ int describe_error(lua_State* L) {
   if (lua_isstring(L, 1) == 0) return 1;
   lua_getfield(L, LUA_GLOBALSINDEX, "debug");
   if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+    pop(L);
     return 1;
   }
   lua_getfield(L, -1, "traceback");
@@ -210,7 +206,7 @@ int report(lua_State* L, int status) {
   if (message == nullptr) message = "(error message not a string)";
 #endif
   print_message(message);
-  lua_pop(L, 1);
+  pop(L);
 #if LUA_VERSION_NUM == 502
   lua_gc(L, LUA_GCCOLLECT, 0);
 #endif
@@ -279,45 +275,37 @@ int require(lua_State* L, char* name) {
 Options read_options(char** argv) {
   Options options;
   int i = 1;
-  const auto reject = [&](int index) {
-    options = {};
-    options.valid = false;
-    options.bad = argv[index];
-    options.first = index;
-    return options;
-  };
   for (; argv[i] != nullptr; i++) {
     const char* option = argv[i];
     if (option[0] != '-' || option[1] == '\0') break;  // a script, or "-"
     const bool more = option[2] != '\0';
+    options.bad = option;  // until it has been understood
 #if LUA_VERSION_NUM == 502
-    const int blamed = 1;  // this version names the first argument, whichever is bad
-#else
-    const int blamed = i;
+    if (option[1] == '-' || option[1] == 'i' || option[1] == 'v') options.bad = argv[1];  // whichever is bad
 #endif
     if (option[1] == '-') {
-      if (more) return reject(blamed);
+      if (more) return options;
       i++;
       break;
     }
     switch (option[1]) {
       case 'i':
       case 'v':
-        if (more) return reject(blamed);
+        if (more) return options;
         options.interactive |= option[1] == 'i';
         options.version = true;
         break;
 #if LUA_VERSION_NUM >= 502 || defined(MOONLET_LUAJIT)
       case 'E':
 #if LUA_VERSION_NUM >= 503
-        if (more) return reject(i);
+        if (more) return options;
 #endif
         options.ignores_environment = true;
         break;
 #endif
 #if LUA_VERSION_NUM >= 504
       case 'W':
-        if (more) return reject(i);
+        if (more) return options;
         break;
 #endif
 #if defined(MOONLET_LUAJIT)
@@ -335,16 +323,17 @@ Options read_options(char** argv) {
         if (!more) {
           i++;
 #if LIKE_LUA51
-          if (argv[i] == nullptr) return reject(i - 1);
+          if (argv[i] == nullptr) return options;
 #else
-          if (argv[i] == nullptr || argv[i][0] == '-') return reject(i - 1);
+          if (argv[i] == nullptr || argv[i][0] == '-') return options;
 #endif
         }
         break;
       default:
-        return reject(i);
+        return options;
     }
   }
+  options.bad = nullptr;
   options.first = i;
   return options;
 }
@@ -423,7 +412,7 @@ int push_arguments(lua_State* L) {
   lua_getglobal(L, "arg");
 #if defined(MOONLET_LUAJIT)
   if (!lua_istable(L, -1)) {
-    lua_pop(L, 1);
+    pop(L);
     return 0;
   }
   int count = 0;
@@ -432,7 +421,7 @@ int push_arguments(lua_State* L) {
     if (lua_isnil(L, -1)) break;
     count++;
   }
-  lua_pop(L, 1);
+  pop(L);
 #else
   if (!lua_istable(L, -1)) luaL_error(L, "'arg' is not a table");
   const int count = static_cast<int>(luaL_len(L, -1));
@@ -485,7 +474,7 @@ bool run_all(lua_State* L, Run& run) {
   }
   if (run_init(L) != LUA_OK) return false;
 #endif
-  if (!options.valid) {
+  if (options.bad != nullptr) {
     print_usage(options);
     return false;
   }
@@ -496,10 +485,7 @@ bool run_all(lua_State* L, Run& run) {
   if (options.version) print_version();
 #endif
   if (warm_up) {
-    if (options.ignores_environment) {
-      lua_pushboolean(L, 1);
-      lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
-    }
+    if (options.ignores_environment) image::ignore_environment(L);
     image::make_last_object(L);
     image::open_libraries(L);
   }
@@ -549,7 +535,7 @@ int run_protected(lua_State* L) {
 Outline outline(char** argv) {
   const Options options = read_options(argv);
   Outline outline = {};
-  if (!options.valid) return outline;
+  if (options.bad != nullptr) return outline;
   outline.ignores_environment = options.ignores_environment;
   outline.other_engine_options = options.other_engine;
   outline.interactive = options.interactive || (argv[options.first] == nullptr && !options.executes &&

@@ -29,11 +29,10 @@ namespace {
 // large one is copied for itself alone. A chunk consists of runs, and a run is filled with blocks of whatever
 // sizes are asked for next: a short script then touches few pages. Lua tells the size of what it frees, so
 // that blocks need no header.
-constexpr size_t kGrain = 8;        // sizes of small blocks are multiples of it, up to
-constexpr size_t kSmall = 1 << 10;  // the largest
-constexpr size_t kRun = 4 << 10;    // bytes
-constexpr size_t kRuns = 64;        // in a chunk, one for each bit of a word
-constexpr uint64_t kAllUsed = UINT64_MAX;
+constexpr size_t kGrain = 8;             // sizes of small blocks are multiples of it, up to
+constexpr size_t kSmall = 1 << 10;       // the largest
+constexpr size_t kRun = 4 << 10;         // bytes
+constexpr size_t kRuns = 64;             // in a chunk
 constexpr size_t kChunk = kRuns * kRun;  // bytes, and its alignment
 
 // Bytes that a script that prints a line takes.
@@ -47,10 +46,9 @@ constexpr int kShrunk = 16;
 
 // At the beginning of a chunk, in front of its first run.
 struct Chunk {
-  uint64_t used;         // bit i: run i holds blocks, or did
-  bool sealed;           // nothing here is handed out or taken back any more
-  uint16_t live[kRuns];  // blocks in use, by run
   Chunk* next;
+  bool sealed;           // nothing here is handed out or taken back any more
+  uint16_t live[kRuns];  // by run: 0 if it is unused, else one more than the blocks in use
 };
 
 struct FreeBlock {
@@ -58,16 +56,16 @@ struct FreeBlock {
 };
 
 struct Heap {
-  Chunk* roomy;   // not sealed, with an unused run
-  Chunk* full;    // not sealed, without one
+  Chunk* roomy;   // not sealed; in the first one there may be an unused run
+  Chunk* full;    // not sealed, without an unused run
   Chunk* fresh;   // mapped by the seal for the next child, its header not written; or null
   char* at;       // next block in the current run
   char* end;      // of the current run
   size_t mapped;  // bytes in those chunks
   size_t freed;   // bytes freed in them since the last reclaim()
-  FreeBlock* free[kSmall / kGrain + 1];  // by size
+  int shrunken;   // of the following, in use
   void* shrunk[kShrunk];
-  int shrunken;  // of them in use
+  FreeBlock* free[kSmall / kGrain + 1];  // by size
 };
 Heap heap;
 
@@ -124,8 +122,7 @@ Chunk* map_chunk() {
   return reinterpret_cast<Chunk*>(chunk);
 }
 
-void add(Chunk* chunk) {
-  Chunk*& list = chunk->used == kAllUsed ? heap.full : heap.roomy;
+void add(Chunk* chunk, Chunk*& list) {
   chunk->next = list;
   list = chunk;
 }
@@ -149,7 +146,7 @@ void reclaim() {
     while (*link != nullptr) {
       FreeBlock* const block = *link;
       const size_t run = run_of(block);
-      if (chunk_of(block)->live[run] == 0 && !is_current(chunk_of(block), run)) {
+      if (chunk_of(block)->live[run] == 1 && !is_current(chunk_of(block), run)) {
         *link = block->next;
       } else {
         link = &block->next;
@@ -160,11 +157,13 @@ void reclaim() {
   Chunk* full = heap.full;
   heap.roomy = heap.full = nullptr;
   while (Chunk* chunk = take_first(roomy != nullptr ? roomy : full)) {
+    bool is_used = false;
     for (size_t run = 0; run < kRuns; run++) {
-      if (chunk->live[run] == 0 && !is_current(chunk, run)) chunk->used &= ~(uint64_t{1} << run);
+      if (chunk->live[run] == 1 && !is_current(chunk, run)) chunk->live[run] = 0;
+      is_used |= chunk->live[run] != 0;
     }
-    if (chunk->used != 0) {
-      add(chunk);
+    if (is_used) {
+      add(chunk, heap.roomy);  // use_run() finds out
     } else {
       unmap_chunk(chunk);
       heap.mapped -= kChunk;
@@ -183,16 +182,19 @@ void leave_run() {
 
 // Makes the first unused run the current one. False if there is none.
 bool use_run() {
-  Chunk* const chunk = take_first(heap.roomy);
-  if (chunk == nullptr) return false;
-  leave_run();
-  const int run = __builtin_ctzll(~chunk->used);
-  chunk->used |= uint64_t{1} << run;
-  add(chunk);
-  heap.at = reinterpret_cast<char*>(chunk) + static_cast<size_t>(run) * kRun;
-  heap.end = heap.at + kRun;
-  if (run == 0) heap.at += round_up(sizeof(Chunk), 2 * kGrain);
-  return true;
+  while (Chunk* const chunk = heap.roomy) {
+    for (size_t run = 0; run < kRuns; run++) {
+      if (chunk->live[run] != 0) continue;
+      leave_run();
+      chunk->live[run] = 1;
+      heap.at = reinterpret_cast<char*>(chunk) + run * kRun;
+      heap.end = heap.at + kRun;
+      if (run == 0) heap.at += round_up(sizeof(Chunk), 2 * kGrain);
+      return true;
+    }
+    add(take_first(heap.roomy), heap.full);
+  }
+  return false;
 }
 
 // The same, with more memory where that is needed. False if there is none.
@@ -208,7 +210,7 @@ bool find_run() {
   if (chunk != nullptr) {
     has_pointers(chunk);
     heap.mapped += kChunk;
-    add(chunk);
+    add(chunk, heap.roomy);
   } else {
     reclaim();
   }
@@ -296,6 +298,8 @@ void* resize(void* block, size_t old_size, size_t new_size) {
   return moved;
 }
 
+#if UINTPTR_MAX > UINT32_MAX
+
 bool is_ours(const Chunk* chunk) {
   for (const Chunk* it = heap.full; it != nullptr; it = it->next) {
     if (it == chunk) return true;
@@ -316,6 +320,13 @@ void collapse() {
     if (whole) madvise(at, kHugePage, MADV_COLLAPSE);
   }
 }
+
+#else
+
+// Machines of 32 bits have no huge pages, or none of that size.
+void collapse() {}
+
+#endif
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
 
@@ -353,18 +364,15 @@ void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size)
 }
 
 void seal() {
-  while (Chunk* chunk = take_first(heap.roomy)) {
-    chunk->used = kAllUsed;
-    add(chunk);
-  }
+  while (Chunk* chunk = take_first(heap.roomy)) add(chunk, heap.full);
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
   collapse();
   seal_malloc();
-  Heap sealed = {};
-  sealed.fresh = heap.fresh != nullptr ? heap.fresh : map_chunk();
-  memcpy(sealed.shrunk, heap.shrunk, sizeof sealed.shrunk);
-  sealed.shrunken = heap.shrunken;
-  heap = sealed;
+  if (heap.fresh == nullptr) heap.fresh = map_chunk();
+  heap.full = nullptr;
+  heap.at = heap.end = nullptr;
+  heap.mapped = heap.freed = 0;
+  memset(heap.free, 0, sizeof heap.free);
 }
 
 void prefault() {

@@ -11,9 +11,13 @@ namespace moonlet::protocol {
 
 /// An address on the way to bind(2) or connect(2).
 struct SocketAddress {
-  sockaddr_un un = {AF_UNIX, {}};
+  sockaddr_un un;
   bool fits = true;  // false: the path is longer than sun_path and un.sun_path holds its beginning
 
+  SocketAddress() {
+    memset(&un, 0, sizeof un);  // an initializer would be a template of that size, to be copied
+    un.sun_family = AF_UNIX;
+  }
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&un); }
   [[nodiscard]] socklen_t size() const { return sizeof un; }
 };

@@ -6,6 +6,7 @@
 #include "zygote/farewell.h"
 #include "zygote/log.h"
 #include "zygote/process_title.h"
+#include "zygote/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,25 +28,26 @@ namespace moonlet::zygote {
 namespace {
 
 constexpr int kMaxWarmDescriptors = 64;
+constexpr int kMostGroups = 1024;  // a client that has more gets lua
 
 // What children start from.
 struct Zygote {
-  kernel::Limit limit[kernel::kLimits];
   int nice;
   uid_t uid;
   gid_t gid;
-  gid_t* group;
   int groups;
   int terminal;                       // a descriptor of the controlling terminal, or -1
   int kept[kMaxWarmDescriptors + 2];  // what the warm-up left open, then room for two of the child's own
   int warm_descriptors;
+  kernel::Limit limit[kernel::kLimits];
+  gid_t group[kMostGroups];
 };
 Zygote zygote;
 
 char** environment_of_zygote;
 
 [[noreturn]] void decline_with_errno(const Accepted& accepted, const char* doing) {
-  decline(accepted, false, "%s: %s", doing, strerror(errno));
+  decline(accepted, false, "%s: %m", doing);
 }
 
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
@@ -54,33 +56,23 @@ void take_credentials(const Accepted& accepted) {
 #ifndef SO_PEERGROUPS
   constexpr int SO_PEERGROUPS = 59;
 #endif
-  gid_t few[64];
-  gid_t* group = few;
-  socklen_t size = sizeof few;
-  int got = getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size);
-  if (got != 0 && errno == ERANGE) {  // `size` is what it takes
-    group = static_cast<gid_t*>(malloc(size));
-    if (group != nullptr) got = getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size);
-  }
-  if (got != 0) decline_with_errno(accepted, "read the groups of the client");
+  static gid_t group[kMostGroups];
+  socklen_t size = sizeof group;
+  if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
+    decline_with_errno(accepted, "read the client's groups");
   const auto groups = size / sizeof *group;
   const ucred& peer = accepted.peer;
   const bool same_groups =
       groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
-  if (!same_groups && setgroups(groups, group) != 0) decline_with_errno(accepted, "take the client's groups");
-  if (setresgid(peer.gid, peer.gid, peer.gid) != 0) decline_with_errno(accepted, "take the client's group");
-  if (setresuid(peer.uid, peer.uid, peer.uid) != 0) decline_with_errno(accepted, "take the client's user");
+  if ((!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
+      setresuid(peer.uid, peer.uid, peer.uid) != 0)
+    decline_with_errno(accepted, "take the client's user and groups");
   // Not dumpable from here on: until start(), this user's other processes must not get at what is still
   // the zygote's.
 }
 
-// Moves a descriptor of this process' own out of the way of the client's numbers.
-int move_above(int descriptor, int highest) {
-  const int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, highest + 1);
-  if (moved >= 0) close(descriptor);
-  return moved;
-}
+constexpr const char* kPlacing = "give a descriptor its number";
 
 // Gives each received descriptor the number that it has in the client. They arrive at the lowest free
 // numbers in ascending order, so that usually all of them are in place.
@@ -91,15 +83,16 @@ void place_descriptors(Accepted& accepted, LaunchRequest& request, int& log) {
   for (int i = 0; i < count; i++) {
     const int wanted = request.number[i];
     if (request.received[i] == wanted) continue;
-    bool moved = true;
-    if (wanted == accepted.connection) moved = (accepted.connection = move_above(wanted, highest)) >= 0;
-    if (wanted == log) moved = (log = move_above(wanted, highest)) >= 0;
-    for (int later = i + 1; later < count; later++) {
-      if (request.received[later] == wanted)
-        moved = (request.received[later] = move_above(wanted, highest)) >= 0;
-    }
-    if (!moved || dup2(request.received[i], wanted) < 0)
-      decline_with_errno(accepted, "give a descriptor its number");
+    // What has that number here moves out of the way of all of the client's.
+    const auto make_way = [&](int& descriptor) {
+      if (descriptor != wanted) return;
+      descriptor = fcntl(wanted, F_DUPFD_CLOEXEC, highest + 1);
+      if (descriptor < 0) decline_with_errno(accepted, kPlacing);
+    };
+    make_way(accepted.connection);
+    make_way(log);
+    for (int later = i + 1; later < count; later++) make_way(request.received[later]);
+    if (dup2(request.received[i], wanted) < 0) decline_with_errno(accepted, kPlacing);
     close(request.received[i]);
   }
 }
@@ -113,7 +106,10 @@ void take_directory(const Accepted& accepted, const LaunchRequest& request) {
 // No test, but the same libraries: what the loader has done for this process, these would have changed.
 void check_loader_environment(const Accepted& accepted, const LaunchRequest& request) {
   const auto is_for_loader = [](const char* variable) {
-    return strncmp(variable, "LD_", 3) == 0 || strncmp(variable, "GLIBC_TUNABLES=", 15) == 0;
+#if defined(__GLIBC__)
+    if (strncmp(variable, "GLIBC_TUNABLES=", 15) == 0) return true;
+#endif
+    return strncmp(variable, "LD_", 3) == 0;
   };
   const auto has = [](char** list, const char* variable) {
     for (; *list != nullptr; list++) {
@@ -124,12 +120,10 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
   char** const mine = environment_of_zygote;
   char** const theirs = request.environment;
   for (char** it = theirs; *it != nullptr; it++) {
-    if (is_for_loader(*it) && !has(mine, *it))
-      decline(accepted, false, "moonletd was started without %.100s", *it);
+    if (is_for_loader(*it) && !has(mine, *it)) decline(accepted, false, "moonletd was started without %s", *it);
   }
   for (char** it = mine; *it != nullptr; it++) {
-    if (is_for_loader(*it) && !has(theirs, *it))
-      decline(accepted, false, "moonletd was started with %.100s", *it);
+    if (is_for_loader(*it) && !has(theirs, *it)) decline(accepted, false, "moonletd was started with %s", *it);
   }
 }
 
@@ -139,43 +133,37 @@ void take_priority_and_limits(const Accepted& accepted, const protocol::Request&
   for (int i = 0; i < kernel::kLimits; i++) {
     if (memcmp(&header.limit[i], &zygote.limit[i], sizeof zygote.limit[i]) == 0) continue;
     if (kernel::limit(i, &header.limit[i], nullptr) != 0)
-      decline(accepted, false, "set resource limit %d: %s", i, strerror(errno));
+      decline(accepted, false, "set resource limit %d: %m", i);
   }
 }
 
 // Ignored signals first: once the mask is the client's, they can arrive.
 void take_signals(const protocol::Request& header) {
-  struct sigaction ignore = {};
-  ignore.sa_handler = SIG_IGN;
   for (int signal = 1; signal <= kernel::kLastSignal; signal++) {
     // The C library keeps some for itself, and refuses: those of a client's are its own as well.
-    if (header.ignored.has(signal)) sigaction(signal, &ignore, nullptr);
+    if (header.ignored.has(signal)) ::signal(signal, SIG_IGN);
   }
   kernel::change_mask(SIG_SETMASK, &header.blocked, nullptr);
 }
 
 // Handlers of the warm-up would run in a script that never asked for them; lua starts with none.
 void reset_signals() {
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal <= kernel::kLastSignal; signal++) sigaction(signal, &standard, nullptr);
+  for (int signal = 1; signal <= kernel::kLastSignal; signal++) ::signal(signal, SIG_DFL);
 }
 
 }  // namespace
 
 void prepare_children(char* first_argument, const char* environment_end) {
-  rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;  // a descriptor for each launch; children get the client's limit
-    setrlimit(RLIMIT_NOFILE, &files);
+  kernel::Limit files = {};
+  if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
+    files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
+    kernel::limit(RLIMIT_NOFILE, &files, nullptr);
   }
   for (int i = 0; i < kernel::kLimits; i++) kernel::limit(i, nullptr, &zygote.limit[i]);
   zygote.nice = getpriority(PRIO_PROCESS, 0);
   zygote.uid = geteuid();
   zygote.gid = getegid();
-  zygote.groups = getgroups(0, nullptr);
-  zygote.group = static_cast<gid_t*>(calloc(static_cast<size_t>(zygote.groups) + 1, sizeof(gid_t)));
-  zygote.groups = getgroups(zygote.groups, zygote.group);
+  zygote.groups = getgroups(kMostGroups, zygote.group);
   zygote.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   environment_of_zygote = environ;
   // Above the numbers that nearly every client passes, which then arrive where they belong.
@@ -195,13 +183,7 @@ void decline(const Accepted& accepted, bool log, const char* format, ...) {
   vsnprintf(reason, sizeof reason, format, arguments);
   va_end(arguments);
   if (log) log_line("request from pid %d, user %u: %s", accepted.peer.pid, accepted.peer.uid, reason);
-  const protocol::Report report = {protocol::ReportKind::kDeclined, static_cast<int>(strlen(reason))};
-  // One message: the zygote's report of this process' end must not come between.
-  const iovec parts[] = {{const_cast<protocol::Report*>(&report), sizeof report}, {reason, strlen(reason)}};
-  msghdr message = {};
-  message.msg_iov = const_cast<iovec*>(parts);
-  message.msg_iovlen = 2;
-  sendmsg(accepted.connection, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  tell_declined(accepted.connection, reason);
   _exit(EXIT_SUCCESS);
 }
 
@@ -221,11 +203,8 @@ void become(Accepted& accepted, LaunchRequest& request) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
   take_credentials(accepted);
-  if (const char* problem = read_request(accepted.connection, request)) {
-    char reason[protocol::kMaxReason];
-    snprintf(reason, sizeof reason, problem, strerror(errno));
-    decline(accepted, true, "%s", reason);
-  }
+  if (const char* problem = read_request(accepted.connection, request))
+    decline(accepted, true, problem, nullptr);  // a format: it may hold %m
   const protocol::Request& header = request.header;
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
     decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);

@@ -1,8 +1,10 @@
 #include "zygote/descriptors.h"
 
 #include "base/kernel.h"
+#include "base/unique_fd.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -39,10 +41,10 @@ void close_unless_kept(int descriptor, void* kept) {
 }
 
 void close_one_by_one(Kept kept) {
-  if (for_each_descriptor(close_unless_kept, &kept)) return;
-  rlimit limit = {};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  for (int i = kept.first; i < static_cast<int>(limit.rlim_cur); i++) close_unless_kept(i, &kept);
+  if (for_each_number(kOpenDescriptors, close_unless_kept, &kept)) return;
+  kernel::Limit limit = {};
+  kernel::limit(RLIMIT_NOFILE, nullptr, &limit);
+  for (int i = kept.first; i < static_cast<int>(limit.soft); i++) close_unless_kept(i, &kept);
 }
 
 }  // namespace
@@ -59,15 +61,28 @@ void close_all_but(int first, const int* kept_list, int count) {
   }
 }
 
-bool for_each_descriptor(void (*each)(int descriptor, void* context), void* context) {
-  DIR* directory = opendir("/proc/self/fd");
+bool for_each_number(const char* path, void (*each)(int number, void* context), void* context) {
+  DIR* directory = opendir(path);
   if (directory == nullptr) return false;
   while (const dirent* entry = readdir(directory)) {
-    const int descriptor = static_cast<int>(strtol(entry->d_name, nullptr, 10));
-    if (entry->d_name[0] != '.' && descriptor != dirfd(directory)) each(descriptor, context);
+    const int number = static_cast<int>(strtol(entry->d_name, nullptr, 10));
+    if (entry->d_name[0] != '.' && (number != dirfd(directory) || path != kOpenDescriptors))
+      each(number, context);
   }
   closedir(directory);
   return true;
+}
+
+void open_standard_descriptors() {
+  int fd = STDIN_FILENO;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) close(fd);
+}
+
+void read_text(const char* path, char* text, size_t size) {
+  const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+  const ssize_t length = read(file.get(), text, size - 1);
+  text[length > 0 ? length : 0] = '\0';
 }
 
 }  // namespace moonlet::zygote

@@ -3,6 +3,7 @@
 #include "base/kernel.h"
 #include "protocol/protocol.h"
 #include "zygote/descriptors.h"
+#include "zygote/log.h"
 
 #include <dlfcn.h>
 #include <sched.h>
@@ -57,7 +58,7 @@ void say_farewell() {
 
 void prepare_farewell() {
   libc_exit = reinterpret_cast<void (*)(int)>(dlsym(RTLD_NEXT, "exit"));
-  if (libc_exit == nullptr || atexit(say_farewell) != 0) abort();
+  if (atexit(say_farewell) != 0) fail("not enough memory");
 }
 
 void promise_farewell(pid_t client, uint32_t cookie, int watched) {

@@ -7,11 +7,10 @@
 
 namespace moonlet::zygote {
 
-Launches::Launches(int listener, int signals, int max) : listener_(listener), max_(max) {
-  if (!reserve(16)) {
-    log_line("not enough memory");
-    abort();
-  }
+void Launches::begin(int listener, int signals, int max) {
+  listener_ = listener;
+  max_ = max;
+  if (!reserve(16)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
 }
 
@@ -90,7 +89,7 @@ void Launches::end(int index) {
 bool Launches::drop_idle() {
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid != 0) continue;
-    log_line("dropped pid %d: it has sent nothing, and descriptors are short", launch_[i].peer.pid);
+    log_line("dropped pid %d, which sent nothing: descriptors are short", launch_[i].peer.pid);
     drop(i);
     return true;
   }

@@ -15,11 +15,13 @@ struct Launch {
 
 class Launches {
  public:
-  /// `max`: forked at once; 0 for as many as there are descriptors for.
-  Launches(int listener, int signals, int max);
   // Never destroyed: the zygote ends with its process, and a child must not touch what it shares.
+  Launches() = default;
   Launches(const Launches&) = delete;
   Launches& operator=(const Launches&) = delete;
+
+  /// To be called first. `max`: forked at once; 0 for as many as there are descriptors for.
+  void begin(int listener, int signals, int max);
 
   /// Waits for an event, for `timeout` milliseconds or, if that is -1, as long as it takes. With `max` launches
   /// running, new connections and requests are none. False if the time ran out.
@@ -72,8 +74,8 @@ class Launches {
   void forget(int index);
   [[nodiscard]] bool has_room() const { return max_ == 0 || running_ < max_; }
 
-  int listener_;
-  int max_;
+  int listener_ = 0;
+  int max_ = 0;
   int running_ = 0;  // launches with a child
   int count_ = 0;
   int capacity_ = 0;

@@ -1,6 +1,7 @@
 #include "zygote/listener.h"
 
 #include "protocol/socket_path.h"
+#include "zygote/descriptors.h"
 #include "zygote/log.h"
 
 #include <errno.h>
@@ -20,21 +21,16 @@ namespace {
 constexpr int kSystemdDescriptor = 3;  // SD_LISTEN_FDS_START
 
 [[noreturn]] void give_up(const char* doing, const char* on, const char* hint = "") {
-  log_line("%s %s: %s%s", doing, on, strerror(errno), hint);
-  exit(EXIT_FAILURE);
+  fail("%s %s: %m%s", doing, on, hint);
 }
 
 bool listens(int fd) {
-  int accepts = 0;
-  socklen_t size = sizeof accepts;
-  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) != 0 || accepts == 0) return false;
-  int domain = 0;
-  int type = 0;
-  size = sizeof domain;
-  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
-  size = sizeof type;
-  getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
-  return domain == AF_UNIX && type == SOCK_STREAM;
+  const auto has = [fd](int option, int wanted) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+  };
+  return has(SO_ACCEPTCONN, 1) && has(SO_DOMAIN, AF_UNIX) && has(SO_TYPE, SOCK_STREAM);
 }
 
 bool is_own_pid(const char* text) { return text != nullptr && strtol(text, nullptr, 10) == getpid(); }
@@ -45,16 +41,16 @@ bool is_served(const protocol::SocketAddress& address) {
   return connect(probe.get(), address.get(), address.size()) == 0 || errno != ECONNREFUSED;
 }
 
-// Opens the directory of `path`, as a lock for those who bind in it.
-int open_directory_of(const char* path) {
-  char directory[sizeof(sockaddr_un::sun_path)] = ".";
-  const char* slash = strrchr(path, '/');
-  if (slash != nullptr) {
-    const auto length = static_cast<size_t>(slash - path) + 1;
-    memcpy(directory, path, length);
-    directory[length] = '\0';
-  }
-  return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+// Opens the directory of `path`, as a lock for those who bind in it. Shortens `path` for that time.
+int open_directory_of(char* path) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  char* const slash = strrchr(path, '/');
+  if (slash == nullptr) return open(".", kFlags);
+  const char first = slash[1];
+  slash[1] = '\0';
+  const int directory = open(path, kFlags);
+  slash[1] = first;
+  return directory;
 }
 
 }  // namespace
@@ -63,17 +59,16 @@ UniqueFd inherited_listener() {
   const char* count = getenv("LISTEN_FDS");
   if (count != nullptr && is_own_pid(getenv("LISTEN_PID"))) {
     if (strcmp(count, "1") != 0 || !listens(kSystemdDescriptor)) {
-      log_line("LISTEN_FDS=%s: one listening Unix stream socket is what can be served", count);
-      exit(EXIT_FAILURE);
+      fail("LISTEN_FDS=%s: not one listening Unix stream socket", count);
     }
     fcntl(kSystemdDescriptor, F_SETFD, FD_CLOEXEC);
     return UniqueFd(kSystemdDescriptor);
   }
   if (!listens(STDIN_FILENO)) return UniqueFd();
   UniqueFd inherited(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (!inherited.valid() || null < 0 || dup2(null, STDIN_FILENO) < 0) give_up("move", "the inherited socket");
-  close(null);
+  if (!inherited.valid()) give_up("move", "the inherited socket");
+  close(STDIN_FILENO);
+  open_standard_descriptors();
   return inherited;
 }
 
@@ -94,8 +89,8 @@ void Listener::queue_connections() {
 }
 
 void Listener::bind_path(const char* named, unsigned mode) {
-  const protocol::SocketAddress address = protocol::socket_address(named);
-  const char* path = address.un.sun_path;
+  protocol::SocketAddress address = protocol::socket_address(named);
+  char* const path = address.un.sun_path;
   if (!address.fits) {
     errno = ENAMETOOLONG;
     give_up("bind", path);
@@ -108,7 +103,8 @@ void Listener::bind_path(const char* named, unsigned mode) {
   if (lock.valid()) flock(lock.get(), LOCK_EX);
   const mode_t before = umask(0777 & ~mode);  // so that it is never more open than it shall be
   int bound = bind(fd_.get(), address.get(), address.size());
-  struct stat found = {};
+  struct stat found;
+  found.st_mode = 0;
   if (bound != 0 && errno == EADDRINUSE) {
     if (stat(path, &found) == 0 && S_ISSOCK(found.st_mode) && !is_served(address)) {
       unlink(path);
@@ -124,18 +120,13 @@ void Listener::bind_path(const char* named, unsigned mode) {
       hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it exists, and is no socket)";
     give_up("bind", path, hint);
   }
-  if (stat(path, &found) == 0) {
-    device_ = found.st_dev;
-    inode_ = found.st_ino;
-  }
+  file_.find(path);
   path_ = strdup(path);
   queue_connections();  // under the lock: until then the socket answers as a stale one
 }
 
 void Listener::stop() {
-  struct stat found = {};
-  if (path_ != nullptr && stat(path_, &found) == 0 && found.st_dev == device_ && found.st_ino == inode_)
-    unlink(path_);
+  if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
   free(path_);
   path_ = nullptr;
   fd_.reset();
@@ -143,25 +134,20 @@ void Listener::stop() {
 
 void announce_ready(int ready_fd) {
   if (ready_fd >= 0) {
-    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %s", ready_fd, strerror(errno));
+    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %m", ready_fd);
     close(ready_fd);
   }
   const char* path = getenv("NOTIFY_SOCKET");
   if (path == nullptr || *path == '\0') return;
-  sockaddr_un address = {AF_UNIX, {}};
-  const size_t length = strlen(path);
-  if (length >= sizeof address.sun_path) {
-    log_line("NOTIFY_SOCKET=%s: %s", path, strerror(ENAMETOOLONG));
-    return;
-  }
-  memcpy(address.sun_path, path, length);
-  if (*path == '@') address.sun_path[0] = '\0';  // an abstract address, unix(7)
+  protocol::SocketAddress address;
+  append(address, path);
+  if (*path == '@') address.un.sun_path[0] = '\0';  // an abstract address, unix(7)
   const UniqueFd notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   constexpr char kReady[] = "READY=1";
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-             size) < 0)
-    log_line("NOTIFY_SOCKET=%s: %s", path, strerror(errno));
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(path));
+  errno = ENAMETOOLONG;  // if it does not fit
+  if (!address.fits || sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, address.get(), size) < 0)
+    log_line("NOTIFY_SOCKET=%s: %m", path);
 }
 
 }  // namespace moonlet::zygote

@@ -1,9 +1,8 @@
 // The socket that the zygote listens on: made here, or handed over by a supervisor.
 #pragma once
 
+#include "base/file_identity.h"
 #include "base/unique_fd.h"
-
-#include <sys/types.h>
 
 namespace moonlet::zygote {
 
@@ -34,8 +33,7 @@ class Listener {
 
   UniqueFd fd_;
   char* path_ = nullptr;  // absolute or not, as it was bound; null: inherited, not ours to remove
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  FileIdentity file_;
 };
 
 /// Tells whoever waits for it that the zygote serves: a newline to `ready_fd` (s6-notifywhenup; closed

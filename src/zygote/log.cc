@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,19 +13,14 @@ namespace {
 
 int descriptor = STDERR_FILENO;
 
-}  // namespace
-
-void log_line(const char* format, ...) {
+void log_arguments(const char* format, va_list arguments) {
   if (descriptor < 0) return;
-  char line[1024];
-  constexpr char kPrefix[] = "moonletd: ";
+  static char line[1024];
+  static constexpr char kPrefix[] = "moonletd: ";
   memcpy(line, kPrefix, sizeof kPrefix);
   size_t used = sizeof kPrefix - 1;
-  va_list arguments;
-  va_start(arguments, format);
-  const int wanted = vsnprintf(line + used, sizeof line - used - 1, format, arguments);
-  va_end(arguments);
-  if (wanted > 0) used += strlen(line + used);
+  vsnprintf(line + used, sizeof line - used - 1, format, arguments);
+  used += strlen(line + used);
   line[used++] = '\n';
   // A log that is not read must not hold the server up: what does not fit is lost. (Not O_NONBLOCK, which
   // would be there for everybody who has this file open.)
@@ -32,6 +28,23 @@ void log_line(const char* format, ...) {
   if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return;
   // Should it be closed, nobody else is there to tell.
   [[maybe_unused]] const ssize_t written = write(descriptor, line, used);
+}
+
+}  // namespace
+
+void log_line(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  log_arguments(format, arguments);
+  va_end(arguments);
+}
+
+void fail(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  log_arguments(format, arguments);
+  va_end(arguments);
+  exit(EXIT_FAILURE);
 }
 
 void log_to(int fd) { descriptor = fd; }

@@ -4,8 +4,11 @@
 namespace moonlet::zygote {
 
 /// Writes "moonletd: " and the formatted line (printf(3)) in one write, at most 1 KiB of it, to the
-/// descriptor that log_to named, at first standard error.
+/// descriptor that log_to named, at first standard error. "%m" is strerror(errno), in glibc and in musl.
 [[gnu::format(printf, 1, 2)]] void log_line(const char* format, ...);
+
+/// The same, and then exit(EXIT_FAILURE).
+[[noreturn, gnu::format(printf, 1, 2)]] void fail(const char* format, ...);
 
 /// Sends later lines to `fd`, which stays the caller's; -1: nowhere.
 void log_to(int fd);

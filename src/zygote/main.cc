@@ -24,13 +24,6 @@ namespace moonlet::zygote {
 
 namespace {
 
-// Descriptors 0 to 2 are always open, so that none of the server's own is mistaken for one of them.
-void open_standard_descriptors() {
-  int fd = STDIN_FILENO;
-  while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
-  if (fd > STDERR_FILENO) close(fd);
-}
-
 // What a library calls shall be found once, here, and not in each child: glibc's loader leaves that to the
 // first call of each function, unless LD_BIND_NOW tells it otherwise from its start. (musl's finds all at
 // once.)
@@ -62,13 +55,6 @@ char* end_of_environment() {
 }
 
 void warm_up(lua_State* L, const Options& options) {
-  if (interpreter::outline(options.argv).interactive && options.argv[options.argc - 1] != nullptr) {
-    for (int i = 1; i < options.argc; i++) {
-      if (strcmp(options.argv[i], "-i") != 0) continue;
-      log_line("-i: moonletd is never interactive; give it a script");
-      exit(EXIT_FAILURE);
-    }
-  }
   const int status = interpreter::run(L, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   if (status != EXIT_SUCCESS) exit(status);
 }
@@ -88,7 +74,9 @@ void prepare_child(int channel, bool is_spare) {
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
   if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
+#if defined(MOONLET_LUAJIT)
   if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
+#endif
   if (const char* problem = image::thaw(L, outline.ignores_environment))
     decline(accepted, false, "prepare the interpreter: %s", problem);
   start(accepted, request);
@@ -106,22 +94,21 @@ int main(int argc, char** argv) {
   prepare_farewell();
   char* const first_argument = argv[0];
   char* const environment_end = end_of_environment();
-  open_standard_descriptors();
+  open_standard_descriptors();  // so that none of the server's own is mistaken for one of them
   const Options options = read_options(argc, argv);
   UniqueFd inherited = inherited_listener();
   const WarmState before;
   L = image::new_state();
   if (L == nullptr) {
-    log_line("cannot create state: not enough memory");
-    return EXIT_FAILURE;
+    fail("not enough memory");
   }
   if (options.incremental) image::use_incremental_collector();
   warm_up(L, options);
   image::seal(L);
   before.check();
   if (const char* module = image::relative_module())
-    log_line("module '%s' came from a relative path: scripts in other directories get no warm modules", module);
-  Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, options.mode);
+    log_line("module '%s' came from a relative path: no warm modules in other directories", module);
+  Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
   prepare_children(first_argument, environment_end);
   keep_page_tables();
   const int signals = open_signals();

@@ -2,13 +2,14 @@
 
 #include "protocol/protocol.h"
 #include "zygote/log.h"
+#include "zygote/spares.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 namespace moonlet::zygote {
 
@@ -17,37 +18,44 @@ namespace {
 constexpr char kHelp[] =
     "usage: moonletd [options] [lua's options] [script [args]]\n"
     "Runs a warm-up as " MOONLET_LUA_NAME
-    " would, then serves copies of itself to moonlet.\n"
-    "  --socket PATH   listen here; else $MOONLET_SOCKET, $XDG_RUNTIME_DIR/moonlet.sock,\n"
-    "                  /run/moonlet.sock\n"
-    "  --mode OCTAL    permissions of the socket (0600)\n"
-    "  --max N         run at most N scripts at once; further ones wait\n"
-    "  --spare N       keep N children forked ahead (0)\n"
-    "  --gc MODE       the collector's: generational, where this Lua has that, or incremental\n"
-    "  --ready-fd N    write a newline to descriptor N when serving\n"
-    "  --help          show this text\n"
-    "  --version       show the version\n"
-    "lua's options: -e stat, -l mod, -v, -E, -W, -, -- (see lua(1)). See moonletd(8).\n";
-
-// More than anybody has processors for.
-constexpr int kMaxSpares = 1000;
+    " would, then serves copies of itself.\n"
+    "  --socket PATH  listen here ($MOONLET_SOCKET)\n"
+    "  --mode OCTAL   the socket's permissions (0600)\n"
+    "  --max N        scripts at once; others wait\n"
+    "  --spare N      children forked ahead (0)\n"
+    "  --gc MODE      incremental, or generational\n"
+    "  --ready-fd N   where to write a newline when serving\n"
+    "  --help, --version\n"
+    "See moonletd(8).\n";
 
 [[noreturn]] void print_and_exit(const char* text) {
-  const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
-  exit(printed ? EXIT_SUCCESS : EXIT_FAILURE);
+  const size_t size = strlen(text);
+  exit(write(STDOUT_FILENO, text, size) == static_cast<ssize_t>(size) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-long number(const char* option, const char* text, int base, long least, long most) {
+struct NumberOption {
+  const char* name;
+  int Options::*value;
+  int least;
+  int most;
+};
+constexpr NumberOption kNumbers[] = {
+    {"mode", &Options::mode, 0, 0777},
+    {"max", &Options::max, 1, INT_MAX},
+    {"spare", &Options::spare, 0, kMaxSpares},
+    {"ready-fd", &Options::ready_fd, 0, INT_MAX},
+};
+
+int read_number(const NumberOption& option, const char* text) {
+  const bool is_octal = option.value == &Options::mode;
   char* end = nullptr;
   errno = 0;
-  const long value = strtol(text, &end, base);
-  if (end == text || *end != '\0' || errno != 0 || value < least || value > most) {
-    log_line(base == 8 ? "--%s: '%s' is not an octal number from %lo to %lo"
-                       : "--%s: '%s' is not a number from %ld to %ld",
-             option, text, least, most);
-    exit(EXIT_FAILURE);
-  }
-  return value;
+  const long value = strtol(text, &end, is_octal ? 8 : 10);
+  if (end == text || *end != '\0' || errno != 0 || value < option.least || value > option.most)
+    fail(is_octal ? "--%s: '%s' is not an octal number from %o to %o"
+                  : "--%s: '%s' is not a number from %d to %d",
+         option.name, text, option.least, option.most);
+  return static_cast<int>(value);
 }
 
 // If `argument` is the long option `name`, its value: behind "=" or the next argument. Else null.
@@ -58,11 +66,21 @@ const char* value_of(const char* name, char** argument, int& used) {
   if (text[length] == '=') return text + length + 1;
   if (text[length] != '\0') return nullptr;
   if (argument[1] == nullptr) {
-    log_line("--%s: a value must follow", name);
-    exit(EXIT_FAILURE);
+    fail("--%s: a value must follow", name);
   }
   used = 2;
   return argument[1];
+}
+
+// If `argument` is one of kNumbers, takes its value. Else false.
+bool read_number_option(char** argument, Options& options, int& used) {
+  for (const NumberOption& option : kNumbers) {
+    const char* text = value_of(option.name, argument, used);
+    if (text == nullptr) continue;
+    options.*option.value = read_number(option, text);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -76,6 +94,7 @@ Options read_options(int argc, char** argv) {
     const char* argument = argv[i];
     if (strcmp(argument, "--") == 0) break;
     int used = 1;
+    if (strcmp(argument, "-i") == 0) fail("-i: moonletd is never interactive");
     if (argument[1] != '-') {
       // lua's: -e and -l may have their argument behind them.
       const bool takes_next = strchr("elj", argument[1]) != nullptr && argument[2] == '\0' && i + 1 < argc;
@@ -86,31 +105,19 @@ Options read_options(int argc, char** argv) {
       print_and_exit("moonletd " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n");
     } else if (const char* path = value_of("socket", argv + i, used)) {
       options.socket = path;
-    } else if (const char* mode = value_of("mode", argv + i, used)) {
-      options.mode = static_cast<unsigned>(number("mode", mode, 8, 0, 0777));
-    } else if (const char* max = value_of("max", argv + i, used)) {
-      options.max = static_cast<int>(number("max", max, 10, 1, INT_MAX));
-    } else if (const char* spare = value_of("spare", argv + i, used)) {
-      options.spare = static_cast<int>(number("spare", spare, 10, 0, kMaxSpares));
     } else if (const char* gc = value_of("gc", argv + i, used)) {
       constexpr bool kHasGenerations = MOONLET_LUA_CODE >= 504 && MOONLET_LUA_CODE != protocol::kLuaJit;
       options.incremental = strcmp(gc, "incremental") == 0;
       if (!options.incremental && (!kHasGenerations || strcmp(gc, "generational") != 0)) {
-        log_line("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
-        exit(EXIT_FAILURE);
+        fail("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
       }
-    } else if (const char* ready = value_of("ready-fd", argv + i, used)) {
-      options.ready_fd = static_cast<int>(number("ready-fd", ready, 10, 0, INT_MAX));
-      if (fcntl(options.ready_fd, F_GETFD) < 0) {
-        log_line("--ready-fd: descriptor %d: %s", options.ready_fd, strerror(errno));
-        exit(EXIT_FAILURE);
-      }
-    } else {
-      log_line("unrecognized option '%s' (see moonletd --help)", argument);
-      exit(EXIT_FAILURE);
+    } else if (!read_number_option(argv + i, options, used)) {
+      fail("unrecognized option '%s' (see moonletd --help)", argument);
     }
     i += used;
   }
+  if (options.ready_fd >= 0 && fcntl(options.ready_fd, F_GETFD) < 0)
+    fail("--ready-fd: descriptor %d: %m", options.ready_fd);
   while (i < argc) argv[kept++] = argv[i++];
   argv[kept] = nullptr;
   options.argc = kept;

@@ -1,6 +1,7 @@
 #include "zygote/process_title.h"
 
-#include <stdio.h>
+#include "zygote/descriptors.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,29 +18,18 @@ char* area = nullptr;  // the zygote's own argv and environment
 size_t area_size = 0;
 
 // The parts of the map that exec set, from proc_pid_stat(5): fields 26 to 28 and 45 to 51.
+constexpr unsigned char kFields[] = {26, 27, 45, 46, 47, 0,
+                                     28, 48, 49, 50, 51};  // in the order of prctl_mm_map; 0: brk
 bool read_map() {
-  FILE* file = fopen("/proc/self/stat", "re");
-  if (file == nullptr) return false;
-  char line[1024];
-  const size_t got = fread(line, 1, sizeof line - 1, file);
-  fclose(file);
-  line[got] = '\0';
+  static char line[1024];
+  read_text("/proc/self/stat", line, sizeof line);
   const char* at = strrchr(line, ')');  // the name may hold anything
   if (at == nullptr) return false;
-  unsigned long long field[52] = {};
-  char* rest = const_cast<char*>(at) + 2;
-  rest = strchr(rest, ' ');  // field 3, the state, is a letter
-  for (int i = 4; i < 52 && rest != nullptr; i++) field[i] = strtoull(rest, &rest, 10);
-  map.start_code = field[26];
-  map.end_code = field[27];
-  map.start_stack = field[28];
-  map.start_data = field[45];
-  map.end_data = field[46];
-  map.start_brk = field[47];
-  map.arg_start = field[48];
-  map.arg_end = field[49];
-  map.env_start = field[50];
-  map.env_end = field[51];
+  static unsigned long long field[52];
+  char* rest = const_cast<char*>(at) + 3;  // field 3, the state, is a letter
+  for (int i = 4; i < 52; i++) field[i] = strtoull(rest, &rest, 10);
+  for (size_t i = 0; i < sizeof kFields; i++)
+    reinterpret_cast<unsigned long long*>(&map)[i] = field[kFields[i]];
   map.exe_fd = ~0U;  // as it is
   return map.start_stack != 0;
 }

@@ -18,10 +18,14 @@ using protocol::Request;
 constexpr int kHighestDescriptor = 0x7fffffff & -64;
 
 // A client sends its request in one go. One that takes longer than this holds a process for nothing.
-constexpr int kPatienceMilliseconds = 10'000;
+constexpr time_t kPatience = 10;  // seconds
 
 // Holds what follows the header in nearly every request, and the pointers to its strings.
-alignas(char*) char usual[16 << 10];
+// On a page of its own: ps shows nothing of strings that share a page with a file's data (the kernel's FOLL_ANON).
+alignas(4096) char usual[16 << 10];
+
+constexpr const char* kTooManyDescriptors = "it passes too many descriptors";
+constexpr const char* kLyingLengths = "the lengths of its strings lie";
 
 // Reads from the connection until its patience ends.
 class Reader {
@@ -60,7 +64,7 @@ class Reader {
  private:
   // One message, or a part of one; adds its size to `got`.
   const char* receive(iovec* parts, size_t count, size_t& got) {
-    union {
+    static union {
       cmsghdr header;
       char bytes[CMSG_SPACE(kDescriptorsPerMessage * sizeof(int))];
     } control;
@@ -72,7 +76,7 @@ class Reader {
     const ssize_t size = recvmsg(connection_, &message, MSG_DONTWAIT);
     if (size == 0) return "the client left in the middle of its request";
     if (size < 0) {
-      if (errno != EAGAIN) return "cannot read the request: %s";
+      if (errno != EAGAIN) return "cannot read the request: %m";
       return wait() ? nullptr : "the client takes too long over its request";
     }
     got += static_cast<size_t>(size);
@@ -81,25 +85,25 @@ class Reader {
 
   const char* take_descriptors(msghdr& message) {
     if ((message.msg_flags & MSG_CTRUNC) != 0) return "its descriptors do not fit into this process";
-    for (cmsghdr* it = CMSG_FIRSTHDR(&message); it != nullptr; it = CMSG_NXTHDR(&message, it)) {
-      if (it->cmsg_level != SOL_SOCKET || it->cmsg_type != SCM_RIGHTS) continue;
-      const size_t bytes = it->cmsg_len - CMSG_LEN(0);
-      const auto count = static_cast<uint32_t>(bytes / sizeof(int));
-      if (descriptors_ + count > protocol::kMaxDescriptors + 1) return "it passes too many descriptors";
-      memcpy(request_.received + descriptors_, CMSG_DATA(it), bytes);
-      descriptors_ += count;
-    }
+    // Of what else could come along (unix(7)), this socket has asked for nothing.
+    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    if (rights == nullptr) return nullptr;
+    const size_t bytes = rights->cmsg_len - CMSG_LEN(0);
+    const auto count = static_cast<uint32_t>(bytes / sizeof(int));
+    if (descriptors_ + count > protocol::kMaxDescriptors + 1) return kTooManyDescriptors;
+    memcpy(request_.received + descriptors_, CMSG_DATA(rights), bytes);
+    descriptors_ += count;
     return nullptr;
   }
 
   bool wait() {
-    timespec now = {};
+    timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    const long long milliseconds = now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
-    if (deadline_ == 0) deadline_ = milliseconds + kPatienceMilliseconds;
-    const long long left = deadline_ - milliseconds;
+    if (!waited_) deadline_ = now.tv_sec + kPatience;
+    waited_ = true;
+    const auto left = static_cast<int>(deadline_ - now.tv_sec);
     pollfd polled = {connection_, POLLIN, 0};
-    return left > 0 && poll(&polled, 1, static_cast<int>(left)) > 0;
+    return left > 0 && poll(&polled, 1, left * 1000) > 0;
   }
 
   int connection_;
@@ -107,7 +111,8 @@ class Reader {
   uint32_t descriptors_ = 0;
   const char* ahead_ = nullptr;  // received, but not yet asked for
   size_t ahead_size_ = 0;
-  long long deadline_ = 0;  // milliseconds of CLOCK_MONOTONIC; 0: nothing has been waited for
+  bool waited_ = false;
+  time_t deadline_ = 0;  // of CLOCK_MONOTONIC, once it has waited
 };
 
 const char* check_header(const Request& header) {
@@ -117,7 +122,7 @@ const char* check_header(const Request& header) {
   if (header.argc == 0 || header.argc > protocol::kMaxStrings || header.envc > protocol::kMaxStrings ||
       header.string_bytes > protocol::kMaxStringBytes || header.argc + header.envc > header.string_bytes)
     return "its arguments and environment are out of bounds";
-  if (header.fdc > protocol::kMaxDescriptors) return "it passes too many descriptors";
+  if (header.fdc > protocol::kMaxDescriptors) return kTooManyDescriptors;
   return nullptr;
 }
 
@@ -126,32 +131,28 @@ const char* index_strings(LaunchRequest& request, const uint32_t* length, char**
   const Request& header = request.header;
   char* at = request.strings;
   request.argv = pointer;
-  for (uint32_t i = 0; i < header.argc + header.envc; i++) {
+  for (uint32_t i = 0;; i++) {
     if (i == header.argc) {
       *pointer++ = nullptr;
       request.environment = pointer;
       request.environment_strings = at;
     }
+    if (i == header.argc + header.envc) break;
     if (length[i] == 0 || length[i] > static_cast<size_t>(request.strings_end - at) ||
         at[length[i] - 1] != '\0')
-      return "the lengths of its strings lie";
+      return kLyingLengths;
     *pointer++ = at;
     at += length[i];
   }
-  if (header.envc == 0) {
-    *pointer++ = nullptr;
-    request.environment = pointer;
-    request.environment_strings = at;
-  }
   *pointer = nullptr;
-  return at == request.strings_end ? nullptr : "the lengths of its strings lie";
+  return at == request.strings_end ? nullptr : kLyingLengths;
 }
 
 const char* check_numbers(const LaunchRequest& request) {
   int before = -1;
   for (uint32_t i = 0; i < request.header.fdc; i++) {
-    if (request.number[i] <= before) return "its descriptor numbers are not ascending";
-    if (request.number[i] > kHighestDescriptor) return "its descriptor numbers are out of bounds";
+    if (request.number[i] <= before || request.number[i] > kHighestDescriptor)
+      return "its descriptor numbers are not ascending";
     before = request.number[i];
   }
   return nullptr;
@@ -180,7 +181,7 @@ const char* read_request(int connection, LaunchRequest& request) {
   if (pointers_at + pointer_bytes > sizeof usual) {
     void* pages =
         mmap(nullptr, pointers_at + pointer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) return "no memory for the request: %s";
+    if (pages == MAP_FAILED) return "no memory for the request";
     rest = static_cast<char*>(pages);
   }
   if (const char* problem = reader.read(rest, total)) return problem;

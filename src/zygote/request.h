@@ -8,20 +8,20 @@ namespace moonlet::zygote {
 /// A request as the child uses it. The strings lie in pages of their own, for as long as the process
 /// lives, in the order argv, environment, without gaps.
 struct LaunchRequest {
-  protocol::Request header;
   int argc;
   char** argv;         // null-terminated
   char** environment;  // null-terminated
   char* strings;       // argv[0]; environment strings follow argv's
   char* environment_strings;
   char* strings_end;
-  const int* number;                            // header.fdc descriptor numbers of the client, ascending
+  const int* number;         // header.fdc descriptor numbers of the client, ascending
+  protocol::Request header;  // behind what is short, because that is then within reach of short instructions
   int received[protocol::kMaxDescriptors + 1];  // the same descriptors here; last, the working directory
 };
 
 /// Reads a whole request from `connection`, a stream socket. Descriptors that come along are open in this
-/// process afterwards, without close-on-exec. Returns null, or why the request cannot be used, as a text
-/// that may hold one %s for strerror(errno): the caller has nothing to undo but to exit.
+/// process afterwards, without close-on-exec. Returns null, or why the request cannot be used, as a format
+/// of printf(3) with no arguments, but perhaps %m: the caller has nothing to undo but to exit.
 const char* read_request(int connection, LaunchRequest& request);
 
 }  // namespace moonlet::zygote

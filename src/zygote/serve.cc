@@ -4,6 +4,7 @@
 #include "protocol/protocol.h"
 #include "zygote/launches.h"
 #include "zygote/log.h"
+#include "zygote/report.h"
 #include "zygote/spares.h"
 
 #include <errno.h>
@@ -18,18 +19,10 @@ namespace moonlet::zygote {
 
 namespace {
 
-using protocol::Report;
 using protocol::ReportKind;
 
-void tell(int connection, ReportKind kind, int value) {
-  const Report report = {kind, value};
-  // A client that is gone needs no report; one that does not read eight bytes gets none.
-  send(connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 void refuse(int connection, const char* reason) {
-  tell(connection, ReportKind::kDeclined, static_cast<int>(strlen(reason)));
-  send(connection, reason, strlen(reason), MSG_NOSIGNAL | MSG_DONTWAIT);
+  tell_declined(connection, reason);
   close(connection);
 }
 
@@ -46,7 +39,7 @@ void accept_one(int listener, Launches& launches) {
   socklen_t size = sizeof peer;
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       (peer.uid != geteuid() && geteuid() != 0)) {
-    log_line("refused pid %d: user %u is not the one that is served here", peer.pid, peer.uid);
+    log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
     refuse(connection, "this moonletd serves another user");
     return;
   }
@@ -60,8 +53,8 @@ bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
   const pid_t pid = fork();
   if (pid == 0) return true;
   if (pid < 0) {
-    log_line("fork for pid %d: %s", launch.peer.pid, strerror(errno));
-    refuse(accepted.connection, strerror(errno));
+    log_line("fork for pid %d: %m", launch.peer.pid);
+    refuse(accepted.connection, "moonletd cannot fork: see its log");
   }
   launch.pid = pid;
   return false;
@@ -97,7 +90,7 @@ void reap(Launches& launches, Spares& spares) {
 
 // True if it is time to stop.
 bool take_signal(int signals, Launches& launches, Spares& spares) {
-  signalfd_siginfo info = {};
+  signalfd_siginfo info;
   if (read(signals, &info, sizeof info) != sizeof info) return false;
   if (info.ssi_signo != SIGCHLD) return true;
   reap(launches, spares);
@@ -117,15 +110,16 @@ int open_signals() {
   kernel::change_mask(SIG_BLOCK, &blocked, nullptr);
   const int signals = kernel::open_signalfd(taken);
   if (signals < 0) {
-    log_line("signalfd: %s", strerror(errno));
-    exit(EXIT_FAILURE);
+    fail("signalfd: %m");
   }
   return signals;
 }
 
 bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
-  static Launches launches(listener, signals, terms.max);
-  static Spares spares(terms.spare);
+  static Launches launches;
+  static Spares spares;
+  launches.begin(listener, signals, terms.max);
+  spares.want(terms.spare);
   for (;;) {
     if (!launches.wait(spares.delay())) {
       const int channel = spares.fork_one();

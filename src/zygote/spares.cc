@@ -21,14 +21,6 @@ constexpr int kRetryMilliseconds = 1000;
 
 }  // namespace
 
-Spares::Spares(int wanted) : wanted_(wanted) {
-  spare_ = static_cast<Spare*>(calloc(static_cast<size_t>(wanted) + 1, sizeof *spare_));
-  if (spare_ == nullptr) {
-    log_line("not enough memory");
-    abort();
-  }
-}
-
 int Spares::delay() const { return count_ < wanted_ ? delay_ : -1; }
 
 void Spares::hurry() {
@@ -36,20 +28,16 @@ void Spares::hurry() {
 }
 
 int Spares::fork_one() {
-  int channel[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) {
-    log_line("socketpair for a spare: %s", strerror(errno));
-    delay_ = kRetryMilliseconds;
-    return -1;
-  }
-  const pid_t pid = fork();
+  int channel[2] = {-1, -1};
+  pid_t pid = -1;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0) pid = fork();
   if (pid == 0) {
     close(channel[0]);
     return channel[1];
   }
+  if (pid < 0) log_line("fork of a spare: %m");
   close(channel[1]);
   if (pid < 0) {
-    log_line("fork of a spare: %s", strerror(errno));
     close(channel[0]);
     delay_ = kRetryMilliseconds;
     return -1;

@@ -7,13 +7,18 @@
 
 namespace moonlet::zygote {
 
+// More than anybody has processors for.
+constexpr int kMaxSpares = 1000;
+
 class Spares {
  public:
-  /// `wanted`: how many shall wait; 0 for none.
-  explicit Spares(int wanted);
   // Never destroyed: the zygote ends with its process.
+  Spares() = default;
   Spares(const Spares&) = delete;
   Spares& operator=(const Spares&) = delete;
+
+  /// How many shall wait, at most kMaxSpares; at first none.
+  void want(int wanted) { wanted_ = wanted; }
 
   /// Milliseconds for which nothing else may happen until fork_one() is due, or -1 if no spare is missing. It
   /// is not due at once after a launch began, because the fork would compete with that for a processor.
@@ -40,10 +45,10 @@ class Spares {
 
   void forget(int index);
 
-  int wanted_;
+  int wanted_ = 0;
   int count_ = 0;
   int delay_ = 0;
-  Spare* spare_ = nullptr;
+  Spare spare_[kMaxSpares] = {};
 };
 
 /// In a spare: waits on `channel` for its launch, and closes it. Ends the process if the zygote is gone.

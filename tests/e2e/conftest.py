@@ -81,14 +81,14 @@ def environment(**changes):
 class Zygote:
     """A moonletd of the test's own. It serves when the constructor returns."""
 
-    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, program=MOONLETD,
-                 **popen):
+    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL,
+                 command=(MOONLETD,), **popen):
         self.socket = os.path.join(str(directory), "zygote.sock")
         self.log_path = os.path.join(str(directory), "zygote.log")
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program, "--socket", self.socket, "--ready-fd", str(told), "--spare", SPARE, *options,
+                [*command, "--socket", self.socket, "--ready-fd", str(told), "--spare", SPARE, *options,
                  *warm_up],
                 stdin=stdin, stdout=log, stderr=log, pass_fds=(told,),
                 env=environment() if env is None else env, **popen)

@@ -46,7 +46,7 @@ def test_the_old_kernel_of_the_tests_lacks_what_it_lacked(tmp_path, program):
 
 def test_what_a_script_puts_in_the_connection_s_place_is_its_own(start_zygote):
     """It may close every descriptor: moonletd writes nothing to the socket that has the number next."""
-    zygote = start_zygote(program=OLD_MOONLETD)
+    zygote = start_zygote(command=(OLD_MOONLETD,))
     text = """
         local probe = require 'probe'
         local number = tonumber(probe.fds():match('(%d+)c socket'))
@@ -65,7 +65,7 @@ def test_what_a_script_puts_in_the_connection_s_place_is_its_own(start_zygote):
 @pytest.mark.parametrize("ends", ["probe.close(number) io.read()", "probe.exec('/bin/cat')"])
 def test_a_script_without_the_connection_is_lost_with_its_zygote(start_zygote, launch, ends):
     """A limit of old kernels: the client can watch it no more, and says so."""
-    zygote = start_zygote(program=OLD_MOONLETD)
+    zygote = start_zygote(command=(OLD_MOONLETD,))
     running = launch(OLD_MOONLET, environment(MOONLET_SOCKET=zygote.socket), """
         local probe = require 'probe'
         local number = tonumber(probe.fds():match('(%d+)c socket'))
@@ -117,7 +117,7 @@ def test_a_signal_finds_no_other_process_under_the_number_of_a_script(connection
 
 def test_without_a_pidfd_the_connection_shows_that_the_script_lives(start_zygote):
     """Also when the zygote is gone: it ends when the script does, not before."""
-    zygote = start_zygote(program=OLD_MOONLETD)
+    zygote = start_zygote(command=(OLD_MOONLETD,))
     fixed, variable = client.request(["client", "-e", "require('probe').pause()"],
                                      [f"{n}={v}" for n, v in environment().items()], {})
     with socket.socket(socket.AF_UNIX) as connection:

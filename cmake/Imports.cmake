@@ -1,0 +1,26 @@
+# Gives moonletd on MIPS a start and import stubs of its own (src/zygote/imports.S): a first link shows what it imports,
+# and the second one, which makes moonletd, has a stub for each of these.
+
+enable_language(ASM)
+set(imports ${CMAKE_BINARY_DIR}/imports)
+
+function(moonletd_with_imports target list_arguments)
+  add_custom_command(OUTPUT ${imports}/${target}/imports.inc
+    COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} -DLIST=${imports}/${target}/imports.inc ${list_arguments}
+      -P ${CMAKE_SOURCE_DIR}/cmake/list-imports.cmake
+    DEPENDS cmake/list-imports.cmake ${ARGN})
+  add_custom_target(${target}_list DEPENDS ${imports}/${target}/imports.inc)
+  add_library(${target}_imports OBJECT src/zygote/imports.S)
+  add_dependencies(${target}_imports ${target}_list)
+  target_include_directories(${target}_imports PRIVATE ${imports}/${target})
+  target_link_libraries(${target} PRIVATE ${target}_imports)
+  # The data need not begin on a page of the file, whatever the size of pages is.
+  target_link_options(${target} PRIVATE -nostartfiles -Wl,-z,common-page-size=16)
+endfunction()
+
+target_sources(moonletd_objects PRIVATE src/zygote/imports.cc)
+add_executable(moonletd_importing)
+target_link_libraries(moonletd_importing PRIVATE moonletd_objects)
+set_target_properties(moonletd_importing PROPERTIES LINKER_LANGUAGE C)
+moonletd_with_imports(moonletd_importing "")
+moonletd_with_imports(moonletd -DPROGRAM=$<TARGET_FILE:moonletd_importing> moonletd_importing)

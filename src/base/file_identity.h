@@ -1,0 +1,31 @@
+// Which file a path leads to.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+namespace moonlet {
+
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  /// Whether `path` leads to a file, which is then this one; else it stays as it was, and errno says why.
+  bool find(const char* path) {
+    struct stat found;
+    if (stat(path, &found) != 0) return false;
+    device = found.st_dev;
+    inode = found.st_ino;
+    return true;
+  }
+
+  /// Whether `path` leads to this file.
+  [[nodiscard]] bool is_at(const char* path) const {
+    FileIdentity found;
+    return found.find(path) && found == *this;
+  }
+
+  bool operator==(const FileIdentity&) const = default;
+};
+
+}  // namespace moonlet

@@ -1,0 +1,28 @@
+#include "zygote/report.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+namespace moonlet::zygote {
+
+using protocol::Report;
+using protocol::ReportKind;
+
+void tell(int connection, ReportKind kind, int value) {
+  const Report report = {kind, value};
+  send(connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void tell_declined(int connection, const char* reason) {
+  struct {
+    Report report;
+    char reason[protocol::kMaxReason];
+  } message;
+  const size_t length = strlen(reason);
+  message.report = {ReportKind::kDeclined, static_cast<int>(length)};
+  memcpy(message.reason, reason, length);
+  // One message: the zygote's report of this process' end must not come between.
+  send(connection, &message, sizeof message.report + length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,14 @@
+// What the server's side tells a client, in one message each. A client that is gone needs no report; one that
+// does not read a few bytes gets none.
+#pragma once
+
+#include "protocol/protocol.h"
+
+namespace moonlet::zygote {
+
+void tell(int connection, protocol::ReportKind kind, int value);
+
+/// That nothing will run, and why: `reason` has at most protocol::kMaxReason bytes.
+void tell_declined(int connection, const char* reason);
+
+}  // namespace moonlet::zygote

@@ -1,0 +1,73 @@
+"""How much of a router's flash moonlet takes: Lua 5.3 and musl on little-endian MIPS. And that it runs there."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from conftest import PATIENCE, SOURCE, environment
+
+PROGRAMS = os.path.join(SOURCE, "build", "mipsel-musl")
+SYSROOT = os.path.join(SOURCE, "build", "sysroot", "mipsel")
+MOONLETD = os.path.join(PROGRAMS, "moonletd")
+MOONLET = os.path.join(PROGRAMS, "moonlet")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def build():
+    sysroot = subprocess.run(["scripts/sysroot", "mipsel"], cwd=SOURCE, capture_output=True, text=True)
+    if sysroot.returncode != 0:
+        pytest.skip("THE SYSROOT OF MIPSEL CANNOT BE BUILT: " + sysroot.stderr[-200:])
+    for command in (["cmake", "--preset", "mipsel-musl"],
+                    ["cmake", "--build", "--preset", "mipsel-musl", "--target", "moonlet", "moonletd"]):
+        done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def emulator(tmp_path):
+    """The command that runs a program for MIPS, with the sysroot's libraries."""
+    if shutil.which("qemu-mipsel") is None:
+        pytest.skip("QEMU-USER IS NOT INSTALLED")
+    root = tmp_path / "root"
+    # The emulator has a thread of its own, which is not one that a warm-up has left.
+    (root / "proc" / "self" / "task").mkdir(parents=True)
+    (root / "lib").symlink_to(os.path.join(SYSROOT, "lib"))
+    return ["qemu-mipsel", "-L", str(root)]
+
+
+def readelf(*arguments):
+    return subprocess.run(["readelf", "--wide", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("program, limit", [(MOONLETD, 20480), (MOONLET, 10240)], ids=["moonletd", "moonlet"])
+def test_the_programs_fit_a_router(program, limit):
+    assert os.path.getsize(program) <= limit
+
+
+def test_moonletd_needs_liblua_and_libc_alone():
+    needed = [line for line in readelf("--dynamic", MOONLETD).splitlines() if "(NEEDED)" in line]
+    assert [line.split("[")[1].rstrip("]") for line in needed] == ["liblua5.3.so.0", "libc.so"]
+
+
+def test_moonlet_is_static():
+    assert "There is no dynamic section" in readelf("--dynamic", MOONLET)
+
+
+def test_both_run_on_mips(start_zygote, emulator):
+    zygote = start_zygote("-e", "warm = 'as toast'", command=[*emulator, MOONLETD])
+    script = "print(warm, ...) io.stderr:write(_VERSION, '\\n') os.exit(7)"
+    done = subprocess.run([*emulator, MOONLET, "-", "argument"], input=script, capture_output=True, text=True,
+                          env=environment(MOONLET_SOCKET=zygote.socket), timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "as toast\targument\n", "Lua 5.3\n")
+
+
+def test_a_library_that_lacks_a_function_is_named(tmp_path, emulator):
+    """moonletd looks its imports up by itself there: src/zygote/imports.cc."""
+    with open(MOONLETD, "rb") as program:
+        wanted = program.read()
+    other = tmp_path / "moonletd"
+    other.write_bytes(wanted.replace(b"pointer", b"pointed"))
+    other.chmod(0o755)
+    done = subprocess.run([*emulator, str(other), "--version"], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (127, "moonletd: lua_topointed: symbol not found\n")
