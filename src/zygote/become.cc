@@ -117,14 +117,14 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
     }
     return false;
   };
-  char** const mine = environment_of_zygote;
-  char** const theirs = request.environment;
-  for (char** it = theirs; *it != nullptr; it++) {
-    if (is_for_loader(*it) && !has(mine, *it)) decline(accepted, false, "moonletd was started without %s", *it);
-  }
-  for (char** it = mine; *it != nullptr; it++) {
-    if (is_for_loader(*it) && !has(theirs, *it)) decline(accepted, false, "moonletd was started with %s", *it);
-  }
+  const auto compare = [&](char** list, char** other) {
+    for (; *list != nullptr; list++) {
+      if (is_for_loader(*list) && !has(other, *list))
+        decline(accepted, false, "only one of client and moonletd has %s", *list);
+    }
+  };
+  compare(environment_of_zygote, request.environment);
+  compare(request.environment, environment_of_zygote);
 }
 
 void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
