@@ -15,7 +15,8 @@ function(moonletd_with_imports target list_arguments)
   target_include_directories(${target}_imports PRIVATE ${imports}/${target})
   target_link_libraries(${target} PRIVATE ${target}_imports)
   # The data need not begin on a page of the file, whatever the size of pages is.
-  target_link_options(${target} PRIVATE -nostartfiles -Wl,-z,common-page-size=16)
+  target_link_options(${target} PRIVATE -nostartfiles -Wl,-z,common-page-size=16
+    -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map)
 endfunction()
 
 target_sources(moonletd_objects PRIVATE src/zygote/imports.cc)

@@ -113,7 +113,7 @@ void push_package(lua_State* L) {
 // The manual's package.searchpath: where the first `length` letters of a module's name lead under a path. False
 // if there is no file.
 bool search(const char* path, const char* name, size_t length, Origin& origin) {
-  static char file[PATH_MAX];
+  char file[PATH_MAX];
   while (*path != '\0') {
     size_t used = 0;
     for (; *path != '\0' && *path != ';'; path++) {

@@ -77,8 +77,10 @@ void push_free(void* block, size_t size) {
   list = static_cast<FreeBlock*>(block);
 }
 
-// How far a block of that size lies behind `at`: 16 bytes are what malloc aligns to, where the size is such.
+// How far a block of that size lies behind `at`: 16 bytes are what most machines align to, where the size is
+// such.
 size_t padding(const char* at, size_t size) {
+  if (alignof(max_align_t) <= kGrain) return 0;
   return size % (2 * kGrain) == 0 ? reinterpret_cast<uintptr_t>(at) & kGrain : 0;
 }
 

@@ -28,7 +28,7 @@ namespace moonlet::zygote {
 namespace {
 
 constexpr int kMaxWarmDescriptors = 64;
-constexpr int kMostGroups = 1024;  // a client that has more gets lua
+constexpr int kMostGroups = protocol::kMaxDescriptors;  // a client that has more gets lua
 
 // What children start from.
 struct Zygote {
@@ -52,12 +52,13 @@ char** environment_of_zygote;
 
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
-void take_credentials(const Accepted& accepted) {
+// Where the descriptors will be is room for the groups, on a page that is needed anyway.
+void take_credentials(const Accepted& accepted, void* room) {
 #ifndef SO_PEERGROUPS
   constexpr int SO_PEERGROUPS = 59;
 #endif
-  static gid_t group[kMostGroups];
-  socklen_t size = sizeof group;
+  auto* const group = static_cast<gid_t*>(room);
+  socklen_t size = sizeof zygote.group;
   if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
     decline_with_errno(accepted, "read the client's groups");
   const auto groups = size / sizeof *group;
@@ -117,14 +118,14 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
     }
     return false;
   };
-  char** const mine = environment_of_zygote;
-  char** const theirs = request.environment;
-  for (char** it = theirs; *it != nullptr; it++) {
-    if (is_for_loader(*it) && !has(mine, *it)) decline(accepted, false, "moonletd was started without %s", *it);
-  }
-  for (char** it = mine; *it != nullptr; it++) {
-    if (is_for_loader(*it) && !has(theirs, *it)) decline(accepted, false, "moonletd was started with %s", *it);
-  }
+  const auto compare = [&](char** list, char** other) {
+    for (; *list != nullptr; list++) {
+      if (is_for_loader(*list) && !has(other, *list))
+        decline(accepted, false, "only one of client and moonletd has %s", *list);
+    }
+  };
+  compare(environment_of_zygote, request.environment);
+  compare(request.environment, environment_of_zygote);
 }
 
 void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
@@ -202,7 +203,7 @@ void become(Accepted& accepted, LaunchRequest& request) {
   if (kernel::close_range(STDIN_FILENO, STDERR_FILENO) != 0) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
-  take_credentials(accepted);
+  take_credentials(accepted, request.received);
   if (const char* problem = read_request(accepted.connection, request))
     decline(accepted, true, problem, nullptr);  // a format: it may hold %m
   const protocol::Request& header = request.header;

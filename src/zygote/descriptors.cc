@@ -18,13 +18,6 @@ struct Kept {
   const int* list;
   int count;
 
-  [[nodiscard]] bool has(int descriptor) const {
-    for (int i = 0; i < count; i++) {
-      if (list[i] == descriptor) return true;
-    }
-    return false;
-  }
-
   // The lowest that is at least `from`, or -1.
   [[nodiscard]] int next(int from) const {
     int found = -1;
@@ -37,7 +30,7 @@ struct Kept {
 
 void close_unless_kept(int descriptor, void* kept) {
   const auto* all = static_cast<Kept*>(kept);
-  if (descriptor >= all->first && !all->has(descriptor)) close(descriptor);
+  if (descriptor >= all->first && all->next(descriptor) != descriptor) close(descriptor);
 }
 
 void close_one_by_one(Kept kept) {

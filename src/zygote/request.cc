@@ -64,7 +64,7 @@ class Reader {
  private:
   // One message, or a part of one; adds its size to `got`.
   const char* receive(iovec* parts, size_t count, size_t& got) {
-    static union {
+    union {
       cmsghdr header;
       char bytes[CMSG_SPACE(kDescriptorsPerMessage * sizeof(int))];
     } control;
