@@ -61,6 +61,8 @@ struct Sealed {
   const void* metatable_of_globals = nullptr;
 #if defined(__GLIBC__)
   char* time_zone = nullptr;  // $TZ at the seal
+#else
+  bool on_terminal = false;  // the zygote's standard output
 #endif
 };
 Sealed sealed;
@@ -329,7 +331,11 @@ int thaw_protected(lua_State* L) {
 // descriptor, not the child's.
 void renew_stream(FILE* stream, int fd) {
 #if defined(__GLIBC__)
-  if (__fbufsize(stream) == 0) return;  // never used. musl always has a buffer
+  if (__fbufsize(stream) == 0) return;  // never used
+#else
+  // musl's writes its first line at once, and only then looks for a terminal. One that has not yet is left so,
+  // but where it may be one that has found a terminal.
+  if (__flbf(stream) != 0 && !sealed.on_terminal) return;
 #endif
   setvbuf(stream, nullptr, isatty(fd) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
@@ -491,6 +497,8 @@ void seal(lua_State* L) {
   sealed.directory.find(".");
 #if defined(__GLIBC__)
   sealed.time_zone = copy_of(getenv("TZ"));
+#else
+  sealed.on_terminal = isatty(STDOUT_FILENO) != 0;
 #endif
 #if LUA_VERSION_NUM < 504
   reset_random(L);

@@ -21,7 +21,8 @@ constexpr int kHighestDescriptor = 0x7fffffff & -64;
 constexpr time_t kPatience = 10;  // seconds
 
 // Holds what follows the header in nearly every request, and the pointers to its strings.
-// On a page of its own: ps shows nothing of strings that share a page with a file's data (the kernel's FOLL_ANON).
+// On a page of its own: ps shows nothing of strings that share a page with a file's data (the kernel's
+// FOLL_ANON).
 alignas(4096) char usual[16 << 10];
 
 constexpr const char* kTooManyDescriptors = "it passes too many descriptors";
