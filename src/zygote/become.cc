@@ -52,7 +52,7 @@ char** environment_of_zygote;
 
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
-// Where the descriptors will be is room for the groups, on a page that is needed anyway.
+// `room` is for kMostGroups: where the descriptors will be, because that page is needed anyway.
 void take_credentials(const Accepted& accepted, void* room) {
 #ifndef SO_PEERGROUPS
   constexpr int SO_PEERGROUPS = 59;

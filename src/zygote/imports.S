@@ -20,7 +20,8 @@
         .hidden import_names
 import_names:
 
-/* The result and its address: the only registers that a call does not use, and that MIPS16 code can reach. */
+/* Of the eight registers that MIPS16 code can reach, $2 and $3 are those that hold nothing during a call: arguments are
+   in $4 to $7. What is variadic, or passes more arguments on the stack, need not be known here. */
         .set    index, 0
         .macro  import name, shared, rest
         .globl  \name
