@@ -8,7 +8,7 @@ from suite.memory import Idle
 from suite.proc import memory
 from suite.session import WORKLOADS, Session
 
-MODULES = ["luacheck"]
+MODULES = ["luacheck", "pl.pretty"]
 VARIABLES = {"LUA_PATH": "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"}
 SCRIPTS = 12
 # What was set out to be reached, of what lua takes.
@@ -46,7 +46,7 @@ def main():
     session = Session("/moonlet", "/tmp/bench", quick=True)
     session.lua = "/usr/bin/lua"
     rows = [("hello", "print(\"hello\")", launches(session, "hello", "hello.lua", [], 25)),
-            ("job", "a job with 260 KB of modules", launches(session, "job", "load.lua", warm(MODULES), 9)),
+            ("job", "a job with 360 KB of modules", launches(session, "job", "load.lua", warm(MODULES), 15)),
             ("memory", f"{SCRIPTS} idle scripts with them, KB", idle_memory(session))]
     session.close()
     print("| on the router, µs | lua | moonlet | `--spare 1` | ratio | with a spare | at most |")
@@ -57,7 +57,9 @@ def main():
         ratios = [value / values[0] for value in values[1:]]
         print(f"| {name} |", " | ".join(f"{value:,.0f}" for value in values), "|",
               " | ".join(f"{ratio:.3f}" for ratio in ratios), f"| {BOUNDS[key]:.2f} |")
-        if ratios[0] > BOUNDS[key]:
+        # Time on an emulator, on a machine that does other things: it is held to its bound where that is asked for.
+        slack = 1 if options.check or key == "memory" else 2
+        if ratios[0] > BOUNDS[key] * slack:
             exceeded.append(f"{name}: {ratios[0]:.3f} of lua's")
     if options.check and exceeded:
         sys.exit("too much: " + "; ".join(exceeded))
