@@ -6,7 +6,7 @@ set(lines "")
 function(add_line macro name)
   string(LENGTH "${name}" length)
   set(shared 0)
-  while(shared LESS length)
+  while(shared LESS length AND shared LESS 31) # the count is a byte that is no letter
     math(EXPR longer "${shared} + 1")
     string(SUBSTRING "${name}" 0 ${longer} beginning)
     string(FIND "${before}" "${beginning}" position)

@@ -157,22 +157,33 @@ char* getenv(const char* name) {
 char* strerror(int error) {
   static const struct {
     short error;
-    char text[34];
+    char text[36];
   } kErrors[] = {
       {EPERM, "Operation not permitted"},
       {ENOENT, "No such file or directory"},
+      {EIO, "I/O error"},
+      {ENXIO, "No such device or address"},
       {E2BIG, "Argument list too long"},
       {ENOEXEC, "Exec format error"},
       {EAGAIN, "Resource temporarily unavailable"},
       {ENOMEM, "Out of memory"},
       {EACCES, "Permission denied"},
+      {ENODEV, "No such device"},
       {ENOTDIR, "Not a directory"},
+      {EISDIR, "Is a directory"},
+      {EINVAL, "Invalid argument"},
+      {ENFILE, "Too many open files in system"},
       {EMFILE, "No file descriptors available"},
       {ENOTSOCK, "Not a socket"},
       {EPROTOTYPE, "Protocol wrong type for socket"},
       {ECONNREFUSED, "Connection refused"},
       {ECONNRESET, "Connection reset by peer"},
+      {EROFS, "Read-only file system"},
       {EPIPE, "Broken pipe"},
+      {ENOSYS, "Function not implemented"},
+      {ENOBUFS, "No buffer space available"},
+      {ETOOMANYREFS, "Too many references: cannot splice"},
+      {ETIMEDOUT, "Operation timed out"},
       {ENAMETOOLONG, "Filename too long"},
       {ELOOP, "Symbolic link loop"},
       {ETXTBSY, "Text file busy"},
@@ -235,8 +246,12 @@ int openat(int directory, const char* path, int flags, ...) {
 int open(const char* path, int flags, ...) { return openat(AT_FDCWD, path, flags); }
 
 int poll(pollfd* fds, nfds_t count, int timeout) {  // at once, or without end
+#if defined(SYS_poll)  // elsewhere, and only there, the other has 64 bits for its time
+  return static_cast<int>(syscall(SYS_poll, fds, count, timeout));
+#else
   long now[2] = {0, 0};
   return static_cast<int>(syscall(SYS_ppoll, fds, count, timeout < 0 ? nullptr : now, nullptr, size_t{0}));
+#endif
 }
 
 int prctl(int option, ...) {
@@ -258,7 +273,11 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) { return syscall(SYS_recvmsg
 int select(int count, fd_set* __restrict readable, fd_set* __restrict, fd_set* __restrict,
            timeval* __restrict) {
   long now[2] = {0, 0};
+#if defined(SYS__newselect)
+  return static_cast<int>(syscall(SYS__newselect, count, readable, nullptr, nullptr, now));
+#else
   return static_cast<int>(syscall(SYS_pselect6, count, readable, nullptr, nullptr, now, nullptr));
+#endif
 }
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags) { return syscall(SYS_sendmsg, fd, message, flags); }

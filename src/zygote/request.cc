@@ -86,14 +86,14 @@ class Reader {
 
   const char* take_descriptors(msghdr& message) {
     if ((message.msg_flags & MSG_CTRUNC) != 0) return "its descriptors do not fit into this process";
-    // Of what else could come along (unix(7)), this socket has asked for nothing.
-    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    if (rights == nullptr) return nullptr;
-    const size_t bytes = rights->cmsg_len - CMSG_LEN(0);
-    const auto count = static_cast<uint32_t>(bytes / sizeof(int));
-    if (descriptors_ + count > protocol::kMaxDescriptors + 1) return kTooManyDescriptors;
-    memcpy(request_.received + descriptors_, CMSG_DATA(rights), bytes);
-    descriptors_ += count;
+    for (cmsghdr* it = CMSG_FIRSTHDR(&message); it != nullptr; it = CMSG_NXTHDR(&message, it)) {
+      if (it->cmsg_type != SCM_RIGHTS) continue;  // what an inherited socket may have asked for
+      const size_t bytes = it->cmsg_len - CMSG_LEN(0);
+      const auto count = static_cast<uint32_t>(bytes / sizeof(int));
+      if (descriptors_ + count > protocol::kMaxDescriptors + 1) return kTooManyDescriptors;
+      memcpy(request_.received + descriptors_, CMSG_DATA(it), bytes);
+      descriptors_ += count;
+    }
     return nullptr;
   }
 

@@ -40,7 +40,8 @@ void refuse_thread(int thread, void* found) {
   char name[32];
   snprintf(path, sizeof path, "/proc/self/task/%d/comm", thread);
   read_text(path, name, sizeof name);
-  log_line("the warm-up left threads, which fork loses: %s", name);
+  name[strcspn(name, "\n")] = '\0';
+  log_line("the warm-up left threads, which fork loses: %s (%d)", name, thread);
   *static_cast<bool*>(found) = true;
 }
 

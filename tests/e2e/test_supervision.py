@@ -527,6 +527,7 @@ def test_busybox_init_starts_moonletd_and_starts_it_again(tmp_path):
             if result.status == 0:
                 assert result.out == b"warm\n"
                 zygote, = world.run("pgrep", "-P", "1", "moonletd").out.split()
+                assert world.run("cat", "/run/moonletd.pid").out.split() == [zygote]
                 seen.append(zygote)
                 world.run("kill", "-KILL", zygote)
         assert seen[0] != seen[1]
