@@ -14,6 +14,7 @@ if(NOT EXISTS ${specs})
   message(FATAL_ERROR "scripts/sysroot ${MOONLET_MACHINE} builds what this preset needs first")
 endif()
 set(MOONLET_MUSL ON)
+set(MOONLET_STRIP ON)
 set(CMAKE_SKIP_RPATH ON)  # the sysroot is no place on the device
 set(MOONLET_LUA_ROOT ${root} CACHE PATH "Tree that holds this Lua")
 # What a router's own toolchain does: no unwinding tables, no stack protector, no position independence.
