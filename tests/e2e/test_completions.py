@@ -119,12 +119,14 @@ def shell(request, prefix, tmp_path_factory):
         pytest.skip("NOT INSTALLED: bash-completion")
     directory = tmp_path_factory.mktemp(program)
     for name in ("home/greet.lua", "home/greetings/more.lua", "home/not a module.lua", "modules/warm.lua",
-                 "modules/anoia/init.lua", "modules/anoia/fs.lua", "modules/anoia/deep/er.lua", "modules/$(touch run).lua",
-                 "native/fast.so"):
+                 "modules/anoia/init.lua", "modules/anoia/fs.lua", "modules/anoia/deep/er.lua",
+                 "modules/$(touch run).lua",
+                 "native/fast.so", "other/hidden.lua"):
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).touch()
     env = environment(HOME=str(directory / "home"), TERM="vt100", PREFIX=str(prefix), XDG_DATA_DIRS=f"{prefix}/share",
-                      PATH=f"{prefix}/bin:{os.environ['PATH']}", LUA_PATH=f"{directory}/modules/?.lua;{directory}/modules/?/init.lua",
+                      PATH=f"{prefix}/bin:{os.environ['PATH']}", LUA_PATH=f"{directory}/other/?.lua",
+                      LUA_PATH_5_4=f"{directory}/modules/?.lua;{directory}/modules/?/init.lua;;",
                       LUA_CPATH=f"{directory}/native/?.so")
     if program == "zsh":
         started = Zsh(directory, env)
@@ -186,13 +188,15 @@ def test_no_option_is_offered_behind_the_script(shell, program):
     assert shell.offers(f"{program} greet.lua -") == []
 
 
-@pytest.mark.parametrize("line", ["moonlet ", "moonlet -v ", "moonlet --socket s ", "moonlet -- ", "moonletd --max 3 -l m ", "moonlet-bench --runs 3 ",
+@pytest.mark.parametrize("line", ["moonlet ", "moonlet -v ", "moonlet --socket s ", "moonlet -- ",
+                                  "moonletd --max 3 -l m ", "moonlet-bench --runs 3 ",
                                   "moonlet greet.lua ", "moonletd greet.lua x ", "moonlet-bench greet.lua "])
 def test_scripts_and_their_arguments_are_files(shell, line):
     assert {offer.rstrip("/") for offer in shell.offers(line + "gree")} == {"greet.lua", "greetings"}
 
 
-@pytest.mark.parametrize("line", ["moonlet --socket ", "moonletd --socket ", "moonlet-bench --contenders ", "moonlet-bench --csv "])
+@pytest.mark.parametrize("line", ["moonlet --socket ", "moonletd --socket ", "moonlet-bench --contenders ",
+                                  "moonlet-bench --csv "])
 def test_the_value_of_an_option_that_names_a_file_is_a_file(shell, line):
     assert {offer.rstrip("/") for offer in shell.offers(line + "gree")} == {"greet.lua", "greetings"}
 
@@ -227,11 +231,25 @@ def test_a_command_can_be_measured(shell):
 
 @pytest.mark.parametrize("program", ["moonlet", "moonletd"])
 def test_modules_on_the_path_are_offered(shell, program):
-    assert set(shell.offers(f"{program} -l ")) == {"warm", "anoia", "anoia.fs", "fast"}
+    offered = set(shell.offers(f"{program} -l "))
+    assert offered >= {"warm", "anoia", "anoia.fs", "fast"}
+    assert all(re.fullmatch(r"[\w.-]+", module) for module in offered)
+
+
+def test_modules_on_the_default_path_are_offered_where_it_is_named(shell):
+    assert set(shell.offers("moonlet -l gree")) == {"greet", "greetings.more"}
+
+
+def test_modules_on_a_path_that_lua_does_not_use_are_not_offered(shell):
+    assert shell.offers("moonlet -l hidd") == []
 
 
 def test_modules_below_what_is_typed_are_offered(shell):
     assert set(shell.offers("moonlet -l anoia.")) == {"anoia.fs", "anoia.deep.er"}
+
+
+def test_a_module_may_stand_directly_behind_its_option(shell):
+    assert shell.offers("moonlet -lanoia.f") == ["-lanoia.fs"]
 
 
 def test_the_completion_of_bash_passes_shellcheck():

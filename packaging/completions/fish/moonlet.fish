@@ -27,7 +27,7 @@ end
 # The modules that -l finds, as far as one level below what is typed. No Lua runs for it: that would run LUA_INIT too.
 function __moonlet_modules --argument-names program
     set -l lua (string match -rg '\(Lua ([0-9.]+)\)' -- (command $program --version 2>/dev/null); or echo 5.1)
-    set -l typed (string replace -a . / -- (commandline -ct))
+    set -l typed (string replace -r '^-l' '' -- (commandline -ct) | string replace -a . /)
     string match -qr '[^A-Za-z0-9_/-]' -- $typed; and return
     set -l shared {/usr/local,/usr}/share/lua/$lua/'?' './?'
     set -l native /usr/local/lib/lua/$lua /usr/lib/*/lua/$lua /usr/lib/lua/$lua .
@@ -77,6 +77,7 @@ end
 if test $program != moonlet-bench # lua's options; of one dash and whole, since lua takes no -vE
     complete -c $program -n __moonlet_option -o e -x -d 'Execute a statement'
     complete -c $program -n __moonlet_option -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
+    complete -c $program -n '__moonlet_option; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
     complete -c $program -n __moonlet_option -o v -d 'Show version information'
     complete -c $program -n __moonlet_option -o E -d 'Ignore environment variables'
     complete -c $program -n __moonlet_option -o W -d 'Turn warnings on'
