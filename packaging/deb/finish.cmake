@@ -6,3 +6,6 @@ file(GLOB pages ${share}/man/man*/*.[1-9])
 foreach(page ${pages} ${share}/doc/moonlet/changelog.Debian)
   execute_process(COMMAND gzip -9nf ${page} COMMAND_ERROR_IS_FATAL ANY)
 endforeach()
+
+# Debian's zsh has another name for the completions of packages, and does not look into site-functions.
+file(RENAME ${share}/zsh/site-functions ${share}/zsh/vendor-completions)

@@ -182,6 +182,16 @@ def test_the_deb_installs_and_runs(deb, root, tmp_path):
     assert hello(f"{root.path}/usr/bin/moonlet", f"{root.path}/usr/bin/moonletd", tmp_path) == "Lua 5.4"
 
 
+def test_the_deb_has_completions_where_shells_of_debian_look(deb, root):
+    root.dpkg("--install", deb)
+    for name in ("bash-completion/completions/moonlet", "bash-completion/completions/moonletd",
+                 "bash-completion/completions/moonlet-bench", "fish/vendor_completions.d/moonlet.fish",
+                 "fish/vendor_completions.d/moonletd.fish", "fish/vendor_completions.d/moonlet-bench.fish",
+                 "zsh/vendor-completions/_moonlet"):
+        assert (root.path / "usr/share" / name).is_file(), name
+    assert not (root.path / "usr/share/zsh/site-functions").exists()
+
+
 def test_the_deb_enables_nothing(deb, root):
     root.dpkg("--install", deb)
     assert root.enabled() == {"disabled"}

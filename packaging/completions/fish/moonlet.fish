@@ -1,0 +1,84 @@
+# fish's completion of moonlet, moonletd and moonlet-bench: installed under the name of each, it is that one's.
+set -l program (string replace .fish '' -- (status basename))
+set -l own __moonlet_option
+test $program = moonlet; and set own '__moonlet_option own'
+
+# Whether an option can stand here; with an argument, whether one of moonlet's own can, which come before lua's.
+function __moonlet_option
+    set -l words (commandline -opc)
+    set -l i 2
+    while test $i -le (count $words)
+        switch $words[$i]
+            case --help --version '--*=*'
+            case - -- '[^-]*' ''
+                return 1
+            case '--?*' -e -l
+                set -q argv[1]; and not string match -q -- '--*' $words[$i]; and return 1
+                set i (math $i + 1)
+            case '-*'
+                set -q argv[1]; and return 1
+            case '*'
+                return 1
+        end
+        set i (math $i + 1)
+    end
+end
+
+# The modules that -l finds, as far as one level below what is typed. No Lua runs for it: that would run LUA_INIT too.
+function __moonlet_modules --argument-names program
+    set -l lua (string match -rg '\(Lua ([0-9.]+)\)' -- (command $program --version 2>/dev/null); or echo 5.1)
+    set -l typed (string replace -r '^-l' '' -- (commandline -ct) | string replace -a . /)
+    string match -qr '[^A-Za-z0-9_/-]' -- $typed; and return
+    set -l shared {/usr/local,/usr}/share/lua/$lua/'?' './?'
+    set -l native /usr/local/lib/lua/$lua /usr/lib/*/lua/$lua /usr/lib/lua/$lua .
+    set -l path
+    for name in LUA_PATH LUA_CPATH
+        set -l default $shared.lua $shared/init.lua
+        test $name = LUA_CPATH; and set default $native/'?.so'
+        set -l value ';;'
+        set -q $name; and set value $$name
+        set -l versioned {$name}_(string replace . _ $lua)
+        set -q $versioned; and set value $$versioned
+        set -a path (string split ';' -- (string replace ';;' ";$(string join ';' -- $default);" -- $value))
+    end
+    for template in (string match '*\?*' -- $path)
+        set -l parts (string split -m 1 '?' -- $template)
+        for file in $parts[1]$typed*$parts[2] $parts[1]$typed*/*$parts[2]
+            test -f $file; or continue
+            set -l name (string sub -s (math 1 + (string length -- $parts[1])) -e -(string length -- $parts[2]) -- $file)
+            string replace -a / . -- $name
+        end
+    end | string match -rv '[^A-Za-z0-9_.-]|\.init$' | sort -u
+end
+
+complete -c $program -n $own -l help -d 'Show a short text'
+complete -c $program -n $own -l version -d 'Show the version'
+switch $program
+    case moonlet-bench
+        complete -c $program -n __moonlet_option -l runs -x -d 'Launch each so many times'
+        complete -c $program -n __moonlet_option -l lua -r -a '(__fish_complete_command)' -d 'The interpreter to compare with'
+        complete -c $program -n __moonlet_option -l moonlet -r -a '(__fish_complete_command)' -d 'The client to measure'
+        complete -c $program -n __moonlet_option -l contenders -r -F -d 'Measure what a file lists'
+        complete -c $program -n __moonlet_option -l csv -r -F -d 'Where to write a line for each launch'
+        complete -c $program -n __moonlet_option -l concurrency -x -d 'Launches to keep in flight'
+        complete -c $program -n __moonlet_option -l seconds -x -d 'How long for each contender'
+        complete -c $program -n __moonlet_option -a '(__fish_complete_command)'
+    case moonletd
+        complete -c $program -n __moonlet_option -l socket -r -F -d 'Listen on this socket'
+        complete -c $program -n __moonlet_option -l mode -x -a '0600 0660 0666' -d 'Permissions of the socket'
+        complete -c $program -n __moonlet_option -l max -x -d 'Scripts at once'
+        complete -c $program -n __moonlet_option -l spare -x -d 'Children forked ahead'
+        complete -c $program -n __moonlet_option -l gc -x -a 'incremental generational' -d 'Mode of the garbage collector'
+        complete -c $program -n __moonlet_option -l ready-fd -x -d 'Where to write a newline when serving'
+    case moonlet
+        complete -c $program -n $own -l socket -r -F -d 'Where moonletd listens'
+        complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
+end
+if test $program != moonlet-bench # lua's options; of one dash and whole, since lua takes no -vE
+    complete -c $program -n __moonlet_option -o e -x -d 'Execute a statement'
+    complete -c $program -n __moonlet_option -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
+    complete -c $program -n '__moonlet_option; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
+    complete -c $program -n __moonlet_option -o v -d 'Show version information'
+    complete -c $program -n __moonlet_option -o E -d 'Ignore environment variables'
+    complete -c $program -n __moonlet_option -o W -d 'Turn warnings on'
+end
