@@ -182,9 +182,14 @@ int Driver::writing() const {
       std::count_if(launches_.begin(), launches_.end(), [](const auto& it) { return it.second->written > 0; }));
 }
 
+Tally Driver::tally(const Kind& kind) const {
+  const auto found = tallies_.find(&kind);
+  return found == tallies_.end() ? Tally{} : found->second;
+}
+
 uint64_t Driver::wrong() const {
   uint64_t wrong = 0;
-  for (const auto& [name, tally] : tallies_) wrong += tally.wrong;
+  for (const auto& [kind, tally] : tallies_) wrong += tally.wrong;
   return wrong;
 }
 
@@ -222,14 +227,13 @@ bool Driver::reap() {
     }
     launch.reaped = true;
     launch.status = status;
-    // It has waited for more, or is a kind that does not look.
     if (launch.output < 0) finish(launch);
   }
   return true;
 }
 
 void Driver::finish(Launch& launch) {
-  Tally& tally = tallies_[launch.kind->name];
+  Tally& tally = tallies_[launch.kind];
   tally.launches++;
   if (!is_right(launch)) {
     tally.wrong++;

@@ -53,7 +53,8 @@ class Driver {
   [[nodiscard]] size_t in_flight() const { return launches_.size(); }
   /// Of these, how many have begun to write.
   [[nodiscard]] int writing() const;
-  [[nodiscard]] const std::map<std::string, Tally>& tallies() const { return tallies_; }
+  /// The launches of a kind that have ended.
+  [[nodiscard]] Tally tally(const Kind& kind) const;
   [[nodiscard]] uint64_t wrong() const;
 
   /// Kills the clients that are left, and lets go of their scripts.
@@ -71,7 +72,7 @@ class Driver {
   std::map<const Kind*, std::string> scripts_;
   std::unordered_map<pid_t, std::unique_ptr<Launch>> launches_;
   std::vector<Launch*> sometime_;  // whose deed has its moment still to come
-  std::map<std::string, Tally> tallies_;
+  std::map<const Kind*, Tally> tallies_;
   std::vector<char> buffer_ = std::vector<char>(1 << 17);
   int events_ = -1, signals_ = -1;
   bool holding_ = false;
