@@ -61,7 +61,7 @@ class Load {
     if (!on) complain("stopped after %lu launches of %lu", started_, launches_);
     driver_.end_all();
     const double seconds = now() - begin;
-    if (on) print_figures(seconds);
+    print_figures(seconds);
     end_zygotes();
     end_stragglers();
     if (driver_.wrong() != 0) complain("%lu launches ended wrong", driver_.wrong());
