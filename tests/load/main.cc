@@ -122,8 +122,18 @@ class Load {
     if (sample.children > kMax + zygote.spares() || driver_.writing() != running)
       complain("%d children, %d scripts, --max is %d", sample.children, driver_.writing(), kMax);
     driver_.release(random_);
-    while (driver_.in_flight() > 0) {
+    for (int step = 0; driver_.in_flight() > 0; step++) {
       if (!driver_.step()) return false;
+      if (step % 20 == 0 && exceeds_max(zygote)) complain("more scripts run than --max %d", kMax);
+    }
+    return true;
+  }
+
+  // A client may still be here when its script is gone and the next one runs, so that the zygote's children are
+  // counted. While they are listed one may go and another come: what is too many is so at each look.
+  static bool exceeds_max(const Zygote& zygote) {
+    for (int look = 0; look < 3; look++) {
+      if (static_cast<int>(children_of(zygote.pid()).size()) <= kMax + zygote.spares()) return false;
     }
     return true;
   }
