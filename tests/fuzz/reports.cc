@@ -30,6 +30,8 @@ struct World {
   bool has_hung_up = false;
   long pidfd_result = 0;  // of pidfd_send_signal
   uint8_t pending = 0;
+  bool has_farewell = false;  // a SIGURG that waits for a signalfd which takes it
+  int32_t farewell = 0;
 };
 World* world;
 
@@ -55,18 +57,31 @@ void send_report(const void* data, size_t size, int descriptors) {
     control.header.cmsg_len = CMSG_LEN(descriptors * sizeof(int));
     // One end is readable when the zygote has hung up, as a pidfd is at the end of the script; the other
     // always.
-    const int passed[] = {world->signals, STDIN_FILENO};
+    const int passed[] = {world->signals, STDERR_FILENO};
     memcpy(CMSG_DATA(&control.header), passed, descriptors * sizeof(int));
   }
   sendmsg(world->zygote, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void send_signal() {
+void queue_signal(uint32_t number, int code, int32_t value) {
   signalfd_siginfo info = {};
-  info.ssi_signo = world->input.number<uint8_t>() % kLastSignal + 1;
-  info.ssi_code = world->input.number<int8_t>();
-  info.ssi_int = world->input.number<int32_t>();
+  info.ssi_signo = number;
+  info.ssi_code = code;
+  info.ssi_int = value;
   send(world->signals, &info, sizeof info, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void send_signal() {
+  const uint32_t number = world->input.number<uint8_t>() % kLastSignal + 1;
+  const auto code = world->input.number<int8_t>();
+  const auto value = world->input.number<int32_t>();
+  if (world->started) {
+    queue_signal(number, code, value);
+  } else if (number == SIGURG) {
+    world->has_farewell = code == SI_QUEUE;
+    world->farewell = value;
+  }
+  // Before the start others take their effect on this process.
 }
 
 // Makes the next thing happen.
@@ -120,6 +135,23 @@ int wait(pollfd* polled, nfds_t count, int timeout) {
   }
 }
 
+// With MSG_WAITALL.
+ssize_t receive(int socket, void* data, size_t size) {
+  size_t got = 0;
+  while (got < size) {
+    const ssize_t more = recv(socket, static_cast<char*>(data) + got, size - got, MSG_DONTWAIT);
+    if (more == 0) break;
+    if (more > 0) {
+      got += static_cast<size_t>(more);
+    } else if (world->input.left() > 0) {
+      go_on();
+    } else {
+      hang_up();
+    }
+  }
+  return static_cast<ssize_t>(got);
+}
+
 [[noreturn]] void exit_with(int) {
   PROMISE(world->started);
   leave();
@@ -140,6 +172,7 @@ long call(long number, Arguments... arguments) {
     case SYS_rt_sigaction:
       return 0;
     case SYS_signalfd4:
+      if (world->has_farewell) queue_signal(SIGURG, SI_QUEUE, world->farewell);
       return static_cast<int>(argument[0]);
     case SYS_rt_sigpending:
       memset(reinterpret_cast<void*>(argument[0]), world->pending, kLastSignal / 8);
@@ -171,6 +204,7 @@ ssize_t print(const iovec* parts, size_t count) {
 #define _exit moonlet::fuzz::exit_with
 #define kill moonlet::fuzz::kill
 #define syscall moonlet::fuzz::call
+#define recv(socket, data, size, flags) moonlet::fuzz::receive(socket, data, size)
 #define prctl(...) static_cast<void>(0)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
 #include "client/follow.cc"
@@ -179,6 +213,7 @@ ssize_t print(const iovec* parts, size_t count) {
 #undef _exit
 #undef kill
 #undef syscall
+#undef recv
 #undef prctl
 #undef writev
 
