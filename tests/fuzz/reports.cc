@@ -4,8 +4,6 @@
 
 #include "fuzz.h"
 
-#include "client/request.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
