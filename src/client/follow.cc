@@ -109,6 +109,15 @@ bool read_report(int socket, Report& report, Script& script) {
   return DescriptorMessage::receive(socket, &report, sizeof report, script.pidfd) == sizeof report;
 }
 
+// A report that cannot be is none, like one of a kind that this client does not know: its value would go where
+// a pid or the number of a signal does.
+bool can_be(const Report& report) {
+  if (report.kind == ReportKind::kStarted) return report.value > 1;
+  if (report.kind == ReportKind::kKilled || report.kind == ReportKind::kStopped)
+    return report.value >= 1 && report.value <= kernel::kLastSignal;
+  return true;
+}
+
 void read_reason(int socket, const char* path, int length, Refusal& refusal) {
   static char reason[protocol::kMaxReason + 1];
   if (length < 0 || length > protocol::kMaxReason) length = 0;
@@ -155,6 +164,7 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
       refusal = {"launch through", path, 0, "it ended before the script started"};
       return;
     }
+    if (!can_be(report)) continue;
     switch (report.kind) {
       case ReportKind::kStarted:
         script.pid = report.value;

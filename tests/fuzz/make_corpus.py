@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+"""make_corpus.py: writes the inputs that the fuzzing starts from to tests/fuzz/corpus, one directory for each target.
+The requests are those of tests/e2e/client.py; what the bytes of an input mean stands in each target's source."""
+
+import os
+import pathlib
+import struct
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+import client  # noqa: E402
+
+
+def request(argv, env=(), fds=(), cut=(), silent=False, passed=None):
+    """A request in messages: `cut` are the sizes of all but the last; the descriptors go as docs/protocol.md says."""
+    fixed, variable = client.request(list(argv), list(env), dict.fromkeys(fds))
+    fixed = fixed[:44] + bytes(4) + fixed[48:]  # the pid would be another one each time
+    left = len(fds) + 1 if passed is None else passed
+    messages = []
+    if left > client.PER_MESSAGE:
+        messages.append((client.PER_MESSAGE, len(fixed)))
+        left -= client.PER_MESSAGE
+        while left > client.PER_MESSAGE:
+            messages.append((client.PER_MESSAGE, 1))
+            left -= client.PER_MESSAGE
+        messages.append((left, 1))
+        fixed += bytes(len(messages) - 1)
+        left = 0
+    for size in cut:
+        messages.append((left, size))
+        left = 0
+    head = bytes([len(messages) | (0x80 if silent else 0)])
+    return head + b"".join(struct.pack("=BH", *it) for it in messages) + bytes([left]) + fixed + variable
+
+
+def report(kind, value, descriptors=0):
+    return bytes([descriptors]) + struct.pack("=Ii", kind, value)
+
+
+def came(signal, code=0, value=0):
+    return struct.pack("=BBbi", 5, signal - 1, code, value)
+
+
+def said(text):
+    return b"".join(bytes([4 | len(part) << 3]) + part for part in (text[i:i + 31] for i in range(0, len(text), 31)))
+
+
+def strings(*texts):
+    return b"".join(text + b"\0" for text in texts)
+
+
+HANGS_UP = b"\6"
+NO_PIDFD = b"\x0f\0"
+STARTED = report(client.STARTED, 4242, 1)
+SIGURG, SIGTERM, SIGCONT, SIGTSTP = 23, 15, 18, 20
+SI_QUEUE = -1
+
+CORPUS = {
+    "request": {
+        "plain": request(["lua", "-e", "print(1)"], ["A=1", "PATH=/bin"], [0, 1, 2]),
+        "bare": request([""]),
+        "pieces": request(["lua", "x.lua", ""], ["", "B="], [0, 7], cut=[1, 100, 251, 10]),
+        "batches": request(["lua"], ["A=1"], range(3, 3 + 255)),
+        "long": request(["lua", "x" * 3000], ["A" * 900] * 16, [0, 1, 2]),
+        "many": request(["lua"] + ["a"] * 400, ["b"] * 200),
+        "silent": request(["lua"], silent=True)[:300],
+        "short of descriptors": request(["lua"], [], [0, 1], passed=2),
+        "too many descriptors": request(["lua"], [], [0, 1], passed=252),
+    },
+    "reports": {
+        "exited": STARTED + report(client.EXITED, 3),
+        "killed": STARTED + report(client.KILLED, SIGTERM),
+        "stopped": STARTED + report(client.STOPPED, SIGTSTP) + came(SIGCONT) + report(client.EXITED, 0),
+        "declined": report(client.DECLINED, 34) + said(b"it speaks another version of this."),
+        "unknown": report(9, 1) + STARTED + report(77, 0) + report(client.EXITED, 255),
+        "early farewell": came(SIGURG, SI_QUEUE, 0x123456 << 8 | 9) + STARTED,
+        "farewell": STARTED + came(SIGURG, SI_QUEUE, 0x123456 << 8 | 7),
+        "forwards": STARTED + came(SIGTERM) + came(2, -128) + NO_PIDFD + came(SIGTERM) + report(client.KILLED, 2),
+        "zygote dies": STARTED + HANGS_UP + came(SIGURG, SI_QUEUE, 0x123456 << 8),
+        "hangs up": HANGS_UP,
+        "no pidfd": report(client.STARTED, 4242) + came(SIGTERM) + HANGS_UP,
+        "small values": b"\x0b\x64\x33\x05\x2b\x05\x1b\x07",
+    },
+    "command_line": {
+        "script": b"\0" + strings(b"lua", b"-v", b"-l", b"x", b"-e", b"print(1)", b"script.lua", b"-i"),
+        "terminal": b"\1" + strings(b"lua"),
+        "interactive": b"\1" + strings(b"lua", b"-i", b"-E", b"-W", b"-"),
+        "socket": b"\0" + strings(b"moonlet", b"--socket", b"/s", b"--socket=/t", b"--", b"-x"),
+        "moonletd": b"\0" + strings(b"moonletd", b"--socket=/s", b"--mode", b"0666", b"--max=9", b"--spare", b"2", b"--gc",
+                                    b"generational", b"-l", b"posix", b"--ready-fd=2", b"x.lua", b"a"),
+        "help": b"\0" + strings(b"moonlet", b"--help"),
+        "version": b"\0" + strings(b"moonlet", b"--version"),
+        "bad": b"\0" + strings(b"moonletd", b"--max", b"99999999999999999999", b"-e"),
+    },
+    "environment": {
+        "plain": strings(b"\1", b"/run/user/1000", b"\1", b"/usr/local/bin:/bin:/usr/bin", b"\1", b"\1", b"\1"),
+        "named": strings(b"/tmp/s", b"", b"/usr/bin/lua5.4", b"", b"1", b"1", b"/run/notify"),
+        "long": strings(b"/" + b"s" * 107, b"/" + b"r" * 94, b"lua", b"/" + b"p" * 4090 + b"::.:", b"2", b"\1", b"@" + b"n" * 106),
+        "forbidden": strings(b"", b"\1", b"", b"\1", b"\1", b"\1", b"@abstract"),
+    },
+}
+
+
+def main():
+    for target, inputs in CORPUS.items():
+        directory = HERE / "corpus" / target
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, data in inputs.items():
+            (directory / name.replace(" ", "-")).write_bytes(data)
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main()
