@@ -45,6 +45,7 @@ bool set_map() {
 void prepare_title(char* first_argument, const char* environment_end) {
   has_map = read_map() && set_map();
   area = first_argument;
+  if (environment_end == nullptr) environment_end = area + strlen(area);
   area_size = static_cast<size_t>(environment_end - first_argument);
 }
 

@@ -7,7 +7,8 @@ namespace moonlet::zygote {
 
 /// Finds out how this kernel lets a process change what shows as its command line. `first_argument` and
 /// `environment_end`: the memory that exec laid out for argv and the environment, of which the first may
-/// be overwritten where the kernel offers nothing better (then what shows is cut to its size).
+/// be overwritten where the kernel offers nothing better (then what shows is cut to its size). Without an
+/// environment the latter is null, and the first argument is all that there is room for.
 void prepare_title(char* first_argument, const char* environment_end);
 
 /// Shows this process as the client of `request`, whose strings must live as long as the process. Where the

@@ -62,6 +62,14 @@ def test_both_run_on_mips(start_zygote, emulator):
     assert (done.returncode, done.stdout, done.stderr) == (7, "as toast\targument\n", "Lua 5.3\n")
 
 
+def test_moonletd_serves_that_was_started_without_an_environment(start_zygote, emulator):
+    """Here no system call sets a title: it is written over moonletd's own command line, which then is all there is."""
+    zygote = start_zygote(command=[*emulator, MOONLETD], env={})
+    done = subprocess.run([*emulator, MOONLET, "-e", "os.exit(7)"], capture_output=True, text=True,
+                          env=environment(MOONLET_SOCKET=zygote.socket), timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (7, "")
+
+
 def test_a_library_that_lacks_a_function_is_named(tmp_path, emulator):
     """moonletd looks its imports up by itself there: src/zygote/imports.cc."""
     with open(MOONLETD, "rb") as program:
