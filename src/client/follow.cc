@@ -129,14 +129,16 @@ void read_reason(int socket, const char* path, int length, Refusal& refusal) {
 // The zygote is gone, and with it all that could tell of a death by signal. A script that ends by itself
 // still says so; its pidfd tells when there is nothing more to wait for.
 [[noreturn]] void follow_alone(int signals, const Script& script, uint32_t cookie) {
-  pollfd events[] = {{signals, POLLIN, 0}, {script.pidfd, POLLIN, 0}};
+  // poll looks at one after the other. Of a script that it has found ended the farewell, sent before, is there
+  // when it comes to the signals; the other way round it could be missed.
+  pollfd events[] = {{script.pidfd, POLLIN, 0}, {signals, POLLIN, 0}};
   while (script.pidfd >= 0) {
     poll(events, 2, -1);
-    if ((events[0].revents & POLLIN) != 0) {
+    if ((events[1].revents & POLLIN) != 0) {
       const int status = take_signal(signals, script, cookie);
       if (status >= 0) _exit(status);
-    } else if (events[1].revents != 0) {
-      break;  // ended, and its farewell would have come first
+    } else if (events[0].revents != 0) {
+      break;
     }
   }
   print_refusal({"wait for", "the script", 0, "moonletd is gone, and so is how the script ended"});

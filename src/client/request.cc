@@ -263,6 +263,7 @@ bool send_request(int socket, Refusal& refusal) {
     }
   }
   if (!sent || !sender.flush()) return fail(refusal, "send the request to", "");
+  close(passed.number[passed.count]);  // there must be room for the script's pidfd, also at the limit of files
   return true;
 }
 

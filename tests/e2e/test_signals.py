@@ -1,6 +1,7 @@
 """Signals that are sent to moonlet are those that the script gets, and the other way round."""
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -168,6 +169,18 @@ def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
         running.say("")
         assert running.end().status == status
         wait_gone(script)
+
+
+def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote, launch):
+    """Three are what moonlet opens before its script starts. The script's pidfd must still find room."""
+    zygote = start_zygote()
+    running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), "print('ready') io.flush() io.read() os.exit(6)",
+                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6)))
+    assert running.hear() == "ready"
+    zygote.process.kill()
+    zygote.process.wait()
+    running.say("")
+    assert running.end().status == 6
 
 
 def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch):
