@@ -355,7 +355,7 @@ class World:
 
     def inside(self, *argv):
         """The command that runs `argv` in here."""
-        return ["nsenter", f"--target={self.init}", *self.kinds, "--", *argv]
+        return ["nsenter", f"--target={self.init}", *self.kinds, "--root", "--", *argv]
 
     def run(self, *argv, env=None, **options):
         return run("nsenter", self.inside(*argv), self.env if env is None else env, **options)
