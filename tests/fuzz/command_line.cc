@@ -21,19 +21,6 @@ int is_terminal(int) { return has_terminal ? 1 : 0; }
   leave();
 }
 
-// Reads what would be printed.
-ssize_t print(const void* text, size_t size) {
-  static char printed[32768];
-  PROMISE(size <= sizeof printed);
-  memcpy(printed, text, size);
-  return static_cast<ssize_t>(size);
-}
-
-ssize_t print(const iovec* parts, size_t count) {
-  for (size_t i = 0; i < count; i++) print(parts[i].iov_base, parts[i].iov_len);
-  return 0;
-}
-
 }  // namespace
 }  // namespace moonlet::fuzz
 

@@ -67,18 +67,6 @@ ssize_t notify(const char* text, const void* address, socklen_t size) {
   return -1;
 }
 
-ssize_t print(const void* text, size_t size) {
-  static char printed[32768];
-  PROMISE(size <= sizeof printed);
-  memcpy(printed, text, size);
-  return static_cast<ssize_t>(size);
-}
-
-ssize_t print(const iovec* parts, size_t count) {
-  for (size_t i = 0; i < count; i++) print(parts[i].iov_base, parts[i].iov_len);
-  return 0;
-}
-
 }  // namespace
 }  // namespace moonlet::fuzz
 

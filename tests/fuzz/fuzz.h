@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace moonlet::fuzz {
@@ -50,6 +51,19 @@ class Input {
   const uint8_t* at_;
   const uint8_t* end_;
 };
+
+/// In the place of write(2) and writev(2): reads what would be printed.
+inline ssize_t print(const void* text, size_t size) {
+  static char printed[32768];
+  PROMISE(size <= sizeof printed);
+  memcpy(printed, text, size);
+  return static_cast<ssize_t>(size);
+}
+
+inline ssize_t print(const iovec* parts, size_t count) {
+  for (size_t i = 0; i < count; i++) print(parts[i].iov_base, parts[i].iov_len);
+  return 0;
+}
 
 /// Closes on its way out every descriptor that an input has left open.
 class Descriptors {

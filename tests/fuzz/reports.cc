@@ -185,16 +185,6 @@ long call(long number, Arguments... arguments) {
   }
 }
 
-// Reads what would be printed.
-ssize_t print(const iovec* parts, size_t count) {
-  static char printed[8192];
-  for (size_t i = 0; i < count; i++) {
-    PROMISE(parts[i].iov_len <= sizeof printed);
-    memcpy(printed, parts[i].iov_base, parts[i].iov_len);
-  }
-  return 0;
-}
-
 }  // namespace
 }  // namespace moonlet::fuzz
 
