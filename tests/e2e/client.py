@@ -44,18 +44,21 @@ def receive(connection):
     return (*REPORT.unpack(data), *pidfds)
 
 
+def send(connection, argv, env, fds, directory="."):
+    """A whole request; env: a dictionary, fds: as request() takes them."""
+    fixed, variable = request(argv, [f"{name}={value}" for name, value in env.items()], fds)
+    passed = [fds[number] for number in sorted(fds)] + [os.open(directory, os.O_PATH | os.O_DIRECTORY)]
+    for start in range(0, len(passed), PER_MESSAGE):
+        socket.send_fds(connection, [fixed if start == 0 else b"\0"], passed[start:start + PER_MESSAGE])
+    connection.sendall(variable)
+    os.close(passed[-1])
+
+
 def launch(path, argv, env=None, directory=".", fds=None):
     """Runs argv[1:] as lua would, and returns its exit status, or minus the signal that ended it."""
-    env = [f"{name}={value}" for name, value in (os.environ if env is None else env).items()]
-    fds = {0: 0, 1: 1, 2: 2} if fds is None else fds
-    fixed, variable = request(argv, env, fds)
-    passed = [fds[number] for number in sorted(fds)] + [os.open(directory, os.O_PATH | os.O_DIRECTORY)]
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
-        for start in range(0, len(passed), PER_MESSAGE):
-            socket.send_fds(connection, [fixed if start == 0 else b"\0"], passed[start:start + PER_MESSAGE])
-        connection.sendall(variable)
-        os.close(passed[-1])
+        send(connection, argv, os.environ if env is None else env, {0: 0, 1: 1, 2: 2} if fds is None else fds, directory)
         while True:
             kind, value, *pidfd = receive(connection)
             if kind == DECLINED:

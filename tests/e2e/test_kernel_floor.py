@@ -118,14 +118,9 @@ def test_a_signal_finds_no_other_process_under_the_number_of_a_script(connection
 def test_without_a_pidfd_the_connection_shows_that_the_script_lives(start_zygote):
     """Also when the zygote is gone: it ends when the script does, not before."""
     zygote = start_zygote(command=(OLD_MOONLETD,))
-    fixed, variable = client.request(["client", "-e", "require('probe').pause()"],
-                                     [f"{n}={v}" for n, v in environment().items()], {})
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(zygote.socket)
-        directory = os.open("/", os.O_PATH)
-        socket.send_fds(connection, [fixed], [directory])
-        os.close(directory)
-        connection.sendall(variable)
+        client.send(connection, ["client", "-e", "require('probe').pause()"], environment(), {}, "/")
         kind, pid, *pidfd = client.receive(connection)
         assert kind == client.STARTED and not pidfd
         zygote.process.kill()

@@ -63,14 +63,9 @@ def test_a_request_that_is_declined(zygote, go):
 
 @needs_pidfd
 def test_the_pidfd_that_comes_with_the_start(zygote):
-    fixed, variable = client.request(["client", "-e", "require('probe').pause()"],
-                                     [f"{n}={v}" for n, v in environment().items()], {})
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(zygote.socket)
-        directory = os.open("/", os.O_PATH)
-        socket.send_fds(connection, [fixed], [directory])
-        os.close(directory)
-        connection.sendall(variable)
+        client.send(connection, ["client", "-e", "require('probe').pause()"], environment(), {}, "/")
         kind, pid, pidfd = client.receive(connection)
         assert kind == client.STARTED and os.path.exists(f"/proc/{pid}")
         signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
