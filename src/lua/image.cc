@@ -27,6 +27,8 @@ int arguments =
 int randomseed = 0;  // math.randomseed itself, whatever the warm-up does to the table
 #endif
 
+lua_CFunction require = nullptr;
+
 #if LUA_VERSION_NUM >= 502
 constexpr const char* kPathVariables[] = {"LUA_PATH_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR, "LUA_PATH",
                                           "LUA_CPATH_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR, "LUA_CPATH"};
@@ -422,6 +424,9 @@ void open_libraries(lua_State* L) {
   lua_gc(L, LUA_GCRESTART, 0);
 #endif
   finalizers::watch(L);
+  lua_getglobal(L, "require");
+  require = lua_tocfunction(L, -1);
+  pop(L);
   lua_newtable(L);
   push_loaded(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
@@ -481,6 +486,20 @@ void push_argument_table(lua_State* L, int positive, int other) {
     lua_pushnil(L);
     lua_rawset(L, -4);
   }
+}
+
+void drop_unfinished(lua_State* L) {
+  lua_Debug frame;
+  push_loaded(L);
+  for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
+    lua_getinfo(L, "f", &frame);
+    const bool loads = lua_tocfunction(L, -1) == require;
+    pop(L);
+    if (!loads || lua_getlocal(L, &frame, 1) == nullptr) continue;  // its argument
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+  }
+  pop(L);
 }
 
 void seal(lua_State* L) {

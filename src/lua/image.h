@@ -38,6 +38,10 @@ void set_global(lua_State* L, const char* name);
 /// arguments. `positive` and `other`: how many entries it will get (lua_createtable).
 void push_argument_table(lua_State* L, int positive, int other);
 
+/// In the message handler of an error: forgets the modules that `require` is loading, which have not come to
+/// their end.
+void drop_unfinished(lua_State* L);
+
 /// Ends the warm-up: nothing is buffered, no random number taken, the garbage collected, and it is known
 /// which file each module came from. Call it before the first fork. `L`'s stack is empty.
 void seal(lua_State* L);

@@ -23,6 +23,7 @@ namespace {
 
 lua_State* running = nullptr;  // for the handler of SIGINT
 const char* program_name = "";
+bool renewal = false;
 
 struct Options {
   const char* bad = nullptr;  // the option that is not valid: of the others nothing is to be used
@@ -149,6 +150,10 @@ void print_version() {
 
 // Message handler of every chunk: what a user reads behind the program's name.
 int describe_error(lua_State* L) {
+  if (renewal) {
+    image::drop_unfinished(L);
+    return 1;
+  }
 #if LUA_VERSION_NUM == 501 && !defined(MOONLET_LUAJIT)
   if (lua_isstring(L, 1) == 0) return 1;
   lua_getfield(L, LUA_GLOBALSINDEX, "debug");
@@ -465,7 +470,7 @@ void set_arguments(lua_State* L, const Run& run, const Options& options) {
 // the same line.
 bool run_all(lua_State* L, Run& run) {
   char** argv = run.argv;
-  const bool warm_up = run.purpose == Purpose::kWarmUp;
+  const bool warm_up = run.purpose != Purpose::kLaunch;
   const Options options = read_options(argv);
 #if LUA_VERSION_NUM == 501 && !defined(MOONLET_LUAJIT)
   if (warm_up) {
@@ -545,6 +550,8 @@ Outline outline(char** argv) {
 
 int run(lua_State* L, int argc, char** argv, Purpose purpose) {
   program_name = argv[0][0] != '\0' ? argv[0] : MOONLET_PROGRAM_NAME;
+  renewal = purpose == Purpose::kRenewal;
+  if (renewal) program_name = "moonletd: the warm-up fails, what it has loaded is served";
   Run run = {argc, argv, purpose, false};
 #if LIKE_LUA51
   running = L;

@@ -7,8 +7,9 @@ struct lua_State;
 namespace moonlet::interpreter {
 
 enum class Purpose {
-  kWarmUp,  // opens the standard libraries first; without a script nothing is run
-  kLaunch,  // in a state that a warm-up has prepared; without a script standard input is run
+  kWarmUp,   // opens the standard libraries first; without a script nothing is run
+  kRenewal,  // the same; an error takes one line of the log, and leaves no module that has loaded by half
+  kLaunch,   // in a state that a warm-up has prepared; without a script standard input is run
 };
 
 /// What must be known of a command line before any of it runs.

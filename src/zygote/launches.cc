@@ -2,13 +2,15 @@
 
 #include "zygote/log.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
 
-void Launches::begin(int listener, int signals, int max) {
+void Launches::begin(int listener, int signals, int changes, int max) {
   listener_ = listener;
+  changes_ = changes;
   max_ = max;
   if (!reserve(16)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
@@ -16,7 +18,7 @@ void Launches::begin(int listener, int signals, int max) {
 
 bool Launches::reserve(int count) {
   const auto wanted = static_cast<size_t>(count);
-  void* polled = realloc(polled_, (wanted + kFirst) * sizeof *polled_);
+  void* polled = realloc(polled_, (wanted + kFirst + 1) * sizeof *polled_);
   if (polled == nullptr) return false;
   polled_ = static_cast<pollfd*>(polled);
   void* launch = realloc(launch_, wanted * sizeof *launch_);
@@ -32,11 +34,14 @@ bool Launches::wait(int timeout) {
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
   }
+  pollfd& changes = polled_[kFirst + count_];
+  changes = {changes_, POLLIN, 0};
   // EINTR (a stop and continue of the zygote) and ENOMEM: nothing has happened, another turn mends it.
-  const int events = poll(polled_, static_cast<nfds_t>(count_) + kFirst, timeout);
+  const int events = poll(polled_, static_cast<nfds_t>(count_) + kFirst + 1, timeout);
   if (events < 0) {
-    for (int i = 0; i < count_ + kFirst; i++) polled_[i].revents = 0;
+    for (int i = 0; i <= count_ + kFirst; i++) polled_[i].revents = 0;
   }
+  has_change_ = changes.revents != 0;
   return events != 0;
 }
 
@@ -67,6 +72,34 @@ bool Launches::add(int connection, const ucred& peer) {
   polled_[kFirst + count_] = {connection, POLLIN, 0};
   launch_[count_++] = {0, peer};
   return true;
+}
+
+bool Launches::save(int file) const {
+  bool saved = true;
+  for (int i = 0; i < count_; i++) {
+    fcntl(connection(i), F_SETFD, 0);
+    const int fd = polled_[kFirst + i].fd;
+    saved = saved && write(file, &fd, sizeof fd) == sizeof fd &&
+            write(file, &launch_[i], sizeof(Launch)) == sizeof(Launch);
+  }
+  return saved;
+}
+
+void Launches::restore(int file, int count, size_t launch_bytes) {
+  const size_t known = launch_bytes < sizeof(Launch) ? launch_bytes : sizeof(Launch);
+  for (; count > 0; count--) {
+    int fd = -1;
+    Launch launch = {};
+    if (read(file, &fd, sizeof fd) != sizeof fd || read(file, &launch, known) != static_cast<ssize_t>(known))
+      return;
+    lseek(file, static_cast<off_t>(launch_bytes - known), SEEK_CUR);
+    if (!add(fd < 0 ? ~fd : fd, launch.peer)) return;
+    const int index = count_ - 1;
+    fcntl(connection(index), F_SETFD, FD_CLOEXEC);
+    launch_[index] = launch;
+    if (launch.pid > 0) forked(index);
+    if (fd < 0) ignore_client(index);
+  }
 }
 
 void Launches::forked(int index) {

@@ -20,8 +20,18 @@ class Launches {
   Launches(const Launches&) = delete;
   Launches& operator=(const Launches&) = delete;
 
-  /// To be called first. `max`: forked at once; 0 for as many as there are descriptors for.
-  void begin(int listener, int signals, int max);
+  /// To be called first. `changes`: watch::descriptor(). `max`: forked at once; 0 for as many as there are
+  /// descriptors for.
+  void begin(int listener, int signals, int changes, int max);
+
+  /// Writes all launches to `file`, and lets their connections stay open at an exec. False if that failed.
+  [[nodiscard]] bool save(int file) const;
+
+  /// Reads `count` launches that save() wrote, of an image whose sizeof(Launch) was `launch_bytes`. What cannot
+  /// be read is lost.
+  void restore(int file, int count, size_t launch_bytes);
+
+  [[nodiscard]] int count() const { return count_; }
 
   /// Waits for an event, for `timeout` milliseconds or, if that is -1, as long as it takes. With `max` launches
   /// running, new connections and requests are none. False if the time ran out.
@@ -29,6 +39,7 @@ class Launches {
 
   [[nodiscard]] bool has_connection() const { return polled_[kListener].revents != 0; }
   [[nodiscard]] bool has_signal() const { return polled_[kSignals].revents != 0; }
+  [[nodiscard]] bool has_change() const { return has_change_; }
 
   /// Index of the next connection after `index` (-1 at first) with an event of this turn, or -1. A request
   /// beyond `max` is none.
@@ -69,12 +80,16 @@ class Launches {
   static constexpr int kListener = 0;
   static constexpr int kSignals = 1;
   static constexpr int kFirst = 2;  // polled_[kFirst + i] belongs to launch_[i]
+  // Behind these `changes`. poll looks at one after the other: of a file that was written before a client
+  // connected it knows when it comes to that, if the client was there when it came to the listener.
 
   bool reserve(int count);
   void forget(int index);
   [[nodiscard]] bool has_room() const { return max_ == 0 || running_ < max_; }
 
   int listener_ = 0;
+  int changes_ = 0;
+  bool has_change_ = false;
   int max_ = 0;
   int running_ = 0;  // launches with a child
   int count_ = 0;

@@ -3,6 +3,7 @@
 #include "protocol/socket_path.h"
 #include "zygote/descriptors.h"
 #include "zygote/log.h"
+#include "zygote/renewal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,6 +57,7 @@ int open_directory_of(char* path) {
 }  // namespace
 
 UniqueFd inherited_listener() {
+  if (is_renewed()) return UniqueFd();
   const char* count = getenv("LISTEN_FDS");
   if (count != nullptr && is_own_pid(getenv("LISTEN_PID"))) {
     if (strcmp(count, "1") != 0 || !listens(kSystemdDescriptor)) {
@@ -74,6 +76,12 @@ UniqueFd inherited_listener() {
 
 Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
     : fd_(static_cast<UniqueFd&&>(inherited)) {
+  if (is_renewed()) {
+    fd_.reset(handover.listener);
+    if (handover.removes_socket != 0) path_ = strdup(protocol::socket_address(named).un.sun_path);
+    file_ = handover.socket;
+    return;
+  }
   if (fd_.valid()) {
     queue_connections();
   } else {
@@ -81,6 +89,9 @@ Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
   }
   // Several processes may share an inherited socket: what another one has taken must not block this one.
   fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
+  handover.listener = fd_.get();
+  handover.removes_socket = path_ != nullptr ? 1 : 0;
+  handover.socket = file_;
 }
 
 void Listener::queue_connections() {
@@ -133,6 +144,7 @@ void Listener::stop() {
 }
 
 void announce_ready(int ready_fd) {
+  if (is_renewed()) return;
   if (ready_fd >= 0) {
     if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %m", ready_fd);
     close(ready_fd);

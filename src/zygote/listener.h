@@ -9,14 +9,14 @@ namespace moonlet::zygote {
 /// Takes a listening socket that a supervisor passed: descriptor 3 under systemd's $LISTEN_FDS
 /// (sd_listen_fds(3)), or descriptor 0 (s6-ipcserver-socketbinder), which is then opened on /dev/null.
 /// Call it before anything else opens a descriptor. Owns nothing if none was passed; exits with 1 where
-/// what was passed cannot be served.
+/// what was passed cannot be served. Nor in a renewed image, which has it already.
 UniqueFd inherited_listener();
 
 class Listener {
  public:
-  /// Listens on `inherited` if that owns a socket, else binds the path that protocol::socket_address gives
-  /// for `named`, with permissions `mode`. A socket file that nobody listens on is replaced. Logs and
-  /// exits with 1 on failure, also where another server lives there.
+  /// Listens on the socket of the image before (renewal.h) or on `inherited` if that owns a socket, else binds
+  /// the path that protocol::socket_address gives for `named`, with permissions `mode`. A socket file that
+  /// nobody listens on is replaced. Logs and exits with 1 on failure, also where another server lives there.
   Listener(UniqueFd inherited, const char* named, unsigned mode);
 
   [[nodiscard]] int get() const { return fd_.get(); }
@@ -37,7 +37,8 @@ class Listener {
 };
 
 /// Tells whoever waits for it that the zygote serves: a newline to `ready_fd` (s6-notifywhenup; closed
-/// afterwards, -1: nobody) and "READY=1" to $NOTIFY_SOCKET (sd_notify(3)). A failure is logged.
+/// afterwards, -1: nobody) and "READY=1" to $NOTIFY_SOCKET (sd_notify(3)). A failure is logged. A renewed image
+/// has been waited for already.
 void announce_ready(int ready_fd);
 
 }  // namespace moonlet::zygote

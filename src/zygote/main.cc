@@ -10,8 +10,10 @@
 #include "zygote/log.h"
 #include "zygote/options.h"
 #include "zygote/page_tables.h"
+#include "zygote/renewal.h"
 #include "zygote/serve.h"
 #include "zygote/warm_state.h"
+#include "zygote/watch.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -27,24 +29,24 @@ namespace {
 // What a library calls shall be found once, here, and not in each child: glibc's loader leaves that to the
 // first call of each function, unless LD_BIND_NOW tells it otherwise from its start. (musl's finds all at
 // once.)
-void bind_libraries(char** argv) {
+// Remembers the start with that variable, for renewals.
+void begin(char** argv) {
 #if defined(__GLIBC__)
   constexpr char kVariable[] = "LD_BIND_NOW";
   constexpr char kOwn[] = "moonletd";
   const char* value = getenv(kVariable);
   // Without a loader of its own, this is one that was told to run moonletd: what it would start anew is itself.
   if (value == nullptr && getauxval(AT_BASE) != 0) {
-    char program[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length < 0) return;
-    program[length] = '\0';
     setenv(kVariable, kOwn, 1);
-    execv(program, argv);
+    execv(reinterpret_cast<const char*>(getauxval(AT_EXECFN)), argv);
   }
+  open_standard_descriptors();
+  remember_start(argv);
   // Here too if that failed. One that was set by whoever started this program stays.
   if (value == nullptr || strcmp(value, kOwn) == 0) unsetenv(kVariable);
 #else
-  (void)argv;
+  open_standard_descriptors();
+  remember_start(argv);
 #endif
 }
 
@@ -55,8 +57,12 @@ char* end_of_environment() {
 }
 
 void warm_up(lua_State* L, const Options& options) {
-  const int status = interpreter::run(L, options.argc, options.argv, interpreter::Purpose::kWarmUp);
-  if (status != EXIT_SUCCESS) exit(status);
+  // One that fails now must not take away what people have: of a new image what has loaded is served, until
+  // another change mends it.
+  const auto purpose = is_renewed() ? interpreter::Purpose::kRenewal : interpreter::Purpose::kWarmUp;
+  const int status = interpreter::run(L, options.argc, options.argv, purpose);
+  watch::end();
+  if (status != EXIT_SUCCESS && !is_renewed()) exit(status);
 }
 
 lua_State* L = nullptr;  // never given back
@@ -90,13 +96,13 @@ void prepare_child(int channel, bool is_spare) {
 int main(int argc, char** argv) {
   using namespace moonlet;
   using namespace moonlet::zygote;
-  bind_libraries(argv);
+  begin(argv);
   prepare_farewell();
   char* const first_argument = argv[0];
   char* const environment_end = end_of_environment();
-  open_standard_descriptors();  // so that none of the server's own is mistaken for one of them
   const Options options = read_options(argc, argv);
   UniqueFd inherited = inherited_listener();
+  if (!options.trust) watch::begin();
   const WarmState before;
   L = image::new_state();
   if (L == nullptr) {
@@ -109,14 +115,15 @@ int main(int argc, char** argv) {
   if (const char* module = image::relative_module())
     log_line("module '%s' came from a relative path: no warm modules in other directories", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
+  const int signals = open_signals(handover.mask);
   prepare_children(first_argument, environment_end);
+  repeat_hangup();
   keep_page_tables();
-  const int signals = open_signals();
   log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
-  if (serve(listener.get(), signals, {options.max, options.spare, prepare_child}, accepted))
+  if (serve(listener.get(), signals, {options.max, options.spare, options.idle_exit, prepare_child}, accepted))
     run_launch(accepted);
   listener.stop();
   return EXIT_SUCCESS;  // without the warm-up's finalizers: one that waits must not keep a supervisor waiting

@@ -2,6 +2,7 @@
 
 #include "protocol/protocol.h"
 #include "zygote/log.h"
+#include "zygote/renewal.h"
 #include "zygote/spares.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@ constexpr char kHelp[] =
     "  --max N        scripts at once; others wait\n"
     "  --spare N      children forked ahead (0)\n"
     "  --gc MODE      incremental, or generational\n"
+    "  --trust        watch no file for changes\n"
+    "  --idle-exit N  end after N seconds without a launch\n"
     "  --ready-fd N   where to write a newline when serving\n"
     "  --help, --version\n"
     "See moonletd(8).\n";
@@ -43,6 +46,7 @@ constexpr NumberOption kNumbers[] = {
     {"mode", &Options::mode, 0, 0777},
     {"max", &Options::max, 1, INT_MAX},
     {"spare", &Options::spare, 0, kMaxSpares},
+    {"idle-exit", &Options::idle_exit, 0, INT_MAX / 1000},
     {"ready-fd", &Options::ready_fd, 0, INT_MAX},
 };
 
@@ -103,6 +107,8 @@ Options read_options(int argc, char** argv) {
       print_and_exit(kHelp);
     } else if (strcmp(argument, "--version") == 0) {
       print_and_exit("moonletd " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n");
+    } else if (strcmp(argument, "--trust") == 0) {
+      options.trust = true;
     } else if (const char* path = value_of("socket", argv + i, used)) {
       options.socket = path;
     } else if (const char* gc = value_of("gc", argv + i, used)) {
@@ -116,7 +122,7 @@ Options read_options(int argc, char** argv) {
     }
     i += used;
   }
-  if (options.ready_fd >= 0 && fcntl(options.ready_fd, F_GETFD) < 0)
+  if (options.ready_fd >= 0 && !is_renewed() && fcntl(options.ready_fd, F_GETFD) < 0)
     fail("--ready-fd: descriptor %d: %m", options.ready_fd);
   while (i < argc) argv[kept++] = argv[i++];
   argv[kept] = nullptr;

@@ -4,8 +4,10 @@
 #include "protocol/protocol.h"
 #include "zygote/launches.h"
 #include "zygote/log.h"
+#include "zygote/renewal.h"
 #include "zygote/report.h"
 #include "zygote/spares.h"
+#include "zygote/watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
@@ -88,26 +91,46 @@ void reap(Launches& launches, Spares& spares) {
   }
 }
 
-// True if it is time to stop.
-bool take_signal(int signals, Launches& launches, Spares& spares) {
+// Returns the signal, or 0.
+int take_signal(int signals, Launches& launches, Spares& spares) {
   signalfd_siginfo info;
-  if (read(signals, &info, sizeof info) != sizeof info) return false;
-  if (info.ssi_signo != SIGCHLD) return true;
-  reap(launches, spares);
-  return false;
+  if (read(signals, &info, sizeof info) != sizeof info) return 0;
+  if (info.ssi_signo == SIGCHLD) reap(launches, spares);
+  return static_cast<int>(info.ssi_signo);
+}
+
+// How long nothing may happen after a change before a new image takes over: editors write in several steps. A
+// launch does not wait for that, but a warm-up that changes what it reads shall not keep a processor busy.
+int quiet_milliseconds() {
+  constexpr uint32_t kMostDoublings = 8;
+  return 50 << (handover.idle_renewals < kMostDoublings ? handover.idle_renewals : kMostDoublings);
+}
+
+// Whoever asks for a launch after a change gets the new image, or lua.
+void renew_for(Launch& launch, int connection, const Launches& launches) {
+  renew(launches);
+  refuse(connection, "moonletd cannot start anew: see its log");
+  launch.pid = -1;
+}
+
+time_t now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec;
 }
 
 }  // namespace
 
-int open_signals() {
+int open_signals(kernel::SignalSet& before) {
   kernel::SignalSet taken = kernel::SignalSet::of(SIGCHLD);
+  taken.add(SIGHUP);
   taken.add(SIGTERM);
   taken.add(SIGINT);
   // SIGPIPE, from a log that nobody reads any more, is blocked rather than ignored: a child has nothing to
   // undo but the mask, which it sets in any case.
   kernel::SignalSet blocked = taken;
   blocked.add(SIGPIPE);
-  kernel::change_mask(SIG_BLOCK, &blocked, nullptr);
+  kernel::change_mask(SIG_BLOCK, &blocked, &before);
   const int signals = kernel::open_signalfd(taken);
   if (signals < 0) {
     fail("signalfd: %m");
@@ -118,17 +141,38 @@ int open_signals() {
 bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
   static Launches launches;
   static Spares spares;
-  launches.begin(listener, signals, terms.max);
+  launches.begin(listener, signals, watch::descriptor(), terms.max);
   spares.want(terms.spare);
+  restore(launches);
+  reap(launches, spares);
+  time_t last_launch = 0;
+  bool stale = false;
   for (;;) {
-    if (!launches.wait(spares.delay())) {
+    int timeout = stale ? quiet_milliseconds() : spares.delay();
+    if (terms.idle_exit > 0) {
+      if (launches.count() != 0 || last_launch == 0) last_launch = now();
+      const time_t left = last_launch + terms.idle_exit - now();
+      if (left <= 0) break;
+      if (timeout < 0) timeout = static_cast<int>(left) * 1000;
+    }
+    if (!launches.wait(timeout)) {
+      if (stale) {
+        renew(launches);
+        continue;
+      }
+      if (spares.delay() < 0) continue;
       const int channel = spares.fork_one();
       if (channel < 0) continue;
       terms.prepare(channel, true);
       accepted = receive_launch(channel);
       return true;
     }
-    if (launches.has_signal() && take_signal(signals, launches, spares)) break;
+    if (launches.has_signal()) {
+      const int signal = take_signal(signals, launches, spares);
+      if (signal == SIGTERM || signal == SIGINT) break;
+      stale |= signal == SIGHUP;
+    }
+    if (launches.has_change()) stale |= watch::has_changed();
     for (int i = launches.next_event(-1); i >= 0; i = launches.next_event(i)) {
       Launch& launch = launches.at(i);
       if (launch.pid > 0) {
@@ -139,10 +183,14 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
         launches.drop(i);
       } else {
         accepted = {launches.connection(i), launch.peer};
-        if (fork_for(launch, accepted, spares)) {
+        stale |= watch::looks_changed();
+        if (stale) {
+          renew_for(launch, accepted.connection, launches);
+        } else if (fork_for(launch, accepted, spares)) {
           terms.prepare(accepted.connection, false);
           return true;
         }
+        handover.idle_renewals = 0;
         launches.forked(i);
       }
     }

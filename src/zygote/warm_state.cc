@@ -4,6 +4,7 @@
 #include "zygote/descriptors.h"
 #include "zygote/log.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,10 @@ void keep_if_new(int descriptor, void*) {
   keep_in_children(descriptor);
 }
 
+void close_if_new(int descriptor, void*) {
+  if (descriptor < kKnown && !was_open[descriptor]) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+}
+
 void refuse_thread(int thread, void* found) {
   if (thread == getpid()) return;
   char path[48];
@@ -55,5 +60,7 @@ void WarmState::check() const {
   if (has_threads) exit(EXIT_FAILURE);
   for_each_number(kOpenDescriptors, keep_if_new, nullptr);
 }
+
+void close_in_next_image() { for_each_number(kOpenDescriptors, close_if_new, nullptr); }
 
 }  // namespace moonlet::zygote

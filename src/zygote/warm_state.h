@@ -13,4 +13,8 @@ class WarmState {
   void check() const;
 };
 
+/// Marks what the warm-up has left open, and any other descriptor that has come since WarmState was made, to be
+/// closed by an exec.
+void close_in_next_image();
+
 }  // namespace moonlet::zygote

@@ -1,0 +1,247 @@
+#include "zygote/watch.h"
+
+#include "zygote/log.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace moonlet::zygote::watch {
+
+namespace {
+
+// Of a directory: that a name in it comes to mean something else.
+constexpr uint32_t kNames = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB;
+// Of a file, by whichever name. Who writes through a mapping is noticed when he closes the file.
+constexpr uint32_t kContent = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB;
+
+constexpr int kMostLinks = 40;  // as many as the kernel follows, path_resolution(7)
+
+// FNV-1a.
+constexpr uint32_t kBasis = 2166136261U;
+uint32_t hash(uint32_t so_far, const void* data, size_t size) {
+  const auto* byte = static_cast<const unsigned char*>(data);
+  while (size-- > 0) so_far = (so_far ^ *byte++) * 16777619U;
+  return so_far;
+}
+
+// Of a name in the directory with watch descriptor `watch`; an empty name is the watched file itself. 0 is no
+// watch descriptor: that of whole paths.
+uint32_t key_of(int watch, const char* name) {
+  return hash(hash(kBasis, &watch, sizeof watch), name, strlen(name)) | 1;
+}
+
+// A set of keys. Two things with one key: a change of the one passes for a change of the other, which costs a
+// new image for nothing, once in billions.
+class Keys {
+ public:
+  [[nodiscard]] bool has(uint32_t key) const { return capacity_ != 0 && *slot(key) == key; }
+
+  // False without memory.
+  bool add(uint32_t key) {
+    if (2 * count_ >= capacity_ && !grow()) return false;
+    uint32_t* const free = slot(key);
+    if (*free == 0) count_++;
+    *free = key;
+    return true;
+  }
+
+ private:
+  // Where the key is, or would be.
+  [[nodiscard]] uint32_t* slot(uint32_t key) const {
+    uint32_t i = key / 2;
+    while (table_[i & (capacity_ - 1)] != 0 && table_[i & (capacity_ - 1)] != key) i++;
+    return &table_[i & (capacity_ - 1)];
+  }
+
+  bool grow() {
+    const Keys before = *this;
+    capacity_ = before.capacity_ != 0 ? 2 * before.capacity_ : 256;
+    table_ = static_cast<uint32_t*>(calloc(capacity_, sizeof *table_));
+    if (table_ == nullptr) {
+      *this = before;
+      return false;
+    }
+    for (uint32_t i = 0; i < before.capacity_; i++) *slot(before.table_[i]) = before.table_[i];
+    free(before.table_);
+    return true;
+  }
+
+  uint32_t* table_ = nullptr;
+  uint32_t capacity_ = 0;  // a power of two
+  uint32_t count_ = 0;
+};
+
+struct File {
+  char* path;
+  uint32_t look;  // look_of(path) before it was opened
+  bool is_told;   // the kernel tells of changes
+};
+
+bool active = false;
+int inotify = -1;
+Keys keys;
+File* file = nullptr;
+int files = 0;
+bool all_told = true;
+
+// What changes with a file, whatever is done to it.
+uint32_t look_of(const char* path) {
+  struct stat found;
+  if (stat(path, &found) != 0) return 0;
+  const uint64_t parts[] = {
+      static_cast<uint64_t>(found.st_dev),          static_cast<uint64_t>(found.st_ino),
+      static_cast<uint64_t>(found.st_size),         static_cast<uint64_t>(found.st_mtim.tv_sec),
+      static_cast<uint64_t>(found.st_mtim.tv_nsec), static_cast<uint64_t>(found.st_ctim.tv_sec),
+      static_cast<uint64_t>(found.st_ctim.tv_nsec)};
+  return hash(kBasis, parts, sizeof parts) | 1;
+}
+
+// Has the kernel tell of `events` at `path`, of which those of `name` are of interest. False if it will not.
+bool tell(const char* path, uint32_t events, const char* name) {
+  const int watch = inotify_add_watch(inotify, *path != '\0' ? path : ".", events | IN_MASK_ADD);
+  return watch >= 0 && keys.add(key_of(watch, name));
+}
+
+// Of what is not there the directory above tells.
+bool nothing_is_there() { return errno == ENOENT || errno == ENOTDIR; }
+
+// Watches each directory and link on the way. False if the kernel does not tell of everything. Of a path that
+// is too long nobody opens anything.
+bool follow(const char* path) {
+  char done[PATH_MAX];  // the way so far, up to a slash, without links; empty: the working directory
+  char rest[PATH_MAX];  // the way to go
+  char link[PATH_MAX];
+  char name[NAME_MAX + 1];
+  size_t used = 0;
+  if (strlen(path) >= sizeof rest) return true;
+  const char* at = strcpy(rest, path);
+  for (int links = 0; links <= kMostLinks;) {
+    if (at == rest && *at == '/') used = 0;
+    while (*at == '/') at++;
+    if (used == 0 && at != rest) done[used++] = '/';
+    const size_t length = strcspn(at, "/");
+    if (length == 0 || length >= sizeof name || used + length + 2 > sizeof done) break;
+    memcpy(name, at, length);
+    name[length] = '\0';
+    done[used] = '\0';
+    at += length;
+    if (!tell(done, kNames, name)) return nothing_is_there();
+    strcpy(done + used, name);
+    const ssize_t size = readlink(done, link, sizeof link - 1);
+    if (size > 0) {
+      if (static_cast<size_t>(size) + strlen(at) >= sizeof link) break;
+      strcpy(link + size, at);
+      at = strcpy(rest, link);
+      links++;
+      continue;
+    }
+    if (*at == '\0') {
+      if (!tell(done, kContent, "")) return nothing_is_there();
+      done[used] = '\0';
+      // What happens through an overlay some kernels tell the directory alone.
+      return tell(done, kNames | kContent, name);
+    }
+    used += length;
+    done[used++] = '/';
+  }
+  return true;
+}
+
+bool is_made_up(const char* path) {
+  return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/sys/", 5) == 0;
+}
+
+}  // namespace
+
+void begin() {
+  active = true;
+  inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+}
+
+void end() { active = false; }
+
+bool add(const char* path) {
+  const uint32_t key = key_of(0, path);
+  if (!active || is_made_up(path) || keys.has(key)) return true;
+  void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
+  if (grown == nullptr) return false;
+  file = static_cast<File*>(grown);
+  File& added = file[files];
+  added.path = strdup(path);
+  if (added.path == nullptr || !keys.add(key)) return false;
+  files++;
+  added.is_told = inotify >= 0 && follow(path);
+  added.look = look_of(path);
+  all_told &= added.is_told;
+  return true;
+}
+
+int descriptor() { return inotify; }
+
+bool has_changed() {
+  bool changed = false;
+  int size = 0;
+  ioctl(inotify, FIONREAD, &size);  // not what comes while this reads: somebody may never leave off
+  while (size > 0) {
+    alignas(inotify_event) char buffer[4096];
+    const ssize_t got = read(inotify, buffer, sizeof buffer);
+    if (got <= 0) break;
+    size -= static_cast<int>(got);
+    for (const char* at = buffer; at < buffer + got;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(at);
+      at += sizeof *event + event->len;
+      // Without a length there is no name, and none is what the next event's watch descriptor begins with.
+      changed |= (event->mask & (IN_Q_OVERFLOW | IN_UNMOUNT)) != 0 ||
+                 keys.has(key_of(event->wd, event->len != 0 ? event->name : ""));
+    }
+  }
+  return changed;
+}
+
+bool looks_changed() {
+  for (int i = all_told ? files : 0; i < files; i++) {
+    if (!file[i].is_told && look_of(file[i].path) != file[i].look) return true;
+  }
+  return false;
+}
+
+void for_each(void (*each)(const char* path, void* context), void* context) {
+  for (int i = 0; i < files; i++) each(file[i].path, context);
+}
+
+}  // namespace moonlet::zygote::watch
+
+namespace {
+
+using Open = FILE* (*)(const char*, const char*);
+
+FILE* open_stream(Open& libc_open, const char* symbol, const char* path, const char* mode) {
+  if (libc_open == nullptr) libc_open = reinterpret_cast<Open>(dlsym(RTLD_NEXT, symbol));
+  // What is written too is no source: a log would ask for a new image with each line.
+  if (*mode == 'r' && strchr(mode, '+') == nullptr) moonlet::zygote::watch::add(path);
+  return libc_open(path, mode);
+}
+
+}  // namespace
+
+// Stand in front of the C library's for liblua, which opens by these whatever it loads or looks for, and for
+// every C module.
+extern "C" [[gnu::visibility("default")]] FILE* fopen(const char* path, const char* mode) {
+  static Open libc_fopen = nullptr;
+  return open_stream(libc_fopen, "fopen", path, mode);
+}
+#if defined(__GLIBC__)
+extern "C" [[gnu::visibility("default")]] FILE* fopen64(const char* path, const char* mode) {
+  static Open libc_fopen64 = nullptr;
+  return open_stream(libc_fopen64, "fopen64", path, mode);
+}
+#endif

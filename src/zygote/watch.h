@@ -1,0 +1,31 @@
+// Freshness: which files the warm-up has read, or looked for, and whether one of them has changed since.
+#pragma once
+
+namespace moonlet::zygote::watch {
+
+/// From here on add() watches. Before the warm-up, and only where somebody wants to know.
+void begin();
+
+/// From here on files that are opened are none of the warm-up's. In the zygote and its children.
+void end();
+
+/// Watches what `path` leads to, and every directory and symbolic link on its way: also where there is nothing
+/// yet. To be called before the file is opened, so that no change is missed. Relative to the working directory.
+/// Files of /dev, /proc and /sys, which the kernel makes up, do not count. False if there is no memory for it.
+bool add(const char* path);
+
+/// The descriptor that is readable when has_changed() may be true, or -1.
+int descriptor();
+
+/// Takes what the kernel has told of by descriptor() (inotify(7)) up to now. True if something watched has
+/// changed.
+bool has_changed();
+
+/// The same for what the kernel cannot watch, by a look at each of it (stat(2)): to be called before each
+/// launch. Free where there is nothing of the kind.
+bool looks_changed();
+
+/// Calls `each` with the path of each file, as add() was given it.
+void for_each(void (*each)(const char* path, void* context), void* context);
+
+}  // namespace moonlet::zygote::watch
