@@ -81,7 +81,7 @@ void read_handover(const char* value) {
 
 }  // namespace
 
-Handover handover;
+constinit Handover handover;
 
 void remember_start(char** argv) {
   read_handover(take_variable());

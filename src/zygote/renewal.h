@@ -16,22 +16,22 @@ class Launches;
 /// What one image hands over to the next, which may be of another version: fields are only ever added, at the
 /// end.
 struct Handover {
-  uint32_t magic;
-  uint32_t bytes;         // sizeof(Handover)
-  uint32_t launch_bytes;  // sizeof(Launch)
-  pid_t pid;              // of the process; 0: this is its first image
-  int listener;
-  int launches;            // how many follow, see Launches::save
-  int removes_socket;      // the socket file was made here
-  FileIdentity socket;     // if so
-  kernel::SignalSet mask;  // of blocked signals, when the process started
-  uint32_t renewals;       // images before this one
-  uint32_t idle_renewals;  // the last of them, without a launch in between
+  uint32_t magic = 0;
+  uint32_t bytes = 0;         // sizeof(Handover)
+  uint32_t launch_bytes = 0;  // sizeof(Launch)
+  pid_t pid = 0;              // of the process; 0: this is its first image
+  int listener = 0;
+  int launches = 0;            // how many follow, see Launches::save
+  int removes_socket = 0;      // the socket file was made here
+  FileIdentity socket;         // if so
+  kernel::SignalSet mask;      // of blocked signals, when the process started
+  uint32_t renewals = 0;       // images before this one
+  uint32_t idle_renewals = 0;  // the last of them, without a launch in between
 };
 
 /// First what came from the image before, then what the next one will get: each field is kept by whoever knows
 /// it.
-extern Handover handover;
+extern Handover handover;  // NOLINT(bugprone-dynamic-static-initializers): it is none
 
 [[nodiscard]] inline bool is_renewed() { return handover.renewals != 0; }
 

@@ -105,53 +105,50 @@ uint32_t look_of(const char* path) {
   return hash(kBasis, parts, sizeof parts) | 1;
 }
 
-// Has the kernel tell of `events` at `path`, of which those of `name` are of interest. False if it will not.
-bool tell(const char* path, uint32_t events, const char* name) {
-  const int watch = inotify_add_watch(inotify, *path != '\0' ? path : ".", events | IN_MASK_ADD);
-  return watch >= 0 && keys.add(key_of(watch, name));
+// Has the kernel tell of `events` at the first `length` letters of `path`, the working directory if there are
+// none. The letters behind them are the name in there that is of interest. False if it will not; of what is not
+// there the directory above tells.
+bool tell(char* path, size_t length, uint32_t events) {
+  const char first = path[length];
+  path[length] = '\0';
+  const int watch = inotify_add_watch(inotify, length != 0 ? path : ".", events | IN_MASK_ADD);
+  path[length] = first;
+  return watch >= 0 ? keys.add(key_of(watch, path + length)) : errno == ENOENT || errno == ENOTDIR;
 }
 
-// Of what is not there the directory above tells.
-bool nothing_is_there() { return errno == ENOENT || errno == ENOTDIR; }
-
-// Watches each directory and link on the way. False if the kernel does not tell of everything. Of a path that
-// is too long nobody opens anything.
+// Watches each directory and link on the way. False if the kernel does not tell of everything. What is too long
+// for these nobody opens.
 bool follow(const char* path) {
-  char done[PATH_MAX];  // the way so far, up to a slash, without links; empty: the working directory
-  char rest[PATH_MAX];  // the way to go
+  char done[PATH_MAX];  // its first `used` letters lead up to a slash, without links; behind them is the next
+                        // name
+  char rest[PATH_MAX];  // its end, from `at`, is still to go
   char link[PATH_MAX];
-  char name[NAME_MAX + 1];
   size_t used = 0;
-  if (strlen(path) >= sizeof rest) return true;
-  const char* at = strcpy(rest, path);
-  for (int links = 0; links <= kMostLinks;) {
-    if (at == rest && *at == '/') used = 0;
-    while (*at == '/') at++;
-    if (used == 0 && at != rest) done[used++] = '/';
-    const size_t length = strcspn(at, "/");
-    if (length == 0 || length >= sizeof name || used + length + 2 > sizeof done) break;
-    memcpy(name, at, length);
-    name[length] = '\0';
-    done[used] = '\0';
-    at += length;
-    if (!tell(done, kNames, name)) return nothing_is_there();
-    strcpy(done + used, name);
-    const ssize_t size = readlink(done, link, sizeof link - 1);
-    if (size > 0) {
-      if (static_cast<size_t>(size) + strlen(at) >= sizeof link) break;
-      strcpy(link + size, at);
-      at = strcpy(rest, link);
-      links++;
-      continue;
-    }
-    if (*at == '\0') {
-      if (!tell(done, kContent, "")) return nothing_is_there();
-      done[used] = '\0';
+  char* at = rest + sizeof rest;
+  const char* in_front = path;
+  auto size = static_cast<ssize_t>(strlen(path) + 1);
+  for (int links = 0; links <= kMostLinks && size <= at - rest; links++) {
+    at -= size;
+    memcpy(at, in_front, static_cast<size_t>(size));
+    if (*at == '/') used = 0;
+    if (*at == '/') done[used++] = '/';
+    for (;;) {
+      at += strspn(at, "/");
+      const size_t length = strcspn(at, "/");
+      if (length == 0 || used + length + 2 > sizeof done) return true;
+      memcpy(done + used, at, length);
+      done[used + length] = '\0';
+      at += length;
+      if (!tell(done, used, kNames)) return false;
+      size = readlink(done, link, sizeof link);
+      if (size > 0) break;
+      if (errno != EINVAL) return true;  // there is nothing
       // What happens through an overlay some kernels tell the directory alone.
-      return tell(done, kNames | kContent, name);
+      if (*at == '\0') return tell(done, used + length, kContent) && tell(done, used, kNames | kContent);
+      used += length;
+      done[used++] = '/';
     }
-    used += length;
-    done[used++] = '/';
+    in_front = link;
   }
   return true;
 }
@@ -235,12 +232,16 @@ FILE* open_stream(Open& libc_open, const char* symbol, const char* path, const c
 
 // Stand in front of the C library's for liblua, which opens by these whatever it loads or looks for, and for
 // every C module.
-extern "C" [[gnu::visibility("default")]] FILE* fopen(const char* path, const char* mode) {
+extern "C" [[gnu::visibility("default")]] FILE*
+fopen(  // NOLINT(readability-inconsistent-declaration-parameter-name)
+    const char* __restrict path, const char* __restrict modes) {
   static Open libc_fopen = nullptr;
-  return open_stream(libc_fopen, "fopen", path, mode);
+  return open_stream(libc_fopen, "fopen", path, modes);
 }
 #if defined(__GLIBC__)
-extern "C" [[gnu::visibility("default")]] FILE* fopen64(const char* path, const char* mode) {
+extern "C" [[gnu::visibility("default")]] FILE*
+fopen64(  // NOLINT(readability-inconsistent-declaration-parameter-name)
+    const char* path, const char* mode) {
   static Open libc_fopen64 = nullptr;
   return open_stream(libc_fopen64, "fopen64", path, mode);
 }

@@ -1,4 +1,5 @@
-/* Runs a program as an older Linux would: what that kernel does not have fails as it would there. The name of
+/* Runs a program as an older Linux would, or one that was built with less: what that kernel does not have fails as it
+   would there. The name of
    this program's directory is the version, the program has the same name and lies one directory up; so it
    stands in for it anywhere, with arguments, descriptors and environment as they are. */
 #include <errno.h>
@@ -21,8 +22,11 @@ static const struct kernel {
   const char* version;
   int last_call;
   int last_advice;
+  int missing; /* one more call */
 } kernels[] = {
-    {"4.14", SYS_statx, 19}, {"5.4", NEW_CALL(435), 21}, /* clone3; close_range is 436 */
+    {"4.14", SYS_statx, 19, -1},
+    {"5.4", NEW_CALL(435), 21, -1}, /* clone3; close_range is 436 */
+    {"no-inotify", INT_MAX, INT_MAX, SYS_inotify_init1},
 };
 
 enum { PIDFD_SEND_SIGNAL = NEW_CALL(424), FIRST_OTHER_ADVICE = 100 };
@@ -42,7 +46,8 @@ enum { PIDFD_SEND_SIGNAL = NEW_CALL(424), FIRST_OTHER_ADVICE = 100 };
 static int become(const struct kernel* it) {
   struct sock_filter code[] = {
       LOAD(offsetof(struct seccomp_data, nr)),
-      JUMP(BPF_JGT, it->last_call, 8, 0),
+      JUMP(BPF_JGT, it->last_call, 9, 0),
+      JUMP(BPF_JEQ, it->missing, 8, 0),
       JUMP(BPF_JEQ, SYS_madvise, 2, 0),
       JUMP(BPF_JEQ, PIDFD_SEND_SIGNAL, 4, 0),
       RETURN(SECCOMP_RET_ALLOW),
