@@ -154,7 +154,7 @@ void reset_signals() {
 
 }  // namespace
 
-void prepare_children(char* first_argument, const char* environment_end) {
+void prepare_children() {
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -170,7 +170,7 @@ void prepare_children(char* first_argument, const char* environment_end) {
   // Above the numbers that nearly every client passes, which then arrive where they belong.
   log_to(fcntl(log_descriptor(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   reset_signals();
-  prepare_title(first_argument, environment_end);
+  prepare_title();
 }
 
 void keep_in_children(int descriptor) {

@@ -3,17 +3,16 @@
 #include "lua/image.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
-#include "zygote/become.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
 #include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/options.h"
-#include "zygote/page_tables.h"
+#include "zygote/process_title.h"
 #include "zygote/renewal.h"
-#include "zygote/serve.h"
 #include "zygote/warm_state.h"
 #include "zygote/watch.h"
+#include "zygote/zygote.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -65,30 +64,6 @@ void warm_up(lua_State* L, const Options& options) {
   if (status != EXIT_SUCCESS && !is_renewed()) exit(status);
 }
 
-lua_State* L = nullptr;  // never given back
-
-// In a child, before it waits for anything.
-void prepare_child(int channel, bool is_spare) {
-  leave_server(channel);
-  image::freshen(L);
-  if (is_spare) image::rehearse(L);
-}
-
-// In a child: the client's process, from here to its end.
-[[noreturn]] void run_launch(Accepted& accepted) {
-  static LaunchRequest request;
-  become(accepted, request);
-  const interpreter::Outline outline = interpreter::outline(request.argv);
-  if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
-#if defined(MOONLET_LUAJIT)
-  if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
-#endif
-  if (const char* problem = image::thaw(L, outline.ignores_environment))
-    decline(accepted, false, "prepare the interpreter: %s", problem);
-  start(accepted, request);
-  image::finish(L, interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch));
-}
-
 }  // namespace
 
 }  // namespace moonlet::zygote
@@ -98,33 +73,17 @@ int main(int argc, char** argv) {
   using namespace moonlet::zygote;
   begin(argv);
   prepare_farewell();
-  char* const first_argument = argv[0];
-  char* const environment_end = end_of_environment();
+  set_title_area(argv[0], end_of_environment());
   const Options options = read_options(argc, argv);
   UniqueFd inherited = inherited_listener();
   if (!options.trust) watch::begin();
   const WarmState before;
-  L = image::new_state();
-  if (L == nullptr) {
-    fail("not enough memory");
-  }
+  lua_State* const L = image::new_state();  // never given back
+  if (L == nullptr) fail("not enough memory");
   if (options.incremental) image::use_incremental_collector();
   warm_up(L, options);
-  image::seal(L);
-  before.check();
-  if (const char* module = image::relative_module())
-    log_line("module '%s' came from a relative path: no warm modules in other directories", module);
-  Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
-  const int signals = open_signals(handover.mask);
-  prepare_children(first_argument, environment_end);
-  repeat_hangup();
-  keep_page_tables();
-  log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
-  announce_ready(options.ready_fd);
-  open_standard_descriptors();  // should that have been one of them
-  Accepted accepted;
-  if (serve(listener.get(), signals, {options.max, options.spare, options.idle_exit, prepare_child}, accepted))
-    run_launch(accepted);
-  listener.stop();
-  return EXIT_SUCCESS;  // without the warm-up's finalizers: one that waits must not keep a supervisor waiting
+  const LaunchRequest* const launch = serve_image(L, options, static_cast<UniqueFd&&>(inherited), before);
+  // Without the warm-up's finalizers: one that waits must not keep a supervisor waiting.
+  if (launch == nullptr) return EXIT_SUCCESS;
+  image::finish(L, interpreter::run(L, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
 }

@@ -42,12 +42,13 @@ bool set_map() {
 
 }  // namespace
 
-void prepare_title(char* first_argument, const char* environment_end) {
-  has_map = read_map() && set_map();
+void set_title_area(char* first_argument, const char* environment_end) {
   area = first_argument;
   if (environment_end == nullptr) environment_end = area + strlen(area);
   area_size = static_cast<size_t>(environment_end - first_argument);
 }
+
+void prepare_title() { has_map = read_map() && set_map(); }
 
 void set_title(const LaunchRequest& request) {
   prctl(PR_SET_NAME, request.header.comm);

@@ -5,11 +5,13 @@
 
 namespace moonlet::zygote {
 
-/// Finds out how this kernel lets a process change what shows as its command line. `first_argument` and
-/// `environment_end`: the memory that exec laid out for argv and the environment, of which the first may
-/// be overwritten where the kernel offers nothing better (then what shows is cut to its size). Without an
-/// environment the latter is null, and the first argument is all that there is room for.
-void prepare_title(char* first_argument, const char* environment_end);
+/// Names the memory that exec laid out for argv and the environment, of which a child may overwrite the first
+/// where the kernel offers nothing better (then what shows is cut to its size). Without an environment the
+/// latter is null, and the first argument is all that there is room for.
+void set_title_area(char* first_argument, const char* environment_end);
+
+/// Finds out how this kernel lets a process change what shows as its command line.
+void prepare_title();
 
 /// Shows this process as the client of `request`, whose strings must live as long as the process. Where the
 /// kernel refuses, the zygote's name stays: nothing but ps depends on it.

@@ -1,0 +1,65 @@
+#include "zygote/zygote.h"
+
+#include "lua/image.h"
+#include "lua/interpreter.h"
+#include "lua/lua_api.h"
+#include "zygote/become.h"
+#include "zygote/descriptors.h"
+#include "zygote/listener.h"
+#include "zygote/log.h"
+#include "zygote/page_tables.h"
+#include "zygote/renewal.h"
+#include "zygote/serve.h"
+
+namespace moonlet::zygote {
+
+namespace {
+
+lua_State* served = nullptr;
+
+// In a child, before it waits for anything.
+void prepare_child(int channel, bool is_spare) {
+  leave_server(channel);
+  image::freshen(served);
+  if (is_spare) image::rehearse(served);
+}
+
+// In a child: makes it the client's process.
+LaunchRequest* become_launch(Accepted& accepted) {
+  static LaunchRequest request;
+  become(accepted, request);
+  const interpreter::Outline outline = interpreter::outline(request.argv);
+  if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
+#if defined(MOONLET_LUAJIT)
+  if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
+#endif
+  if (const char* problem = image::thaw(served, outline.ignores_environment))
+    decline(accepted, false, "prepare the interpreter: %s", problem);
+  start(accepted, request);
+  return &request;
+}
+
+}  // namespace
+
+LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inherited, const WarmState& before) {
+  served = L;
+  image::seal(L);
+  before.check();
+  if (const char* module = image::relative_module())
+    log_line("module '%s' came from a relative path: no warm modules in other directories", module);
+  Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
+  const int signals = open_signals(handover.mask);
+  prepare_children();
+  repeat_hangup();
+  keep_page_tables();
+  log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
+  announce_ready(options.ready_fd);
+  open_standard_descriptors();  // should that have been one of them
+  Accepted accepted;
+  if (serve(listener.get(), signals, {options.max, options.spare, options.idle_exit, prepare_child}, accepted))
+    return become_launch(accepted);
+  listener.stop();
+  return nullptr;
+}
+
+}  // namespace moonlet::zygote
