@@ -1,6 +1,6 @@
 -- /etc/moonletd.lua: what moonletd keeps warm. It is run once, as any Lua script, when moonletd starts:
 -- each module that it loads and each global that it sets is there for every script that moonlet starts.
--- A change of it, or of a module's file, is seen after a restart of moonletd. See moonletd(8).
+-- A change of it, or of a module's file, is seen by the next script. See moonletd(8).
 --
 -- require "pl.pretty"
 -- require "posix"
