@@ -101,9 +101,7 @@ bool fail(Refusal& refusal, const char* doing, const char* on) {
 bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uint32_t cookie,
                     Refusal& refusal) {
   if (!list_descriptors()) return fail(refusal, "list the open descriptors for", "");
-  // O_PATH needs no permission to read, and /proc's link none to search, nor does it mind a deleted one.
-  int directory = openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);  // musl's open makes two calls
-  if (directory < 0) directory = open("/proc/self/cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int directory = protocol::open_working_directory();
   if (directory < 0) return fail(refusal, "open the working directory for", "");
   passed.number[passed.count] = directory;
 

@@ -1,5 +1,7 @@
 #include "protocol/outgoing_request.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -52,7 +54,10 @@ class Sender {
       message.msg_control = control_bytes_ > 0 ? &control_ : nullptr;
       message.msg_controllen = control_bytes_;
       ssize_t sent = sendmsg(socket_, &message, MSG_NOSIGNAL);
-      if (sent < 0) return false;
+      if (sent < 0) {
+        if (errno == EINTR) continue;
+        return false;
+      }
       control_bytes_ = 0;
       while (parts_ > 0 && static_cast<size_t>(sent) >= from->iov_len) {
         sent -= static_cast<ssize_t>(from->iov_len);
@@ -107,6 +112,12 @@ void describe_process(Request& header) {
     // A kernel with fewer limits leaves zeros, which its own zygote does not set either.
     kernel::limit(i, nullptr, &header.limit[i]);
   }
+}
+
+int open_working_directory() {
+  // O_PATH needs no permission to read, and /proc's link none to search, nor does it mind a deleted one.
+  const int directory = openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);  // musl's open makes two calls
+  return directory >= 0 ? directory : open("/proc/self/cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 void measure(OutgoingRequest& request) {

@@ -18,6 +18,10 @@ struct OutgoingRequest {
 /// signals and limits. Sets the umask twice: another thread that makes a file in between makes it with none.
 void describe_process(Request& header);
 
+/// The working directory as a request passes it: a descriptor, close-on-exec and the caller's to close, or -1
+/// and errno.
+int open_working_directory();
+
 /// Measures the strings of both lists, when there is room for their lengths.
 void measure(OutgoingRequest& request);
 

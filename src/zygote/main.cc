@@ -3,6 +3,7 @@
 #include "lua/image.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "module/host.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
@@ -19,6 +20,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+
+moonlet::Host moonlet_host;
 
 namespace moonlet::zygote {
 
@@ -79,6 +82,7 @@ void prepare_child(int channel, bool is_spare) {
 #endif
   if (const char* problem = image::thaw(L, outline.ignores_environment))
     decline(accepted, false, "prepare the interpreter: %s", problem);
+  moonlet_host.warm = true;
   start(accepted, request);
   image::finish(L, interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch));
 }
