@@ -1,10 +1,15 @@
 #include "lua/builtin_module.h"
 
+#include "lua/host.h"
 #include "lua/lua_api.h"
 
 #include <string.h>
 
+// src/module/, which lies above this.
 extern "C" int luaopen_moonlet(lua_State* L);
+namespace moonlet::module_of_lua {
+bool load_translated(lua_State* L, const char* file, Host::Function& message_handler);
+}
 
 namespace moonlet {
 
@@ -26,6 +31,7 @@ int search(lua_State* L) {
 }  // namespace
 
 void add_builtin_module(lua_State* L) {
+  moonlet_host.load_script = module_of_lua::load_translated;
 #if LUA_VERSION_NUM >= 502
   constexpr const char* kSearchers = "searchers";
   constexpr auto length = lua_rawlen;

@@ -1,15 +1,19 @@
 // require "moonlet" (docs/lua-api.md).
 
+#include "lua/host.h"
 #include "lua/lua_api.h"
-#include "module/host.h"
 #include "module/spawn.h"
+#include "module/translate.h"
+
+// Null in plain lua.
+extern "C" [[gnu::weak]] moonlet::Host moonlet_host;
 
 namespace moonlet::module_of_lua {
 
 namespace {
 
-// Null in plain lua, and in a moonletd of another release.
-const Host* host() {
+// Null too in a moonletd of another release.
+Host* host() {
   return &moonlet_host != nullptr && moonlet_host.version == Host::kVersion ? &moonlet_host : nullptr;
 }
 
@@ -59,6 +63,7 @@ extern "C" [[gnu::visibility("default")]] int luaopen_moonlet(lua_State* L) {
     lua_CFunction function;
   } kFunctions[] = {
       {"spawn", spawn}, {"status", status}, {"reload", reload}, {"watch", watch}, {"serve", serve}};
+  if (moonlet::Host* its = host()) its->load_script = load_translated;
   lua_newtable(L);
   for (const auto& it : kFunctions) {
     lua_pushcfunction(L, it.function);

@@ -1,9 +1,9 @@
 // moonletd: lua that stops at the end of its script and hands out copies of itself.
 
+#include "lua/host.h"
 #include "lua/image.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
-#include "module/host.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
@@ -20,8 +20,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
-
-moonlet::Host moonlet_host;
 
 namespace moonlet::zygote {
 
