@@ -157,8 +157,8 @@ bool take_stream(lua_State* L, Handle& handle, int number) {
   }
   if (lua_type(L, index) == LUA_TNUMBER) {
     const lua_Number descriptor = lua_tonumber(L, index);
-    passed = descriptor >= 0 && descriptor < 0x7fffffff ? static_cast<int>(descriptor) : -1;
-    if (passed != descriptor) refuse(L, name, "no number of a descriptor");
+    passed = descriptor >= 0 && descriptor <= 0x7fffffff ? static_cast<int>(descriptor) : -1;
+    if (passed < 0 || passed != descriptor) refuse(L, name, "no number of a descriptor");
     return fcntl(passed, F_GETFD) >= 0;
   }
   const char* text = lua_tostring(L, index);
