@@ -136,7 +136,8 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
         break;
       case ReportKind::kDeclined:
         if (script.pid != 0) break;
-        refusal = {"launch through", path, 0, protocol::receive_reason(script, report)};
+        static protocol::Reason reason;
+        refusal = {"launch through", path, 0, protocol::receive_reason(script, report, reason)};
         return;
       case ReportKind::kExited:
         if (script.pid != 0) _exit(report.value);

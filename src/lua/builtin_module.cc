@@ -31,7 +31,7 @@ int search(lua_State* L) {
 }  // namespace
 
 void add_builtin_module(lua_State* L) {
-  moonlet_host.load_script = module_of_lua::load_translated;
+  moonlet_host()->load_script = module_of_lua::load_translated;
 #if LUA_VERSION_NUM >= 502
   constexpr const char* kSearchers = "searchers";
   constexpr auto length = lua_rawlen;

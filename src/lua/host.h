@@ -32,5 +32,5 @@ struct Host {
 
 }  // namespace moonlet
 
-/// Defined in moonletd alone, and exported: the module finds it, or nothing.
-extern "C" [[gnu::visibility("default")]] moonlet::Host moonlet_host;
+/// There is one in a process. Defined in moonletd alone, and exported: the module finds it, or nothing.
+extern "C" [[gnu::visibility("default")]] moonlet::Host* moonlet_host();

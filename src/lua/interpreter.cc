@@ -18,11 +18,11 @@
 #define LIKE_LUA51 (LUA_VERSION_NUM == 501)
 #endif
 
-moonlet::Host moonlet_host;
-
 namespace moonlet::interpreter {
 
 namespace {
+
+Host host;
 
 lua_State* running = nullptr;  // for the handler of SIGINT
 const char* program_name = "";
@@ -394,8 +394,7 @@ const char* script_file(char** argv, int script) {
 
 // luaL_loadfile, but what is not Lua goes through its compiler, if the module `moonlet` finds that.
 int load_script(lua_State* L, const char* file) {
-  if (file != nullptr && moonlet_host.load_script != nullptr &&
-      moonlet_host.load_script(L, file, message_handler))
+  if (file != nullptr && host.load_script != nullptr && host.load_script(L, file, message_handler))
     return LUA_OK;
   return luaL_loadfile(L, file);
 }
@@ -583,3 +582,5 @@ int run(lua_State* L, int argc, char** argv, Purpose purpose) {
 }
 
 }  // namespace moonlet::interpreter
+
+moonlet::Host* moonlet_host() { return &moonlet::interpreter::host; }

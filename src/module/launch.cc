@@ -118,7 +118,8 @@ bool await_answer(Handle& handle, const protocol::SocketAddress& address, Refusa
     return false;
   }
   if (report.kind == ReportKind::kDeclined) {
-    refusal = {"launch through", path, 0, protocol::receive_reason(handle.script, report)};
+    static protocol::Reason reason;
+    refusal = {"launch through", path, 0, protocol::receive_reason(handle.script, report, reason)};
     return false;
   }
   if (report.kind != ReportKind::kStarted || !protocol::can_be(report)) return true;

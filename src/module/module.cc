@@ -6,7 +6,7 @@
 #include "module/translate.h"
 
 // Null in plain lua.
-extern "C" [[gnu::weak]] moonlet::Host moonlet_host;
+#pragma weak moonlet_host
 
 namespace moonlet::module_of_lua {
 
@@ -14,7 +14,9 @@ namespace {
 
 // Null too in a moonletd of another release.
 Host* host() {
-  return &moonlet_host != nullptr && moonlet_host.version == Host::kVersion ? &moonlet_host : nullptr;
+  if (moonlet_host == nullptr) return nullptr;
+  Host* its = moonlet_host();
+  return its->version == Host::kVersion ? its : nullptr;
 }
 
 // Calls what moonletd has for a function, or says that there is none: `otherwise` and why.

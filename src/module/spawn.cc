@@ -126,7 +126,7 @@ void gather_strings(lua_State* L, OutgoingRequest& request) {
     strings = list_environment(L, arguments);
     variables = static_cast<size_t>(strings - arguments);
   }
-  const auto pointers = static_cast<size_t>(strings + 2);
+  const auto pointers = static_cast<size_t>(strings) + 2;
   const size_t all = static_cast<size_t>(arguments) + variables;
   auto** next = static_cast<char**>(lua_newuserdata(L, pointers * sizeof(char*) + all * sizeof(uint32_t)));
   request.list[0] = next;

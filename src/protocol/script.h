@@ -31,9 +31,11 @@ inline bool can_be(const Report& report) {
   return true;
 }
 
-/// Reads the reason that follows kDeclined: text that lives until the next call.
-inline const char* receive_reason(const Script& script, const Report& declined) {
-  static char reason[kMaxReason + 1];
+/// Room for the reason that follows kDeclined, and its end.
+using Reason = char[kMaxReason + 1];
+
+/// Reads that reason, and returns it as text.
+inline const char* receive_reason(const Script& script, const Report& declined, Reason& reason) {
   const bool fits = declined.value >= 0 && declined.value <= kMaxReason;
   const ssize_t got =
       recv(script.connection, reason, fits ? static_cast<size_t>(declined.value) : 0, MSG_WAITALL);

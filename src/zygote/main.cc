@@ -80,7 +80,7 @@ void prepare_child(int channel, bool is_spare) {
 #endif
   if (const char* problem = image::thaw(L, outline.ignores_environment))
     decline(accepted, false, "prepare the interpreter: %s", problem);
-  moonlet_host.warm = true;
+  moonlet_host()->warm = true;
   start(accepted, request);
   image::finish(L, interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch));
 }

@@ -199,8 +199,10 @@ def test_waiting_with_a_limit(host):
     assert out == "nil\trunning\n" * 2 + "true\ntrue\texit\t0\n"
 
 
-@pytest.mark.skipif(KEEPS_CONNECTION, reason="NO PIDFD: nothing tells of a fallback's end")
 def test_a_descriptor_for_pollers_tells_of_the_end(host):
+    if KEEPS_CONNECTION and host.program == MOONLET and not host.through_zygote:
+        assert host("print(start{'-e', ''}:fd())") == "nil\tthis kernel has no pidfd\n"
+        return
     out = host("""
         local probe = require 'probe'
         local s = start{'-e', 'io.read()', stdin = 'pipe'}
@@ -271,7 +273,7 @@ def test_a_variable_that_is_to_be_closed(host):
 
 def test_a_thousand_scripts_leave_nothing(host):
     count = 1000 if host.through_zygote and not SANITIZED else 100
-    before = host.zygote.descriptors()
+    before = len(host.zygote.descriptors())
     out = host("""
         local probe = require 'probe'
         local function number() collect() return select(2, probe.fds():gsub('\\n', '')) end
@@ -287,7 +289,7 @@ def test_a_thousand_scripts_leave_nothing(host):
     assert out == "0\n"
     while not host.zygote.is_idle():
         os.sched_yield()
-    assert host.zygote.descriptors() == before
+    assert len(host.zygote.descriptors()) == before
 
 
 def test_several_scripts_at_once(host):
