@@ -1,6 +1,6 @@
 # Which Lua moonletd embeds: MOONLET_LUA names the version, MOONLET_LUA_ROOT a tree to take it from (with
 # include/ and lib/, as Lua's own "make install" lays it out); else pkg-config finds it.
-# Defines the target moonlet_lua and MOONLET_LUA_NAME, _CODE, MOONLET_PROGRAM_NAME, MOONLET_FALLBACK_NAME.
+# Defines the targets moonlet_lua and moonlet_lua_headers, which is it without the library, and MOONLET_LUA_NAME, _CODE, MOONLET_PROGRAM_NAME, MOONLET_FALLBACK_NAME.
 
 set(MOONLET_LUA 5.4 CACHE STRING "Lua that moonletd embeds: 5.1, 5.2, 5.3, 5.4, 5.5 or luajit")
 set(MOONLET_LUA_ROOT "" CACHE PATH "Tree that holds this Lua; empty: ask pkg-config")
@@ -22,14 +22,16 @@ else()
   message(FATAL_ERROR "MOONLET_LUA=${MOONLET_LUA}: 5.1, 5.2, 5.3, 5.4, 5.5 or luajit is what can be embedded")
 endif()
 
+add_library(moonlet_lua_headers INTERFACE)
 add_library(moonlet_lua INTERFACE)
+target_link_libraries(moonlet_lua INTERFACE moonlet_lua_headers)
 set(is_shared ON)
 if(MOONLET_LUA_ROOT)
   find_path(MOONLET_LUA_INCLUDE lua.h PATHS ${MOONLET_LUA_ROOT} NO_DEFAULT_PATH REQUIRED
     PATH_SUFFIXES include include/lua${MOONLET_LUA} include/luajit-2.1)
   find_library(MOONLET_LUA_LIBRARY NAMES ${library_names} PATHS ${MOONLET_LUA_ROOT} NO_DEFAULT_PATH REQUIRED
     PATH_SUFFIXES lib lib64)
-  target_include_directories(moonlet_lua SYSTEM INTERFACE ${MOONLET_LUA_INCLUDE})
+  target_include_directories(moonlet_lua_headers SYSTEM INTERFACE ${MOONLET_LUA_INCLUDE})
   target_link_libraries(moonlet_lua INTERFACE ${MOONLET_LUA_LIBRARY} m)
   if(MOONLET_LUA_LIBRARY MATCHES "\\.a$")
     set(is_shared OFF)
@@ -42,6 +44,8 @@ else()
   find_package(PkgConfig REQUIRED)
   pkg_search_module(LUA REQUIRED IMPORTED_TARGET ${module})
   target_link_libraries(moonlet_lua INTERFACE PkgConfig::LUA)
+  target_include_directories(moonlet_lua_headers SYSTEM INTERFACE
+    $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)
   # Debian's names; a system without versions in them has the plain one.
   set(default_fallback ${module})
   list(GET default_fallback 0 default_fallback)
@@ -54,8 +58,8 @@ if(is_shared)
   target_compile_definitions(moonlet_lua INTERFACE MOONLET_LUA_IS_SHARED)
 endif()
 if(MOONLET_LUA STREQUAL "luajit")
-  target_compile_definitions(moonlet_lua INTERFACE MOONLET_LUAJIT)
+  target_compile_definitions(moonlet_lua_headers INTERFACE MOONLET_LUAJIT)
   # Its errors unwind the C stack, and so need what the other versions can do without.
-  target_compile_options(moonlet_lua INTERFACE -funwind-tables)
+  target_compile_options(moonlet_lua_headers INTERFACE -funwind-tables)
 endif()
 set(MOONLET_FALLBACK_NAME ${default_fallback} CACHE STRING "Interpreter that moonlet falls back to")

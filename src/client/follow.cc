@@ -1,8 +1,7 @@
 #include "client/follow.h"
 
-#include "base/descriptor_message.h"
 #include "client/request.h"
-#include "protocol/protocol.h"
+#include "protocol/script.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -19,13 +18,8 @@ namespace {
 
 using protocol::Report;
 using protocol::ReportKind;
-
-// The script, as far as this side knows it.
-struct Script {
-  int connection;
-  pid_t pid = 0;   // 0: it has not said that it started
-  int pidfd = -1;  // -1: the kernel has none
-};
+using protocol::Script;
+using protocol::signal_script;
 
 // Dies of `signal` itself, so that a shell or supervisor sees what it would have seen. The core, if there
 // was to be one, is the script's and already written.
@@ -37,16 +31,6 @@ struct Script {
   const kernel::SignalSet only = kernel::SignalSet::of(signal);
   kernel::change_mask(SIG_UNBLOCK, &only, nullptr);
   _exit(128 + signal);  // a signal that does not kill: the shells' convention
-}
-
-void signal_script(const Script& script, int signal, bool group) {
-  if (kernel::send_signal(script.pidfd, signal, group) == 0) return;
-  // By number before Linux 5.3, or 6.9 for a group, or where a filter forbids the call: while the script lives,
-  // its number is no other's. Without a pidfd the connection tells, which hangs up when the zygote has reaped
-  // the script or, if the zygote is gone, at the script's end.
-  pollfd end = {script.connection, 0, 0};
-  if (script.pidfd >= 0) end = {script.pidfd, POLLIN, 0};
-  if (poll(&end, 1, 0) == 0) kill(group ? -script.pid : script.pid, signal);
 }
 
 // A terminal, and a shell that continues a job, signal a whole process group. The script has one of its
@@ -103,29 +87,6 @@ int take_signal(int signals, const Script& script, uint32_t cookie) {
   return -1;
 }
 
-// Reads one report, and the pidfd that comes with it. False at the end of the connection.
-bool read_report(int socket, Report& report, Script& script) {
-  // Reports are sent whole and are too small for the kernel to split.
-  return DescriptorMessage::receive(socket, &report, sizeof report, script.pidfd) == sizeof report;
-}
-
-// A report that cannot be is none, like one of a kind that this client does not know: its value would go where
-// a pid or the number of a signal does.
-bool can_be(const Report& report) {
-  if (report.kind == ReportKind::kStarted) return report.value > 1;
-  if (report.kind == ReportKind::kKilled || report.kind == ReportKind::kStopped)
-    return report.value >= 1 && report.value <= kernel::kLastSignal;
-  return true;
-}
-
-void read_reason(int socket, const char* path, int length, Refusal& refusal) {
-  static char reason[protocol::kMaxReason + 1];
-  if (length < 0 || length > protocol::kMaxReason) length = 0;
-  const ssize_t got = recv(socket, reason, static_cast<size_t>(length), MSG_WAITALL);
-  reason[got > 0 ? got : 0] = '\0';
-  refusal = {"launch through", path, 0, reason};
-}
-
 // The zygote is gone, and with it all that could tell of a death by signal. A script that ends by itself
 // still says so; its pidfd tells when there is nothing more to wait for.
 [[noreturn]] void follow_alone(int signals, const Script& script, uint32_t cookie) {
@@ -161,12 +122,12 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
     }
     if (events[0].revents == 0) continue;
     Report report = {};
-    if (!read_report(socket, report, script)) {
+    if (!protocol::receive(script, report)) {
       if (script.pid != 0) follow_alone(signals, script, cookie);
       refusal = {"launch through", path, 0, "it ended before the script started"};
       return;
     }
-    if (!can_be(report)) continue;
+    if (!protocol::can_be(report)) continue;
     switch (report.kind) {
       case ReportKind::kStarted:
         script.pid = report.value;
@@ -175,7 +136,8 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
         break;
       case ReportKind::kDeclined:
         if (script.pid != 0) break;
-        read_reason(socket, path, report.value, refusal);
+        static protocol::Reason reason;
+        refusal = {"launch through", path, 0, protocol::receive_reason(script, report, reason)};
         return;
       case ReportKind::kExited:
         if (script.pid != 0) _exit(report.value);

@@ -1,6 +1,7 @@
 #include "lua/image.h"
 
 #include "base/file_identity.h"
+#include "lua/builtin_module.h"
 #include "lua/finalizers.h"
 #include "lua/lua_api.h"
 #include "lua/sealed_heap.h"
@@ -415,6 +416,9 @@ void open_libraries(lua_State* L) {
   sealed.ignored_environment = lua_toboolean(L, -1) != 0;
   pop(L);
   luaL_openlibs(L);
+#if defined(MOONLET_BUILTIN_MODULE)
+  add_builtin_module(L);
+#endif
 #if LUA_VERSION_NUM >= 504
 #if LUA_VERSION_RELEASE_NUM >= 50404
   lua_gc(L, LUA_GCRESTART);

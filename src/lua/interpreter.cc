@@ -1,5 +1,6 @@
 #include "lua/interpreter.h"
 
+#include "lua/host.h"
 #include "lua/image.h"
 #include "lua/lua_api.h"
 
@@ -20,6 +21,8 @@
 namespace moonlet::interpreter {
 
 namespace {
+
+Host host;
 
 lua_State* running = nullptr;  // for the handler of SIGINT
 const char* program_name = "";
@@ -198,6 +201,8 @@ int describe_error(lua_State* L) {
 #endif
 }
 
+lua_CFunction message_handler = describe_error;
+
 // Prints the error on top of the stack, if `status` is one, and removes it.
 int report(lua_State* L, int status) {
   if (status == LUA_OK) return status;
@@ -221,7 +226,7 @@ int report(lua_State* L, int status) {
 // Calls the function below `arguments` arguments, with a traceback on error and SIGINT as an error.
 int call(lua_State* L, int arguments, int results) {
   const int base = lua_gettop(L) - arguments;
-  lua_pushcfunction(L, describe_error);
+  lua_pushcfunction(L, message_handler);
   lua_insert(L, base);
   running = L;
   set_handler(SIGINT, interrupt);
@@ -392,6 +397,13 @@ const char* script_file(char** argv, int script) {
   return standard_input ? nullptr : argv[script];
 }
 
+// luaL_loadfile, but what is not Lua goes through its compiler, if the module `moonlet` finds that.
+int load_script(lua_State* L, const char* file) {
+  if (file != nullptr && host.load_script != nullptr && host.load_script(L, file, message_handler))
+    return LUA_OK;
+  return luaL_loadfile(L, file);
+}
+
 #if LUA_VERSION_NUM <= 502 && !defined(MOONLET_LUAJIT)
 
 int run_script(lua_State* L, int argc, char** argv, int script) {
@@ -400,7 +412,7 @@ int run_script(lua_State* L, int argc, char** argv, int script) {
   for (int i = script + 1; i < argc; i++) lua_pushstring(L, argv[i]);
   push_argument_table(L, argc, argv, script);
   image::set_global(L, "arg");
-  int status = luaL_loadfile(L, script_file(argv, script));
+  int status = load_script(L, script_file(argv, script));
   lua_insert(L, -(arguments + 1));
   if (status == LUA_OK) {
     status = call(L, arguments, LUA_MULTRET);
@@ -438,7 +450,7 @@ int push_arguments(lua_State* L) {
 }
 
 int run_script(lua_State* L, int, char** argv, int script) {
-  int status = luaL_loadfile(L, script_file(argv, script));
+  int status = load_script(L, script_file(argv, script));
   if (status == LUA_OK) {
     const int arguments = push_arguments(L);
     status = call(L, arguments, LUA_MULTRET);
@@ -577,3 +589,5 @@ int run(lua_State* L, int argc, char** argv, Purpose purpose) {
 }
 
 }  // namespace moonlet::interpreter
+
+moonlet::Host* moonlet_host() { return &moonlet::interpreter::host; }

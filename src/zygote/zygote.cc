@@ -1,5 +1,6 @@
 #include "zygote/zygote.h"
 
+#include "lua/host.h"
 #include "lua/image.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
@@ -35,6 +36,7 @@ LaunchRequest* become_launch(Accepted& accepted) {
 #endif
   if (const char* problem = image::thaw(served, outline.ignores_environment))
     decline(accepted, false, "prepare the interpreter: %s", problem);
+  moonlet_host()->warm = true;
   start(accepted, request);
   return &request;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,6 +50,12 @@ static int probe_wait(lua_State *L) {
 
 static int probe_kill(lua_State *L) {
   return lua_pushinteger(L, kill((pid_t)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2))), 1;
+}
+
+/* poll(fd): waits until it can be read. */
+static int probe_poll(lua_State *L) {
+  struct pollfd fd = {(int)luaL_checkinteger(L, 1), POLLIN, 0};
+  return lua_pushinteger(L, poll(&fd, 1, 60000)), 1;
 }
 
 static int probe_exit(lua_State *L) { exit((int)luaL_checkinteger(L, 1)); }
@@ -237,6 +244,7 @@ static const luaL_Reg functions[] = {{"pid", probe_pid},
                                      {"leader", probe_leader},
                                      {"wait", probe_wait},
                                      {"kill", probe_kill},
+                                     {"poll", probe_poll},
                                      {"exit", probe_exit},
                                      {"quick_exit", probe_quick_exit},
                                      {"exec", probe_exec},

@@ -24,7 +24,7 @@ def sources(*suffixes):
 def test_cmake_installs_programs_and_manual_pages(tmp_path):
     subprocess.run(["cmake", "--install", BUILD, "--prefix", str(tmp_path)], check=True, capture_output=True)
     for name in ("bin/moonlet", "bin/moonletd", "bin/moonlet-bench", "share/man/man1/moonlet.1",
-                 "share/man/man1/moonlet-bench.1", "share/man/man8/moonletd.8"):
+                 "share/man/man1/moonlet-bench.1", "share/man/man8/moonletd.8", "lib/lua/5.4/moonlet.so"):
         assert (tmp_path / name).exists(), name
     assert subprocess.run([tmp_path / "bin/moonlet", "--version"]).returncode == 0
 
@@ -65,9 +65,10 @@ def test_clang_tidy():
 
 @once
 def test_the_layers_import_downwards_only():
-    """base < protocol < client, zygote, lua; main.cc of the zygote puts the last two together."""
+    """base < protocol < client, zygote, lua < module; main.cc of the zygote puts zygote and lua together."""
     allowed = {"base": {"base"}, "protocol": {"base", "protocol"}, "client": {"base", "protocol", "client"},
-               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"}}
+               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"},
+               "module": {"base", "protocol", "lua", "module"}}
     for path in sources(".cc", ".h"):
         layer = os.path.relpath(path, SOURCE).split(os.sep)
         if layer[0] != "src" or path.endswith("zygote/main.cc"):

@@ -1,0 +1,36 @@
+// What moonletd and the Lua module `moonlet` have for each other. The module may be in moonletd itself, or a
+// file that any program with Lua in it loads.
+#pragma once
+
+struct lua_State;
+
+namespace moonlet {
+
+struct Host {
+  static constexpr int kVersion = 1;
+  using Function = int (*)(lua_State* L);
+
+  int version = kVersion;  // raised with each change: a module of another release is on its own
+
+  // Filled in by moonletd.
+
+  bool warm = false;  // this process runs a script: moonlet.warm
+  // The functions of the same name (docs/lua-api.md), in moonletd and in its children. The module has checked
+  // that `watch` gets a string, and `serve` a table. A null one is not there.
+  Function status = nullptr;
+  Function reload = nullptr;
+  Function watch = nullptr;
+  Function serve = nullptr;
+
+  // Filled in by the module.
+
+  /// Pushes what runs the script `file`, if that is in a language whose compiler is loaded, and changes
+  /// `message_handler` to one that tells the lines of the source. False, with nothing pushed, for any other.
+  /// Raises Lua errors: those of a compiler.
+  bool (*load_script)(lua_State* L, const char* file, Function& message_handler) = nullptr;
+};
+
+}  // namespace moonlet
+
+/// There is one in a process. Defined in moonletd alone, and exported: the module finds it, or nothing.
+extern "C" [[gnu::visibility("default")]] moonlet::Host* moonlet_host();

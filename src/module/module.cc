@@ -1,0 +1,81 @@
+// require "moonlet" (docs/lua-api.md).
+
+#include "lua/host.h"
+#include "lua/lua_api.h"
+#include "module/spawn.h"
+#include "module/translate.h"
+
+// Null in plain lua.
+#pragma weak moonlet_host
+
+namespace moonlet::module_of_lua {
+
+namespace {
+
+// Null too in a moonletd of another release.
+Host* host() {
+  if (moonlet_host == nullptr) return nullptr;
+  Host* its = moonlet_host();
+  return its->version == Host::kVersion ? its : nullptr;
+}
+
+// Calls what moonletd has for a function, or says that there is none: `otherwise` and why.
+int call_host(lua_State* L, int (*Host::*function)(lua_State*), bool otherwise) {
+  const Host* its = host();
+  if (its != nullptr && its->*function != nullptr) return (its->*function)(L);
+  if (otherwise) {
+    lua_pushboolean(L, 0);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushliteral(L, "not in moonletd");
+  return 2;
+}
+
+int status(lua_State* L) { return call_host(L, &Host::status, false); }
+
+int reload(lua_State* L) { return call_host(L, &Host::reload, false); }
+
+int watch(lua_State* L) {
+  luaL_checkstring(L, 1);
+  return call_host(L, &Host::watch, true);
+}
+
+int serve(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  return call_host(L, &Host::serve, false);
+}
+
+// `warm` changes when a script begins: a warm-up may have loaded the module.
+int index(lua_State* L) {
+  lua_pushliteral(L, "warm");
+  if (lua_rawequal(L, 2, -1) == 0) return 0;
+  lua_pushboolean(L, host() != nullptr && host()->warm ? 1 : 0);
+  return 1;
+}
+
+}  // namespace
+
+}  // namespace moonlet::module_of_lua
+
+extern "C" [[gnu::visibility("default")]] int luaopen_moonlet(lua_State* L) {
+  using namespace moonlet::module_of_lua;
+  constexpr struct {
+    const char* name;
+    lua_CFunction function;
+  } kFunctions[] = {
+      {"spawn", spawn}, {"status", status}, {"reload", reload}, {"watch", watch}, {"serve", serve}};
+  if (moonlet::Host* its = host()) its->load_script = load_translated;
+  lua_newtable(L);
+  for (const auto& it : kFunctions) {
+    lua_pushcfunction(L, it.function);
+    lua_setfield(L, -2, it.name);
+  }
+  lua_pushliteral(L, MOONLET_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  lua_newtable(L);
+  lua_pushcfunction(L, index);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  return 1;
+}

@@ -1,0 +1,38 @@
+// Why a launch could not begin: always one of moonlet's steps, what it was on, and what the kernel or the
+// zygote said.
+#pragma once
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+namespace moonlet::protocol {
+
+struct Refusal {
+  const char* doing;             // "connect"
+  const char* on;                // what it was done on; "": the socket, filled in by who knows it
+  int error = 0;                 // errno, or 0 where `reason` tells more
+  const char* reason = nullptr;  // in the zygote's own words; lives until the next launch
+};
+
+/// A refusal as text, in pieces: "moonlet: DOING ON: REASON".
+struct RefusalText {
+  static constexpr int kParts = 7;
+  iovec part[kParts];
+
+  explicit RefusalText(const Refusal& refusal) {
+    const char* reason = refusal.reason != nullptr ? refusal.reason : strerror(refusal.error);
+    const bool nobody_listens =
+        strcmp(refusal.doing, "connect") == 0 && (refusal.error == ENOENT || refusal.error == ECONNREFUSED);
+    const char* const text[kParts] = {"moonlet: ",
+                                      refusal.doing,
+                                      *refusal.on != '\0' ? " " : "",
+                                      refusal.on,
+                                      ": ",
+                                      reason,
+                                      nobody_listens ? " (is moonletd running?)" : ""};
+    for (int i = 0; i < kParts; i++) part[i] = {const_cast<char*>(text[i]), strlen(text[i])};
+  }
+};
+
+}  // namespace moonlet::protocol
