@@ -16,11 +16,14 @@ struct Host {
 
   bool warm = false;  // this process runs a script: moonlet.warm
   // The functions of the same name (docs/lua-api.md), in moonletd and in its children. The module has checked
-  // that `watch` gets a string, and `serve` a table. A null one is not there.
+  // that `serve` gets a table. A null one is not there.
   Function status = nullptr;
   Function reload = nullptr;
-  Function watch = nullptr;
   Function serve = nullptr;
+  Function run = nullptr;
+
+  /// A script, from the file `script` or null, has loaded the module: it may become a zygote.
+  void (*observe)(const char* script) = nullptr;
 
   // Filled in by the module.
 

@@ -158,6 +158,14 @@ bool locate(lua_State* L, int package, const char* name, Origin& origin) {
   return search(cpath, name, length, origin) || (root < length && search(cpath, name, root, origin));
 }
 
+// Of which the paths were made.
+void remember_environment(lua_State* L) {
+  for (int i = 0; i < kVariables; i++) sealed.variable[i] = copy_of(getenv(kPathVariables[i]));
+  lua_getfield(L, LUA_REGISTRYINDEX, kIgnoresEnvironment);
+  sealed.ignored_environment = lua_toboolean(L, -1) != 0;
+  pop(L);
+}
+
 // Records every module in package.loaded that the warm-up added and that has a file.
 int record_modules(lua_State* L) {
   finalizers::seal(L);
@@ -411,10 +419,7 @@ void open_libraries(lua_State* L) {
 #if LUA_VERSION_NUM < 504
   lua_gc(L, LUA_GCSTOP, 0);
 #endif
-  for (int i = 0; i < kVariables; i++) sealed.variable[i] = copy_of(getenv(kPathVariables[i]));
-  lua_getfield(L, LUA_REGISTRYINDEX, kIgnoresEnvironment);
-  sealed.ignored_environment = lua_toboolean(L, -1) != 0;
-  pop(L);
+  remember_environment(L);
   luaL_openlibs(L);
 #if defined(MOONLET_BUILTIN_MODULE)
   add_builtin_module(L);
@@ -504,6 +509,13 @@ void drop_unfinished(lua_State* L) {
     lua_rawset(L, -3);
   }
   pop(L);
+}
+
+void unseal(lua_State* L) {
+  remember_environment(L);
+  sealed.modules = 0;
+  sealed.depends_on_directory = false;
+  sealed.relative_module = nullptr;
 }
 
 void seal(lua_State* L) {

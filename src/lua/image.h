@@ -42,6 +42,10 @@ void push_argument_table(lua_State* L, int positive, int other);
 /// their end.
 void drop_unfinished(lua_State* L);
 
+/// In a child that becomes a zygote itself, before it seals its image: what its script has loaded counts too,
+/// under the environment that it has.
+void unseal(lua_State* L);
+
 /// Ends the warm-up: nothing is buffered, no random number taken, the garbage collected, and it is known
 /// which file each module came from. Call it before the first fork. `L`'s stack is empty.
 void seal(lua_State* L);

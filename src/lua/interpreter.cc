@@ -151,8 +151,16 @@ void print_version() {
 #endif
 }
 
+#if defined(MOONLET_BUILTIN_MODULE)
+char leaving;  // its address is the error value
+bool is_leaving(lua_State* L) { return lua_touserdata(L, -1) == &leaving; }
+#else
+constexpr bool is_leaving(lua_State*) { return false; }
+#endif
+
 // Message handler of every chunk: what a user reads behind the program's name.
 int describe_error(lua_State* L) {
+  if (is_leaving(L)) return 1;
   if (renewal) {
     image::drop_unfinished(L);
     return 1;
@@ -205,7 +213,7 @@ lua_CFunction message_handler = describe_error;
 
 // Prints the error on top of the stack, if `status` is one, and removes it.
 int report(lua_State* L, int status) {
-  if (status == LUA_OK) return status;
+  if (status == LUA_OK || is_leaving(L)) return status;
 #if LUA_VERSION_NUM < 503
   if (lua_isnil(L, -1)) return status;
 #endif
@@ -552,6 +560,7 @@ int run_protected(lua_State* L) {
 Outline outline(char** argv) {
   const Options options = read_options(argv);
   Outline outline = {};
+  outline.script = options.first;
   if (options.bad != nullptr) return outline;
   outline.ignores_environment = options.ignores_environment;
   outline.other_engine_options = options.other_engine;
@@ -559,6 +568,13 @@ Outline outline(char** argv) {
                                                 !options.version && isatty(STDIN_FILENO) != 0);
   return outline;
 }
+
+#if defined(MOONLET_BUILTIN_MODULE)
+void leave(lua_State* L) {
+  lua_pushlightuserdata(L, &leaving);
+  lua_error(L);
+}
+#endif
 
 int run(lua_State* L, int argc, char** argv, Purpose purpose) {
   program_name = argv[0][0] != '\0' ? argv[0] : MOONLET_PROGRAM_NAME;

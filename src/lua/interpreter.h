@@ -15,6 +15,7 @@ enum class Purpose {
 /// What must be known of a command line before any of it runs.
 struct Outline {
   bool ignores_environment;   // -E
+  int script;                 // its index in argv, or argc
   bool interactive;           // -i, or nothing to run and a terminal on standard input
   bool other_engine_options;  // LuaJIT's -b, -j, -O
 };
@@ -26,5 +27,8 @@ Outline outline(char** argv);
 /// written to, as lua does. Returns the exit status, EXIT_SUCCESS or EXIT_FAILURE; does not close `L`.
 /// A script that calls os.exit does not return.
 int run(lua_State* L, int argc, char** argv, Purpose purpose);
+
+/// Raises an error that ends the innermost run() of `L`'s main thread without a message. It does not return.
+void leave(lua_State* L);
 
 }  // namespace moonlet::interpreter

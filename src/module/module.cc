@@ -5,6 +5,9 @@
 #include "module/spawn.h"
 #include "module/translate.h"
 
+#include <stdio.h>
+#include <sys/stat.h>
+
 // Null in plain lua.
 #pragma weak moonlet_host
 
@@ -19,31 +22,53 @@ Host* host() {
   return its->version == Host::kVersion ? its : nullptr;
 }
 
-// Calls what moonletd has for a function, or says that there is none: `otherwise` and why.
-int call_host(lua_State* L, int (*Host::*function)(lua_State*), bool otherwise) {
+// Calls what moonletd has for a function, or says that there is none.
+int call_host(lua_State* L, int (*Host::*function)(lua_State*)) {
   const Host* its = host();
   if (its != nullptr && its->*function != nullptr) return (its->*function)(L);
-  if (otherwise) {
-    lua_pushboolean(L, 0);
-  } else {
-    lua_pushnil(L);
-  }
+  lua_pushnil(L);
   lua_pushliteral(L, "not in moonletd");
   return 2;
 }
 
-int status(lua_State* L) { return call_host(L, &Host::status, false); }
+int status(lua_State* L) { return call_host(L, &Host::status); }
 
-int reload(lua_State* L) { return call_host(L, &Host::reload, false); }
+int reload(lua_State* L) { return call_host(L, &Host::reload); }
 
 int watch(lua_State* L) {
-  luaL_checkstring(L, 1);
-  return call_host(L, &Host::watch, true);
+  const char* path = luaL_checkstring(L, 1);
+  const Host* its = host();
+  if (its == nullptr || its->warm) {
+    lua_pushboolean(L, 0);
+    lua_pushliteral(L, "not in a warm-up");
+    return 2;
+  }
+  // moonletd watches whatever is opened. Of anything but a file that may wait for somebody.
+  struct stat found;
+  if (stat(path, &found) != 0 || S_ISREG(found.st_mode) || S_ISDIR(found.st_mode)) {
+    FILE* file = fopen(path, "r");
+    if (file != nullptr) fclose(file);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 int serve(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  return call_host(L, &Host::serve, false);
+  return call_host(L, &Host::serve);
+}
+
+int run(lua_State* L) { return call_host(L, &Host::run); }
+
+// The script's file was loaded before this module could know.
+void observe(lua_State* L, const Host& its) {
+  lua_getglobal(L, "arg");
+  if (lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 0);
+    its.observe(lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
 }
 
 // `warm` changes when a script begins: a warm-up may have loaded the module.
@@ -63,9 +88,12 @@ extern "C" [[gnu::visibility("default")]] int luaopen_moonlet(lua_State* L) {
   constexpr struct {
     const char* name;
     lua_CFunction function;
-  } kFunctions[] = {
-      {"spawn", spawn}, {"status", status}, {"reload", reload}, {"watch", watch}, {"serve", serve}};
-  if (moonlet::Host* its = host()) its->load_script = load_translated;
+  } kFunctions[] = {{"spawn", spawn}, {"status", status}, {"reload", reload},
+                    {"watch", watch}, {"serve", serve},   {"run", run}};
+  if (moonlet::Host* its = host()) {
+    its->load_script = load_translated;
+    if (its->observe != nullptr) observe(L, *its);
+  }
   lua_newtable(L);
   for (const auto& it : kFunctions) {
     lua_pushcfunction(L, it.function);

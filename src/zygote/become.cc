@@ -188,6 +188,8 @@ void decline(const Accepted& accepted, bool log, const char* format, ...) {
   _exit(EXIT_SUCCESS);
 }
 
+void keep_none_in_children() { zygote.warm_descriptors = 0; }
+
 void leave_server(int channel) {
   // What the zygote takes by its signalfd would be pending here until a script starts, which it was not meant
   // for.

@@ -13,6 +13,9 @@ void prepare_children();
 /// Leaves `descriptor`, of the warm-up's making, open in children. At most 64; further ones are closed.
 void keep_in_children(int descriptor);
 
+/// Takes back what keep_in_children() was told.
+void keep_none_in_children();
+
 /// In a child, at once: gives up the zygote's terminal and closes what is the zygote's from descriptor 3 up,
 /// but for the log, what prepare_children saw the warm-up leave, and `channel`.
 void leave_server(int channel);

@@ -61,6 +61,12 @@ void prepare_farewell() {
   if (atexit(say_farewell) != 0) fail("not enough memory");
 }
 
+void say_farewell_now(int status) {
+  exit_status = status;
+  if (promise.self == getpid()) send_signal_with_status();
+  promise = {};
+}
+
 void promise_farewell(pid_t client, uint32_t cookie, int watched) {
   promise = {getpid(), client, cookie, watched};
 }

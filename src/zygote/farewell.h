@@ -15,4 +15,8 @@ void prepare_farewell();
 /// client that the script has ended: it closes after the signal, with the process.
 void promise_farewell(pid_t client, uint32_t cookie, int watched);
 
+/// Tells the client now what it was promised to hear at the end, that the exit status is `status`. It ends;
+/// this process lives on, and speaks for nobody.
+void say_farewell_now(int status);
+
 }  // namespace moonlet::zygote

@@ -12,6 +12,8 @@ void Launches::begin(int listener, int signals, int changes, int max) {
   listener_ = listener;
   changes_ = changes;
   max_ = max;
+  running_ = count_ = 0;  // of a child: they were its zygote's
+  paused_ = false;
   if (!reserve(16)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
 }

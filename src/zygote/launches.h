@@ -73,6 +73,9 @@ class Launches {
   /// Closes the oldest connection whose request has not come. False if there is none.
   bool drop_idle();
 
+  /// Takes no connection any more.
+  void close_to_all() { listener_ = -1; }
+
   /// Takes no connection until a launch ends.
   void pause() { paused_ = true; }
 

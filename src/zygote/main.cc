@@ -1,10 +1,12 @@
 // moonletd: lua that stops at the end of its script and hands out copies of itself.
 
+#include "lua/host.h"
 #include "lua/image.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
+#include "zygote/layer.h"
 #include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/options.h"
@@ -55,11 +57,19 @@ char* end_of_environment() {
   return *last != nullptr ? *last + strlen(*last) + 1 : nullptr;
 }
 
+// In a child, at the end of its script.
+[[noreturn]] void finish(lua_State* L, int status) {
+  while (const LaunchRequest* next = layer::take_launch())
+    status = interpreter::run(L, next->argc, next->argv, interpreter::Purpose::kLaunch);
+  image::finish(L, status);
+}
+
 void warm_up(lua_State* L, const Options& options) {
   // One that fails now must not take away what people have: of a new image what has loaded is served, until
   // another change mends it.
   const auto purpose = is_renewed() ? interpreter::Purpose::kRenewal : interpreter::Purpose::kWarmUp;
   const int status = interpreter::run(L, options.argc, options.argv, purpose);
+  if (moonlet_host()->warm) finish(L, status);  // it has served already, and this is a child
   watch::end();
   if (status != EXIT_SUCCESS && !is_renewed()) exit(status);
 }
@@ -81,9 +91,11 @@ int main(int argc, char** argv) {
   lua_State* const L = image::new_state();  // never given back
   if (L == nullptr) fail("not enough memory");
   if (options.incremental) image::use_incremental_collector();
+  layer::offer(options, inherited, before);
   warm_up(L, options);
-  const LaunchRequest* const launch = serve_image(L, options, static_cast<UniqueFd&&>(inherited), before);
+  before.check();
+  const LaunchRequest* const launch = serve_image(L, options, static_cast<UniqueFd&&>(inherited));
   // Without the warm-up's finalizers: one that waits must not keep a supervisor waiting.
   if (launch == nullptr) return EXIT_SUCCESS;
-  image::finish(L, interpreter::run(L, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
+  finish(L, interpreter::run(L, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
 }

@@ -1,6 +1,7 @@
 #include "zygote/renewal.h"
 
 #include "zygote/launches.h"
+#include "zygote/layer.h"
 #include "zygote/log.h"
 #include "zygote/warm_state.h"
 
@@ -121,6 +122,7 @@ void renew(const Launches& launches) {
     char variable[kVariableLength + 12];
     snprintf(variable, sizeof variable, "%s%d", kVariable, state);
     start.environment[start.variables] = variable;
+    layer::outdate(launches);
     // An explicit loader (ld.so moonletd ...) would be what is executed.
     const auto* const program = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
     execve(getauxval(AT_BASE) != 0 ? program : "", start.argv, start.environment);

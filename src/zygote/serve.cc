@@ -3,6 +3,8 @@
 #include "base/kernel.h"
 #include "protocol/protocol.h"
 #include "zygote/launches.h"
+#include "zygote/layer.h"
+#include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/renewal.h"
 #include "zygote/report.h"
@@ -69,6 +71,14 @@ void end_orphan(const Launch& launch) {
   if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started
 }
 
+void end_orphans(Launches& launches) {
+  for (int i = launches.next_event(-1); i >= 0; i = launches.next_event(i)) {
+    if (launches.at(i).pid <= 0) continue;
+    end_orphan(launches.at(i));
+    launches.ignore_client(i);
+  }
+}
+
 // Children that ended or stopped. Others than launches and spares are what the warm-up left running.
 void reap(Launches& launches, Spares& spares) {
   int status = 0;
@@ -113,6 +123,29 @@ void renew_for(Launch& launch, int connection, const Launches& launches) {
   launch.pid = -1;
 }
 
+// A layer cannot start anew by itself. It makes way for another one: who waits gets lua, whose script runs is
+// waited for.
+bool retire(Listener& listener, int signals, Launches& launches, Spares& spares) {
+  listener.stop();
+  launches.close_to_all();
+  for (int i = 0; i < launches.count();) {
+    if (launches.at(i).pid > 0) {
+      i++;
+    } else {
+      tell_declined(launches.connection(i), "its image is being made anew");
+      launches.drop(i);
+    }
+  }
+  layer::outdate(launches);
+  layer::part_from_client();
+  while (launches.count() > 0) {
+    launches.wait(-1);
+    if (launches.has_signal()) take_signal(signals, launches, spares);
+    end_orphans(launches);
+  }
+  return false;
+}
+
 time_t now() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -138,11 +171,11 @@ int open_signals(kernel::SignalSet& before) {
   return signals;
 }
 
-bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
+bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accepted) {
   static Launches launches;
   static Spares spares;
-  launches.begin(listener, signals, watch::descriptor(), terms.max);
-  spares.want(terms.spare);
+  launches.begin(listener.get(), signals, watch::descriptor(), terms.max);
+  spares.begin(terms.spare);
   restore(launches);
   reap(launches, spares);
   time_t last_launch = 0;
@@ -157,6 +190,7 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
     }
     if (!launches.wait(timeout)) {
       if (stale) {
+        if (layer::is_layer()) return retire(listener, signals, launches, spares);
         renew(launches);
         continue;
       }
@@ -173,17 +207,17 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
       stale |= signal == SIGHUP;
     }
     if (launches.has_change()) stale |= watch::has_changed();
+    end_orphans(launches);
     for (int i = launches.next_event(-1); i >= 0; i = launches.next_event(i)) {
       Launch& launch = launches.at(i);
-      if (launch.pid > 0) {
-        end_orphan(launch);
-        launches.ignore_client(i);
-      } else if (launches.client_left(i)) {
+      if (launch.pid > 0) continue;
+      if (launches.client_left(i)) {
         log_line("pid %d left before its request was read", launch.peer.pid);
         launches.drop(i);
       } else {
         accepted = {launches.connection(i), launch.peer};
-        stale |= watch::looks_changed();
+        stale |= watch::looks_changed() || layer::is_outdated();
+        if (stale && layer::is_layer()) return retire(listener, signals, launches, spares);
         if (stale) {
           renew_for(launch, accepted.connection, launches);
         } else if (fork_for(launch, accepted, spares)) {
@@ -194,7 +228,7 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
         launches.forked(i);
       }
     }
-    if (launches.has_connection()) accept_one(listener, launches);
+    if (launches.has_connection()) accept_one(listener.get(), launches);
   }
   return false;
 }

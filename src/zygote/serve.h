@@ -7,6 +7,8 @@
 
 namespace moonlet::zygote {
 
+class Listener;
+
 /// A connection as a child finds it.
 struct Accepted {
   int connection;  // the child's to close
@@ -26,10 +28,10 @@ struct Terms {
                   bool is_spare);  // in each child, before it waits for anything: keeps `channel` open
 };
 
-/// Serves on `listener`, a non-blocking listening socket, and `signals`, from open_signals(), until SIGTERM or
+/// Serves on `listener` and `signals`, from open_signals(), until SIGTERM or
 /// SIGINT, or idle for too long: then it returns false. On SIGHUP, and when a watched file has changed
 /// (watch.h), it lets a new image take over (renewal.h). In each child it returns true, prepared, with what the
 /// child is for.
-bool serve(int listener, int signals, const Terms& terms, Accepted& accepted);
+bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accepted);
 
 }  // namespace moonlet::zygote

@@ -17,8 +17,11 @@ class Spares {
   Spares(const Spares&) = delete;
   Spares& operator=(const Spares&) = delete;
 
-  /// How many shall wait, at most kMaxSpares; at first none.
-  void want(int wanted) { wanted_ = wanted; }
+  /// To be called first. How many shall wait, at most kMaxSpares.
+  void begin(int wanted) {
+    wanted_ = wanted;
+    count_ = delay_ = 0;  // of a child: they were its zygote's
+  }
 
   /// Milliseconds for which nothing else may happen until fork_one() is due, or -1 if no spare is missing. It
   /// is not due at once after a launch began, because the fork would compete with that for a processor.

@@ -54,6 +54,11 @@ void refuse_thread(int thread, void* found) {
 
 WarmState::WarmState() { for_each_number(kOpenDescriptors, remember, nullptr); }
 
+WarmState::WarmState(Start) {
+  memset(was_open, 0, sizeof was_open);
+  memset(was_open, 1, STDERR_FILENO + 1);
+}
+
 void WarmState::check() const {
   bool has_threads = false;
   for_each_number("/proc/self/task", refuse_thread, &has_threads);

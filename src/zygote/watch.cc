@@ -166,6 +166,27 @@ void begin() {
 
 void end() { active = false; }
 
+#if defined(MOONLET_BUILTIN_MODULE)
+
+void observe() {
+  active = true;
+  inotify = -1;  // it was the zygote's
+}
+
+void resume() {
+  active = false;
+  inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+  all_told = true;
+  for (int i = 0; i < files; i++) {
+    file[i].is_told = inotify >= 0 && follow(file[i].path);
+    // What has changed before it was told of is looked at, and found to differ, from now on.
+    if (look_of(file[i].path) != file[i].look) file[i].is_told = false;
+    all_told &= file[i].is_told;
+  }
+}
+
+#endif
+
 bool add(const char* path) {
   const uint32_t key = key_of(0, path);
   if (!active || is_made_up(path) || keys.has(key)) return true;

@@ -14,6 +14,13 @@ void end();
 /// Files of /dev, /proc and /sys, which the kernel makes up, do not count. False if there is no memory for it.
 bool add(const char* path);
 
+/// In a script that may become a layer: from here on add() remembers what is opened, for resume().
+void observe();
+
+/// In a layer: watches what the image below has read and what add() has remembered since. If something of it
+/// has changed meanwhile, looks_changed() says so.
+void resume();
+
 /// The descriptor that is readable when has_changed() may be true, or -1.
 int descriptor();
 

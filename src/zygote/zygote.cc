@@ -6,17 +6,21 @@
 #include "lua/lua_api.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
+#include "zygote/layer.h"
 #include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/page_tables.h"
 #include "zygote/renewal.h"
 #include "zygote/serve.h"
 
+#include <unistd.h>
+
 namespace moonlet::zygote {
 
 namespace {
 
 lua_State* served = nullptr;
+uid_t owner = 0;
 
 // In a child, before it waits for anything.
 void prepare_child(int channel, bool is_spare) {
@@ -37,16 +41,18 @@ LaunchRequest* become_launch(Accepted& accepted) {
   if (const char* problem = image::thaw(served, outline.ignores_environment))
     decline(accepted, false, "prepare the interpreter: %s", problem);
   moonlet_host()->warm = true;
+  if (accepted.peer.uid != owner) layer::forget();
   start(accepted, request);
   return &request;
 }
 
 }  // namespace
 
-LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inherited, const WarmState& before) {
+LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inherited) {
   served = L;
+  owner = geteuid();
+  layer::announce();
   image::seal(L);
-  before.check();
   if (const char* module = image::relative_module())
     log_line("module '%s' came from a relative path: no warm modules in other directories", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
@@ -58,7 +64,7 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
-  if (serve(listener.get(), signals, {options.max, options.spare, options.idle_exit, prepare_child}, accepted))
+  if (serve(listener, signals, {options.max, options.spare, options.idle_exit, prepare_child}, accepted))
     return become_launch(accepted);
   listener.stop();
   return nullptr;

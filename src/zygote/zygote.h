@@ -4,7 +4,6 @@
 #include "base/unique_fd.h"
 #include "zygote/options.h"
 #include "zygote/request.h"
-#include "zygote/warm_state.h"
 
 struct lua_State;
 
@@ -13,8 +12,7 @@ namespace moonlet::zygote {
 /// Seals the image of `L` and serves copies of it, as `options` tell, until it is told to stop: then it returns
 /// null. In each child it returns what the client wants run: the child has become the client's process, the
 /// client knows that its script has started, and nothing of that has run. Who calls it returns from there as
-/// from fork(2). `inherited`: see Listener. `before`: made before the warm-up. Logs and exits with 1 where
-/// serving is not possible.
-LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inherited, const WarmState& before);
+/// from fork(2). `inherited`: see Listener. Logs and exits with 1 where serving is not possible.
+LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inherited);
 
 }  // namespace moonlet::zygote

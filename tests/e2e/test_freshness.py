@@ -359,6 +359,8 @@ def test_trust_watches_nothing(tree, start_zygote):
     zygote = tree.zygote(start_zygote, options=("--trust",))
     in_place(tree)
     assert tree.launch(zygote).out == b"1\n"
+    while not zygote.is_idle():
+        pass
     assert not any("inotify" in os.readlink(f"/proc/{zygote.pid}/fd/{fd}") for fd in zygote.descriptors())
     os.kill(zygote.pid, signal.SIGHUP)
     serving(zygote, 2)
@@ -393,7 +395,7 @@ def test_nothing_grows(tree, start_zygote):
         while not zygote.is_idle():  # the launch is being reaped
             pass
         states.append((zygote.descriptors(), resident(zygote.pid)))
-    assert states[5][0] == states[-1][0]
+    assert len(states[5][0]) == len(states[-1][0])
     assert states[-1][1] <= states[5][1] * 1.1 + 64
 
 
