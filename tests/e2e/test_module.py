@@ -1,6 +1,8 @@
 """require "moonlet": scripts that start scripts, from lua and from moonlet, through a zygote and without one."""
 
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -135,6 +137,23 @@ def test_streams_that_are_not_named_are_ours(host):
     host.write("s.lua", "io.write(io.read('*a'), '\\n') io.stderr:write('err')")
     result = host.run("io.write('before ') start{'s.lua'}:wait() io.write('after')", input=b"in")
     assert (result.out, result.err) == (b"before in\nafter", b"err")
+
+
+def test_a_script_reads_the_terminal(host):
+    """It is in another process group, but is not stopped for that."""
+    argv = host.command("print(start{'-e', 'print(\"heard \" .. io.read())'}:wait())")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(host.directory)
+        os.execve(host.program, argv, host.env)
+    os.write(terminal, b"this\n")
+    heard = b""
+    while b"exit" not in heard:
+        assert select.select([terminal], [], [], PATIENCE)[0], heard
+        heard += os.read(terminal, 1000)
+    assert b"heard this" in heard, heard
+    os.close(terminal)
+    os.waitpid(pid, 0)
 
 
 def test_a_stream_that_is_closed_here_is_closed_there(host):
