@@ -50,7 +50,8 @@ int become_script(const Handle& handle, pid_t parent, int& report, const char* i
                   char** environment) {
   // It goes with whoever has started it, as one of the zygote's does.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) return errno;
-  if (setpgid(0, 0) != 0 || fchdir(handle.passed[Handle::kDirectory]) != 0) return errno;
+  // Without a controlling terminal it may read one, though it is in a process group of its own.
+  if (setsid() < 0 || fchdir(handle.passed[Handle::kDirectory]) != 0) return errno;
   int source[Handle::kStreams];
   for (int i = 0; i < Handle::kStreams; i++) {
     source[i] = move_up(handle.passed[i]);

@@ -1,6 +1,8 @@
 """require "moonlet": scripts that start scripts, from lua and from moonlet, through a zygote and without one."""
 
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -135,6 +137,23 @@ def test_streams_that_are_not_named_are_ours(host):
     host.write("s.lua", "io.write(io.read('*a'), '\\n') io.stderr:write('err')")
     result = host.run("io.write('before ') start{'s.lua'}:wait() io.write('after')", input=b"in")
     assert (result.out, result.err) == (b"before in\nafter", b"err")
+
+
+def test_a_script_reads_the_terminal(host):
+    """It is in another process group, but is not stopped for that."""
+    argv = host.command("print(start{'-e', 'print(\"heard \" .. io.read())'}:wait())")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(host.directory)
+        os.execve(host.program, argv, host.env)
+    os.write(terminal, b"this\n")
+    heard = b""
+    while b"exit" not in heard:
+        assert select.select([terminal], [], [], PATIENCE)[0], heard
+        heard += os.read(terminal, 1000)
+    assert b"heard this" in heard, heard
+    os.close(terminal)
+    os.waitpid(pid, 0)
 
 
 def test_a_stream_that_is_closed_here_is_closed_there(host):
@@ -273,6 +292,8 @@ def test_a_variable_that_is_to_be_closed(host):
 
 def test_a_thousand_scripts_leave_nothing(host):
     count = 1000 if host.through_zygote and not SANITIZED else 100
+    while not host.zygote.is_idle():  # of the tests before
+        os.sched_yield()
     before = len(host.zygote.descriptors())
     out = host("""
         local probe = require 'probe'
@@ -302,15 +323,40 @@ def test_several_scripts_at_once(host):
     assert out == "210\n"
 
 
+def waits(pid):
+    """Whether a process sleeps in the kernel."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"
+
+
 def test_ctrl_c_interrupts_a_wait(host):
     process = host.start(PIDS + "print(require 'probe'.pid()) io.flush() s:wait()", stderr=subprocess.PIPE)
     process.stdout.readline()
     pid = int(process.stdout.readline())
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":  # until it waits
+    while not waits(pid):
         os.sched_yield()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and b"interrupted!" in err
+
+
+def test_ctrl_c_interrupts_a_spawn_that_waits_for_its_turn(any_host, start_zygote):
+    """Nothing is left of it, and nothing runs."""
+    zygote = start_zygote(options=["--max", "1"])
+    any_host.env["SPAWN_SOCKET"] = zygote.socket
+    process = any_host.start(PIDS + """
+        local probe = require 'probe'
+        local before = probe.fds()
+        print(probe.pid()) io.flush()
+        print(pcall(spawn, {'-e', 'io.open("ran", "w")'})) collect()
+        print(before == probe.fds()) s.stdin:close() print(s:wait())""")
+    process.stdout.readline()
+    pid = int(process.stdout.readline())
+    while not waits(pid):
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert out.decode().splitlines()[1:] == ["true", "true\texit\t0"] and out.startswith(b"false\t") and b"interrupted!" in out
+    assert not (any_host.directory / "ran").exists()
 
 
 # What is wrong with an argument is said with its name.
@@ -366,6 +412,11 @@ def test_a_descriptor_that_is_not_open(any_host):
 def test_without_a_zygote_and_a_fallback_nothing_runs(any_host):
     out = any_host("print(spawn{'-e', 'print(1)', socket = '/nonexistent'})")
     assert out == "nil\tmoonlet: connect /nonexistent: No such file or directory (is moonletd running?)\t2\n"
+
+
+def test_another_fallback(any_host):
+    any_host.env["MOONLET_FALLBACK"] = "echo"
+    assert any_host("print(start{'a', 'b c', socket = '/nonexistent'}:wait())") == "a b c\ntrue\texit\t0\n"
 
 
 def test_a_fallback_that_cannot_be_started(any_host):

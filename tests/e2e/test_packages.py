@@ -180,6 +180,8 @@ def test_the_deb_says_what_it_is_and_needs(deb):
 def test_the_deb_installs_and_runs(deb, root, tmp_path):
     root.dpkg("--install", deb)
     assert hello(f"{root.path}/usr/bin/moonlet", f"{root.path}/usr/bin/moonletd", tmp_path) == "Lua 5.4"
+    module = environment(LUA_CPATH=f"{root.path}/usr/lib/lua/5.4/?.so")  # where Debian's lua5.4 looks
+    assert run(REAL_LUA, ["lua", "-e", "print(require 'moonlet'.warm)"], module).out == b"false\n"
 
 
 def test_the_deb_has_completions_where_shells_of_debian_look(deb, root):
@@ -295,7 +297,8 @@ def feed(target, work, cmake_options=""):
 def test_the_openwrt_packages_say_what_they_are_and_need(tmp_path):
     needs("make")
     packages = dict(line.split("|", 1) for line in feed("describe", tmp_path).splitlines())
-    assert {name: rest.split("|")[0] for name, rest in packages.items()} == {"moonlet": version(), "moonletd": version()}
+    assert {name: rest.split("|")[0] for name, rest in packages.items()} == dict.fromkeys(
+        ("moonlet", "moonletd", "lua-moonlet"), version())
     assert packages["moonlet"].split("|")[2] == "+lua5.3"  # the fallback
     assert packages["moonletd"].split("|")[2] == "+moonlet +liblua5.3"
     assert packages["moonletd"].split("|")[5] == "/etc/config/moonletd /etc/moonletd.lua"
@@ -309,6 +312,7 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
     assert modes == {
         "moonlet/usr/bin/moonlet": 0o755,
         "moonletd/usr/bin/moonletd": 0o755,
+        "lua-moonlet/usr/lib/lua/5.3/moonlet.so": 0o755,
         "moonletd/etc/init.d/moonletd": 0o755,
         "moonletd/etc/config/moonletd": 0o600,
         "moonletd/etc/moonletd.lua": 0o644,
