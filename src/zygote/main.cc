@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -61,11 +62,23 @@ void warm_up(lua_State* L, const Options& options) {
 
 lua_State* L = nullptr;  // never given back
 
+// The files whose change would be noticed: their number, then their paths (protocol/status.h). None yet.
+void describe_watched_files(int connection) {
+  constexpr uint32_t kNone = 0;
+  [[maybe_unused]] const ssize_t written = write(connection, &kNone, sizeof kNone);
+}
+
 // In a child, before it waits for anything.
 void prepare_child(int channel, bool is_spare) {
   leave_server(channel);
   image::freshen(L);
   if (is_spare) image::rehearse(L);
+}
+
+// In a child that tells the status.
+void describe(int connection) {
+  image::describe(L, connection);
+  describe_watched_files(connection);
 }
 
 // In a child: the client's process, from here to its end.
@@ -116,7 +129,7 @@ int main(int argc, char** argv) {
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
-  if (serve(listener.get(), signals, {options.max, options.spare, prepare_child}, accepted))
+  if (serve(listener.get(), signals, {options.max, options.spare, prepare_child, describe}, accepted))
     run_launch(accepted);
   listener.stop();
   return EXIT_SUCCESS;  // without the warm-up's finalizers: one that waits must not keep a supervisor waiting

@@ -6,6 +6,7 @@
 #include "zygote/log.h"
 #include "zygote/report.h"
 #include "zygote/spares.h"
+#include "zygote/status.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,9 +27,12 @@ void refuse(int connection, const char* reason) {
   close(connection);
 }
 
-// Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root.
-void accept_one(int listener, Launches& launches) {
-  const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+// Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root. Who
+// has given his socket a name of its own asks for the status.
+void accept_one(int listener, Launches& launches, const Spares& spares, const Terms& terms) {
+  sockaddr name;
+  socklen_t name_bytes = sizeof name;
+  const int connection = accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
   if (connection < 0) {
     // Out of descriptors: whoever sent nothing yet has waited longest for nothing, and loses nothing,
     // because its client falls back.
@@ -40,7 +44,13 @@ void accept_one(int listener, Launches& launches) {
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       (peer.uid != geteuid() && geteuid() != 0)) {
     log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
+    launches.counts.declined++;
     refuse(connection, "this moonletd serves another user");
+    return;
+  }
+  if (name_bytes > sizeof(sa_family_t)) {
+    launches.counts.spares = spares.waiting();
+    answer_status(connection, launches, terms.describe);
     return;
   }
   if (!launches.add(connection, peer)) refuse(connection, "not enough memory");
@@ -73,7 +83,7 @@ void reap(Launches& launches, Spares& spares) {
   while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
     const int index = launches.find(pid);
     if (index < 0) {
-      if (!WIFSTOPPED(status)) spares.reaped(pid);
+      if (!WIFSTOPPED(status) && !spares.reaped(pid)) status_reaped(pid);
       continue;
     }
     const int connection = launches.connection(index);
@@ -83,7 +93,7 @@ void reap(Launches& launches, Spares& spares) {
     }
     if (WIFEXITED(status)) tell(connection, ReportKind::kExited, WEXITSTATUS(status));
     if (WIFSIGNALED(status)) tell(connection, ReportKind::kKilled, WTERMSIG(status));
-    launches.end(index);
+    launches.end(index, status);
     spares.hurry();
   }
 }
@@ -146,7 +156,7 @@ bool serve(int listener, int signals, const Terms& terms, Accepted& accepted) {
         launches.forked(i);
       }
     }
-    if (launches.has_connection()) accept_one(listener, launches);
+    if (launches.has_connection()) accept_one(listener, launches, spares, terms);
   }
   return false;
 }

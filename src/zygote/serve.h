@@ -20,7 +20,8 @@ struct Terms {
   int max;    // launches at once; 0: as many as there are descriptors for
   int spare;  // children forked ahead
   void (*prepare)(int channel,
-                  bool is_spare);  // in each child, before it waits for anything: keeps `channel` open
+                  bool is_spare);    // in each child, before it waits for anything: keeps `channel` open
+  void (*describe)(int connection);  // in a child that tells the status: writes all that is behind the launches
 };
 
 /// Serves on `listener`, a non-blocking listening socket, and `signals`, from open_signals(), until SIGTERM or
