@@ -16,8 +16,8 @@ namespace moonlet::ctl {
 namespace {
 
 constexpr size_t kMostBytes = 64 << 20;
-constexpr int kPatienceSeconds = 5;  // for a zygote that says nothing
-constexpr int kAttempts = 100;
+constexpr int kPatienceSeconds = 5;              // for a zygote that says nothing
+constexpr int kAttempts = 200;                   // twice as long as an answer may take
 constexpr useconds_t kBetweenAttempts = 20'000;  // microseconds
 
 enum class Outcome { kAnswered, kBusy, kFailed };

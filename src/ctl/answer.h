@@ -29,7 +29,7 @@ struct Answer {
   Names watched;
 };
 
-/// Asks the zygote at `address`. One that is telling somebody else is asked again, for two seconds. False if
+/// Asks the zygote at `address`. One that is telling somebody else is asked again, for four seconds. False if
 /// there is no answer: `problem` is then why, ready to be printed.
 bool ask(const protocol::SocketAddress& address, Answer& answer, Text& problem);
 

@@ -3,6 +3,7 @@
 #include "protocol/protocol.h"
 #include "zygote/log.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,10 @@
 namespace moonlet::zygote {
 
 namespace {
+
+// Room to begin with, and how much is given back when a crowd has left.
+constexpr int kUsual = 16;
+constexpr int kCrowd = 256;
 
 // Seconds that no change of the clock reaches, and that go on while the machine sleeps.
 uint32_t now() {
@@ -26,7 +31,7 @@ void Launches::begin(int listener, int signals, int max) {
   listener_ = listener;
   counts.max = static_cast<uint32_t>(max);
   counts.started = now();
-  if (!reserve(16)) fail("not enough memory");
+  if (!reserve(kUsual)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
 }
 
@@ -131,6 +136,12 @@ void Launches::forget(int index) {
   const auto behind = static_cast<size_t>(count_ - index);
   memmove(launch_ + index, launch_ + index + 1, behind * sizeof *launch_);
   memmove(polled_ + kFirst + index, polled_ + kFirst + index + 1, behind * sizeof *polled_);
+  if (count_ > 0 || capacity_ <= kCrowd) return;
+  reserve(kUsual);
+  capacity_ = kUsual;  // at least, also where one of the two could not be moved to a smaller place
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 void Launches::describe(int connection) {

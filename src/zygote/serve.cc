@@ -71,9 +71,9 @@ bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
 }
 
 // The client is gone. A script that runs for it dies as it would have died; a child that has not started
-// one finds out by itself, and says why.
+// one finds out by itself, and says why. One that has told its client the end ends by itself too.
 void end_orphan(const Launch& launch) {
-  if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started
+  if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started; farewell.cc
 }
 
 // Children that ended or stopped. Others than launches and spares are what the warm-up left running.
