@@ -65,7 +65,9 @@ static_assert((sizeof(protocol::StatusHead) + sizeof(protocol::StatusCounts)) %
 bool is_refusal(const Text& bytes, Text& problem) {
   protocol::Report report;
   if (!Parts(bytes).take(report) || report.kind != protocol::ReportKind::kDeclined) return false;
-  add_printable(problem, bytes.bytes() + sizeof report, bytes.size() - sizeof report, INT_MAX);
+  const size_t rest = bytes.size() - sizeof report;
+  const auto length = static_cast<size_t>(report.value);
+  add_printable(problem, bytes.bytes() + sizeof report, length < rest ? length : rest, INT_MAX);
   return true;
 }
 

@@ -24,7 +24,7 @@ constexpr int kBetweenLooks = 20;  // milliseconds
 // The process that shall reload.
 struct Zygote {
   pid_t pid = 0;
-  UniqueFd pidfd;        // owns none before Linux 5.3
+  UniqueFd pidfd;        // owns none before Linux 5.3, or where a filter forbids the call
   uint32_t reloads = 0;  // so far
 };
 
@@ -44,7 +44,7 @@ Zygote find(const protocol::SocketAddress& address) {
   zygote.pid = answer.pid;
   if (zygote.pid == 0) fail("moonletd is in another pid namespace, where this program cannot signal it");
   zygote.pidfd.reset(kernel::open_pidfd(zygote.pid));
-  if (!zygote.pidfd.valid() && errno != ENOSYS) fail("pidfd_open %d: %s", zygote.pid, strerror(errno));
+  if (!zygote.pidfd.valid() && errno == ESRCH) fail("moonletd %d has just ended", zygote.pid);
   if (!ask(address, answer, problem)) fail("%s", problem.bytes());
   if (answer.pid != zygote.pid || has_ended(zygote, 0)) fail("moonletd %d has just ended", zygote.pid);
   zygote.reloads = answer.counts.reloads;

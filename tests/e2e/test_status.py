@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import termios
@@ -445,17 +446,44 @@ def test_where_nobody_listens_it_says_so_and_there_is_no_fallback(tmp_path):
         assert done == Result(125, b"", f"moonletctl: connect {path}: No such file or directory (is moonletd running?)\n".encode())
 
 
-def test_what_is_no_moonletd_is_told_from_one(tmp_path):
-    path = str(tmp_path / "s")
+def complaint_about(answer, path):
+    """What is said of somebody at `path` who answers so."""
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+        listener.bind(str(path))
         listener.listen()
-        process = subprocess.Popen([MOONLETCTL, "--socket", path, "--status"], stderr=subprocess.PIPE, env=environment())
+        process = subprocess.Popen([MOONLETCTL, "--socket", str(path), "--status"], stderr=subprocess.PIPE, env=environment())
         connection, _ = listener.accept()
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
-        connection.close()
+        with connection:
+            assert connection.recv(1) == b""  # who knows of no status need not wait for a request
+            connection.sendall(answer)
         _, error = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, error) == (125, f"moonletctl: connect {path}: what answers there does not tell its status\n".encode())
+    assert process.returncode == 125
+    return error.decode().removeprefix(f"moonletctl: connect {path}: ").rstrip("\n")
+
+
+def test_what_is_no_moonletd_is_told_from_one(tmp_path):
+    answer = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    assert complaint_about(answer, tmp_path / "s") == "what answers there does not tell its status"
+
+
+def test_a_moonletd_that_knows_of_no_status_declines_and_is_quoted(tmp_path):
+    answer = client.REPORT.pack(client.DECLINED, 7) + b"\x1bno, no" + client.REPORT.pack(client.EXITED, 0)
+    assert complaint_about(answer, tmp_path / "s") == r"\027no, no"
+
+
+def test_a_moonletd_of_another_version_is_named(tmp_path):
+    answer = struct.pack("=IHH12sI", 0x534f4f4d, 2, 20, b"9.9.9", 504) + bytes(100)
+    expected = "moonletd is of version 9.9.9, and its status is for a moonletctl of that version"
+    assert complaint_about(answer, tmp_path / "s") == expected
+
+
+def test_an_answer_that_breaks_off_is_no_answer(start_zygote, tmp_path):
+    (tmp_path / "one.lua").touch()
+    zygote = start_zygote("-l", "one", env=environment(LUA_PATH=f"{tmp_path}/?.lua"))
+    with ask(zygote) as connection:
+        whole = b"".join(iter(lambda: connection.recv(65536), b""))
+    for size in range(24, len(whole)):
+        assert complaint_about(whole[:size], tmp_path / f"s{size}") == "the answer broke off"
 
 
 @pytest.mark.parametrize("arguments, reason", [
