@@ -16,7 +16,8 @@ import termios
 
 import client
 import pytest
-from conftest import BUILD, MOONLET, PATIENCE, PROGRAMS, Result, environment, needs_root, run, wait_gone
+from conftest import (BUILD, JIT, LUA, MOONLET, PATIENCE, PROGRAMS, SOURCE, Result, environment, needs_root, run,
+                      wait_gone)
 
 MOONLETCTL = os.path.join(PROGRAMS, "moonletctl")
 WAITS = "print('runs') io.flush() io.read()"
@@ -116,7 +117,8 @@ class OnTerminal:
 def test_the_table_tells_of_the_zygote(start_zygote):
     zygote = start_zygote(options=["--max", "3"])
     lines = table(zygote, COLUMNS="200").splitlines()
-    assert re.fullmatch(r"moonletd \d+\.\d+\.\d+, Lua 5\.4, up \d+s", lines[0])
+    its_lua = "LuaJIT" if JIT else f"Lua {LUA}"
+    assert re.fullmatch(rf"moonletd \d+\.\d+\.\d+, {re.escape(its_lua)}, up \d+s", lines[0])
     told = {line[:11].rstrip(): line[11:] for line in lines[1:]}
     assert re.fullmatch(r"\d+ KB", told.pop("warm heap"))
     assert told == {"socket": zygote.socket, "pid": str(zygote.pid), "modules": "0", "watched": "0 files",
@@ -127,7 +129,7 @@ def test_the_table_tells_of_the_zygote(start_zygote):
 def test_json_has_the_members_that_its_page_names_and_no_other(start_zygote, running):
     zygote = start_zygote()
     running(zygote)
-    with open(os.path.join(os.environ["MOONLET_SOURCE"], "docs/moonletctl.1")) as page:
+    with open(os.path.join(SOURCE, "docs/moonletctl.1")) as page:
         named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"Li ([a-z_ ,]+)", page.read()))))
     found = status(zygote)
     assert named == set(found) | set(found["scripts"][0])
@@ -146,7 +148,7 @@ def test_warm_modules_are_listed(start_zygote, tmp_path):
 def test_the_size_of_the_warm_heap_is_told(start_zygote):
     small, large = start_zygote(), start_zygote("-e", "text = ('x'):rep(3000000)")
     grown = status(large)["warm_heap_bytes"] - status(small)["warm_heap_bytes"]
-    assert 3_000_000 <= grown < 3_100_000
+    assert 3_000_000 <= grown < 4_500_000  # some keep a buffer
 
 
 def test_a_running_script_is_told_with_what_proc_says_of_it(start_zygote, running):
