@@ -38,7 +38,8 @@ exit status are those of lua.
 If moonletd does not run, a script runs through ${MOONLET_FALLBACK_NAME}. The service is
 neither enabled nor started when this package is installed.
 
-moonlet-bench tells whether a script gains by it.")
+moonlet-bench tells whether a script gains by it, and moonletctl how a
+moonletd is.")
 # Libraries: what dpkg-shlibdeps finds. The fallback is a program of its own, named as Debian's package is.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS ${MOONLET_FALLBACK_NAME})

@@ -1,5 +1,6 @@
 #include "client/command_line.h"
 
+#include "client/companion.h"
 #include "client/refusal.h"
 #include "protocol/protocol.h"
 
@@ -23,6 +24,7 @@ constexpr char kHelp[] =
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
     "  --help         show this text\n"
+    "  --status[=json], --top, --reload\n"
     "  --version      show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
     "Without moonletd the script runs through " MOONLET_FALLBACK_NAME
@@ -30,6 +32,12 @@ constexpr char kHelp[] =
     "forbids it. moonlet's own failures exit with 125. See moonlet(1).\n";
 
 constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n";
+
+bool is_for_companion(const char* option) {
+  const char* its = "status\0status=json\0top\0reload\0";
+  while (*its != '\0' && strcmp(option, its) != 0) its += strlen(its) + 1;
+  return *its != '\0';
+}
 
 // Whether lua would talk to a person: -i, or nothing to run and a terminal to read from. Options that lua
 // rejects are left to it. LuaJIT's -b, -j and -O steer the compiler of a whole process, which a copy of
@@ -66,6 +74,7 @@ CommandLine read_command_line(int argc, char** argv) {
     int taken = 1;
     if (strcmp(option, "help") == 0) print_and_exit(kHelp);
     if (strcmp(option, "version") == 0) print_and_exit(kVersion);
+    if (is_for_companion(option)) become_companion(argv);
     if (strncmp(option, "socket=", 7) == 0) {
       line.socket = option + 7;
     } else if (strcmp(option, "socket") == 0) {
@@ -78,10 +87,10 @@ CommandLine read_command_line(int argc, char** argv) {
     } else {
       break;  // an unknown one: lua's own complaint is what its users know
     }
-    line.argv[taken] = line.argv[0];
     line.argv += taken;
     argc -= taken;
   }
+  line.argv[0] = argv[0];
   line.argc = argc;
   line.interactive = needs_real_lua(line.argv);
   return line;

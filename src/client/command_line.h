@@ -11,7 +11,7 @@ struct CommandLine {
 };
 
 /// Reads argv (null-terminated, argv[0] present) and moves argv[0] over moonlet's own leading options.
-/// Prints and exits for --help and --version.
+/// Prints and exits for --help and --version, and becomes moonletctl for what that does.
 CommandLine read_command_line(int argc, char** argv);
 
 }  // namespace moonlet::client

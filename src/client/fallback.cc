@@ -21,7 +21,9 @@ bool is_this_program(const char* path) {
          self.st_ino == other.st_ino;
 }
 
-// execvp(3), but it passes over this program. Returns errno.
+}  // namespace
+
+// execvp(3), but it passes over this program.
 int exec_on_path(const char* name, char** argv) {
   if (strchr(name, '/') != nullptr) {
     if (is_this_program(name)) return ELOOP;
@@ -52,8 +54,6 @@ int exec_on_path(const char* name, char** argv) {
     path += length + 1;
   }
 }
-
-}  // namespace
 
 void fall_back(char** argv, const Refusal& refusal) {
   const char* interpreter = getenv("MOONLET_FALLBACK");

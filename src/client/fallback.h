@@ -11,4 +11,8 @@ namespace moonlet::client {
 /// interpreter cannot be started (both failures count). The caller has given back the signal mask.
 [[noreturn]] void fall_back(char** argv, const Refusal& refusal);
 
+/// Replaces this process by `name`, searched on $PATH if there is no slash in it, but never this program
+/// itself. Returns errno: ELOOP if that is all there was.
+int exec_on_path(const char* name, char** argv);
+
 }  // namespace moonlet::client

@@ -264,6 +264,10 @@ int prctl(int option, ...) {
 
 ssize_t read(int fd, void* data, size_t size) { return syscall(SYS_read, fd, data, size); }
 
+ssize_t readlink(const char* __restrict path, char* __restrict target, size_t size) {
+  return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
+}
+
 ssize_t recv(int fd, void* data, size_t size, int flags) {
   return syscall(SYS_recvfrom, fd, data, size, flags, nullptr, nullptr);
 }

@@ -550,6 +550,16 @@ void seal(lua_State* L) {
 
 const char* relative_module() { return sealed.relative_module; }
 
+void describe(lua_State* L, int connection) {
+  const uint32_t size[] = {static_cast<uint32_t>(lua_gc(L, LUA_GCCOUNT, 0)),
+                           static_cast<uint32_t>(sealed.modules)};
+  [[maybe_unused]] ssize_t written = write(connection, size, sizeof size);
+  for (int i = 0; i < sealed.modules; i++) {
+    const char* name = sealed.module[i].name;
+    written = write(connection, name, strlen(name) + 1);
+  }
+}
+
 void freshen(lua_State* L) {
   heap::prefault();
 #if LUA_VERSION_NUM >= 504

@@ -54,6 +54,10 @@ void seal(lua_State* L);
 /// in another directory finds another or none; null if there is none. It lives as long as the process.
 const char* relative_module();
 
+/// After the seal, in a child: writes to `connection` how large the image is and which modules are in it, as
+/// status requests have it (protocol/status.h). Runs no Lua.
+void describe(lua_State* L, int connection);
+
 /// In a child, before anything is known of its script: makes fresh what would be fresh in a lua that starts
 /// now, and takes the page faults that any script would.
 void freshen(lua_State* L);

@@ -185,7 +185,7 @@ void decline(const Accepted& accepted, bool log, const char* format, ...) {
   va_end(arguments);
   if (log) log_line("request from pid %d, user %u: %s", accepted.peer.pid, accepted.peer.uid, reason);
   tell_declined(accepted.connection, reason);
-  _exit(EXIT_SUCCESS);
+  _exit(protocol::kOwnFailure);  // which is how the zygote knows it (launches.cc)
 }
 
 void keep_none_in_children() { zygote.warm_descriptors = 0; }

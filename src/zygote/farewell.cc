@@ -26,6 +26,7 @@ struct Promise {
 Promise promise;
 
 int exit_status = 0;
+pid_t group_of_zygote = 0;
 void (*libc_exit)(int) = nullptr;
 
 void send_signal_with_status() {
@@ -48,6 +49,8 @@ void say_farewell() {
   fflush(nullptr);
   fflush(stdin);
   close_all_but(0, &promise.watched, 1);
+  // Back there, so that the zygote does not end it as a script whose client has left: its status counts.
+  setpgid(0, group_of_zygote);
   send_signal_with_status();
   // Where both share a processor, the client runs now, and not after the kernel has taken this process apart.
   sched_yield();
@@ -57,6 +60,7 @@ void say_farewell() {
 }  // namespace
 
 void prepare_farewell() {
+  group_of_zygote = getpgid(0);
   libc_exit = reinterpret_cast<void (*)(int)>(dlsym(RTLD_NEXT, "exit"));
   if (atexit(say_farewell) != 0) fail("not enough memory");
 }

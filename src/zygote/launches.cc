@@ -1,20 +1,42 @@
 #include "zygote/launches.h"
 
+#include "protocol/protocol.h"
 #include "zygote/log.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
 
+namespace {
+
+// Room to begin with, and how much is given back when a crowd has left.
+constexpr int kUsual = 16;
+constexpr int kCrowd = 256;
+
+// Seconds that no change of the clock reaches, and that go on while the machine sleeps.
+uint32_t now() {
+  timespec time = {};
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  return static_cast<uint32_t>(time.tv_sec);
+}
+
+}  // namespace
+
 void Launches::begin(int listener, int signals, int changes, int max) {
   listener_ = listener;
   changes_ = changes;
-  max_ = max;
-  running_ = count_ = 0;  // of a child: they were its zygote's
+  count_ = 0;  // of a child: they were its zygote's
   paused_ = false;
-  if (!reserve(16)) fail("not enough memory");
+  counts = {};
+  counts.max = static_cast<uint32_t>(max);
+  counts.started = now();
+  if (!reserve(kUsual)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
 }
 
@@ -32,7 +54,7 @@ bool Launches::reserve(int count) {
 
 bool Launches::wait(int timeout) {
   const bool room = has_room();
-  polled_[kListener] = {room && !paused_ ? listener_ : -1, POLLIN, 0};
+  polled_[kListener] = {paused_ ? -1 : listener_, POLLIN, 0};
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
   }
@@ -72,7 +94,7 @@ int Launches::find(pid_t pid) const {
 bool Launches::add(int connection, const ucred& peer) {
   if (count_ == capacity_ && !reserve(2 * capacity_)) return false;
   polled_[kFirst + count_] = {connection, POLLIN, 0};
-  launch_[count_++] = {0, peer};
+  launch_[count_++] = {0, peer, 0};
   return true;
 }
 
@@ -99,29 +121,38 @@ void Launches::restore(int file, int count, size_t launch_bytes) {
     const int index = count_ - 1;
     fcntl(connection(index), F_SETFD, FD_CLOEXEC);
     launch_[index] = launch;
-    if (launch.pid > 0) forked(index);
+    if (launch.pid > 0) polled_[kFirst + index].events = 0;
+    if (launch.pid > 0) counts.running++;
     if (fd < 0) ignore_client(index);
   }
 }
 
 void Launches::forked(int index) {
   if (launch_[index].pid < 0) {
+    counts.declined++;
     forget(index);
     return;
   }
   polled_[kFirst + index].events = 0;  // POLLHUP comes unasked
-  running_++;
+  launch_[index].started = now();
+  counts.running++;
+  counts.launches++;
 }
 
 void Launches::ignore_client(int index) { polled_[kFirst + index].fd = ~connection(index); }
 
-void Launches::end(int index) {
-  running_--;
+void Launches::end(int index, int status) {
+  counts.running--;
+  if (status != 0) {
+    const bool declined = WIFEXITED(status) && WEXITSTATUS(status) == protocol::kOwnFailure;  // become.cc
+    (declined ? counts.declined : counts.failed)++;
+  }
   paused_ = false;
   drop(index);
 }
 
 bool Launches::drop_idle() {
+  if (!has_room()) return false;
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid != 0) continue;
     log_line("dropped pid %d, which sent nothing: descriptors are short", launch_[i].peer.pid);
@@ -137,9 +168,23 @@ void Launches::drop(int index) {
 }
 
 void Launches::forget(int index) {
+  // In their order, so that who has waited longest is next.
   count_--;
-  launch_[index] = launch_[count_];
-  polled_[kFirst + index] = polled_[kFirst + count_];
+  const auto behind = static_cast<size_t>(count_ - index);
+  memmove(launch_ + index, launch_ + index + 1, behind * sizeof *launch_);
+  memmove(polled_ + kFirst + index, polled_ + kFirst + index + 1, behind * sizeof *polled_);
+  if (count_ > 0 || capacity_ <= kCrowd) return;
+  reserve(kUsual);
+  capacity_ = kUsual;  // at least, also where one of the two could not be moved to a smaller place
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
+void Launches::describe(int connection) {
+  counts.connections = static_cast<uint32_t>(count_);
+  [[maybe_unused]] ssize_t written = write(connection, &counts, sizeof counts);
+  written = write(connection, launch_, static_cast<size_t>(count_) * sizeof *launch_);
 }
 
 }  // namespace moonlet::zygote

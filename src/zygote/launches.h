@@ -2,16 +2,21 @@
 // an event means is for serve.cc to say.
 #pragma once
 
+#include "protocol/status.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
 namespace moonlet::zygote {
 
+// Laid out as status requests have it.
 struct Launch {
   pid_t pid;  // 0: its request has not come; -1: refused, to be forgotten
   ucred peer;
+  uint32_t started;
 };
+static_assert(sizeof(Launch) == sizeof(protocol::LaunchStatus));
 
 class Launches {
  public:
@@ -34,7 +39,7 @@ class Launches {
   [[nodiscard]] int count() const { return count_; }
 
   /// Waits for an event, for `timeout` milliseconds or, if that is -1, as long as it takes. With `max` launches
-  /// running, new connections and requests are none. False if the time ran out.
+  /// running, requests are none. False if the time ran out.
   bool wait(int timeout);
 
   [[nodiscard]] bool has_connection() const { return polled_[kListener].revents != 0; }
@@ -64,13 +69,15 @@ class Launches {
   /// The client has left: no further event of it is of interest.
   void ignore_client(int index);
 
-  /// The child was reaped: closes the connection and forgets it. Moves another into its place.
-  void end(int index);
+  /// The child was reaped, with that wait status: closes the connection and forgets it. Those behind it move
+  /// up.
+  void end(int index, int status);
 
-  /// Closes and forgets a connection without a child. Moves another into its place.
+  /// Closes and forgets a connection without a child. Those behind it move up.
   void drop(int index);
 
-  /// Closes the oldest connection whose request has not come. False if there is none.
+  /// Closes the oldest connection whose request has not come. False if there is none, or if all may have sent
+  /// theirs because `max` launches are running.
   bool drop_idle();
 
   /// Takes no connection any more.
@@ -78,6 +85,12 @@ class Launches {
 
   /// Takes no connection until a launch ends.
   void pause() { paused_ = true; }
+
+  /// Writes `counts`, then all launches, to `connection`: see protocol/status.h.
+  void describe(int connection);
+
+  /// What has been counted, for serve.cc to add what it alone knows.
+  protocol::StatusCounts counts = {};
 
  private:
   static constexpr int kListener = 0;
@@ -88,13 +101,11 @@ class Launches {
 
   bool reserve(int count);
   void forget(int index);
-  [[nodiscard]] bool has_room() const { return max_ == 0 || running_ < max_; }
+  [[nodiscard]] bool has_room() const { return counts.max == 0 || counts.running < counts.max; }
 
   int listener_ = 0;
   int changes_ = 0;
   bool has_change_ = false;
-  int max_ = 0;
-  int running_ = 0;  // launches with a child
   int count_ = 0;
   int capacity_ = 0;
   bool paused_ = false;

@@ -101,6 +101,12 @@ void repeat_hangup() {
 
 void restore(Launches& launches) {
   if (!is_renewed()) return;
+  protocol::StatusCounts& counts = launches.counts;
+  counts.started = handover.counts.started;
+  counts.launches = handover.counts.launches;
+  counts.failed = handover.counts.failed;
+  counts.declined = handover.counts.declined;
+  counts.reloads = handover.renewals;
   launches.restore(file, handover.launches, handover.launch_bytes);
   close(file);
 }
@@ -112,6 +118,7 @@ void renew(const Launches& launches) {
   handover.launch_bytes = sizeof(Launch);
   handover.pid = getpid();
   handover.launches = launches.count();
+  handover.counts = launches.counts;
   Handover next = handover;
   next.renewals++;
   next.idle_renewals++;

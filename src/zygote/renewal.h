@@ -5,6 +5,7 @@
 
 #include "base/file_identity.h"
 #include "base/kernel.h"
+#include "protocol/status.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,7 @@ struct Handover {
   kernel::SignalSet mask;      // of blocked signals, when the process started
   uint32_t renewals = 0;       // images before this one
   uint32_t idle_renewals = 0;  // the last of them, without a launch in between
+  protocol::StatusCounts counts = {};
 };
 
 /// First what came from the image before, then what the next one will get: each field is kept by whoever knows

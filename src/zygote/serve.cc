@@ -9,6 +9,7 @@
 #include "zygote/renewal.h"
 #include "zygote/report.h"
 #include "zygote/spares.h"
+#include "zygote/status.h"
 #include "zygote/watch.h"
 
 #include <errno.h>
@@ -31,9 +32,12 @@ void refuse(int connection, const char* reason) {
   close(connection);
 }
 
-// Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root.
-void accept_one(int listener, Launches& launches) {
-  const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+// Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root. Who
+// has given his socket a name of its own asks for the status.
+void accept_one(int listener, Launches& launches, const Spares& spares, const Terms& terms) {
+  sockaddr name;
+  socklen_t name_bytes = sizeof name;
+  const int connection = accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
   if (connection < 0) {
     // Out of descriptors: whoever sent nothing yet has waited longest for nothing, and loses nothing,
     // because its client falls back.
@@ -45,7 +49,13 @@ void accept_one(int listener, Launches& launches) {
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       (peer.uid != geteuid() && geteuid() != 0)) {
     log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
+    launches.counts.declined++;
     refuse(connection, "this moonletd serves another user");
+    return;
+  }
+  if (name_bytes > sizeof(sa_family_t)) {
+    launches.counts.spares = spares.waiting();
+    answer_status(connection, launches, terms.describe);
     return;
   }
   if (!launches.add(connection, peer)) refuse(connection, "not enough memory");
@@ -66,9 +76,9 @@ bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
 }
 
 // The client is gone. A script that runs for it dies as it would have died; a child that has not started
-// one finds out by itself, and says why.
+// one finds out by itself, and says why. One that has told its client the end ends by itself too.
 void end_orphan(const Launch& launch) {
-  if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started
+  if (getpgid(launch.pid) != getpgid(0)) kill(launch.pid, SIGKILL);  // become.cc: it started; farewell.cc
 }
 
 void end_orphans(Launches& launches) {
@@ -86,7 +96,7 @@ void reap(Launches& launches, Spares& spares) {
   while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
     const int index = launches.find(pid);
     if (index < 0) {
-      if (!WIFSTOPPED(status)) spares.reaped(pid);
+      if (!WIFSTOPPED(status) && !spares.reaped(pid)) status_reaped(pid);
       continue;
     }
     const int connection = launches.connection(index);
@@ -96,7 +106,7 @@ void reap(Launches& launches, Spares& spares) {
     }
     if (WIFEXITED(status)) tell(connection, ReportKind::kExited, WEXITSTATUS(status));
     if (WIFSIGNALED(status)) tell(connection, ReportKind::kKilled, WTERMSIG(status));
-    launches.end(index);
+    launches.end(index, status);
     spares.hurry();
   }
 }
@@ -133,6 +143,7 @@ bool retire(Listener& listener, int signals, Launches& launches, Spares& spares)
       i++;
     } else {
       tell_declined(launches.connection(i), "its image is being made anew");
+      launches.counts.declined++;
       launches.drop(i);
     }
   }
@@ -228,7 +239,7 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
         launches.forked(i);
       }
     }
-    if (launches.has_connection()) accept_one(listener.get(), launches);
+    if (launches.has_connection()) accept_one(listener.get(), launches, spares, terms);
   }
   return false;
 }

@@ -25,7 +25,8 @@ struct Terms {
   int spare;      // children forked ahead
   int idle_exit;  // seconds without a launch after which to stop; 0: never
   void (*prepare)(int channel,
-                  bool is_spare);  // in each child, before it waits for anything: keeps `channel` open
+                  bool is_spare);    // in each child, before it waits for anything: keeps `channel` open
+  void (*describe)(int connection);  // in a child that tells the status: writes all that is behind the launches
 };
 
 /// Serves on `listener` and `signals`, from open_signals(), until SIGTERM or

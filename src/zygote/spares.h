@@ -5,6 +5,8 @@
 
 #include "zygote/serve.h"
 
+#include <stdint.h>
+
 namespace moonlet::zygote {
 
 // More than anybody has processors for.
@@ -29,6 +31,8 @@ class Spares {
 
   /// A launch has ended: a missing spare is due now.
   void hurry();
+
+  [[nodiscard]] uint32_t waiting() const { return static_cast<uint32_t>(count_); }
 
   /// Forks a spare. In it, returns the end of the pair to give to receive_launch(); in the zygote -1. A failed
   /// fork is logged, and tried again a second later.

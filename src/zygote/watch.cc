@@ -232,8 +232,10 @@ bool looks_changed() {
   return false;
 }
 
-void for_each(void (*each)(const char* path, void* context), void* context) {
-  for (int i = 0; i < files; i++) each(file[i].path, context);
+void describe(int connection) {
+  const auto count = static_cast<uint32_t>(files);
+  [[maybe_unused]] ssize_t written = write(connection, &count, sizeof count);
+  for (int i = 0; i < files; i++) written = write(connection, file[i].path, strlen(file[i].path) + 1);
 }
 
 }  // namespace moonlet::zygote::watch

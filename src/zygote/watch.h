@@ -32,7 +32,8 @@ bool has_changed();
 /// launch. Free where there is nothing of the kind.
 bool looks_changed();
 
-/// Calls `each` with the path of each file, as add() was given it.
-void for_each(void (*each)(const char* path, void* context), void* context);
+/// Writes to `connection` what a status ends with: how many files there are, and their paths
+/// (protocol/status.h).
+void describe(int connection);
 
 }  // namespace moonlet::zygote::watch

@@ -12,6 +12,7 @@
 #include "zygote/page_tables.h"
 #include "zygote/renewal.h"
 #include "zygote/serve.h"
+#include "zygote/watch.h"
 
 #include <unistd.h>
 
@@ -27,6 +28,12 @@ void prepare_child(int channel, bool is_spare) {
   leave_server(channel);
   image::freshen(served);
   if (is_spare) image::rehearse(served);
+}
+
+// In a child that tells the status.
+void describe(int connection) {
+  image::describe(served, connection);
+  watch::describe(connection);
 }
 
 // In a child: makes it the client's process.
@@ -64,7 +71,8 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
-  if (serve(listener, signals, {options.max, options.spare, options.idle_exit, prepare_child}, accepted))
+  if (serve(listener, signals, {options.max, options.spare, options.idle_exit, prepare_child, describe},
+            accepted))
     return become_launch(accepted);
   listener.stop();
   return nullptr;

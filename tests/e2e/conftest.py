@@ -35,7 +35,7 @@ def programs():
     copy = tempfile.mkdtemp(prefix="moonlet-test-")
     atexit.register(shutil.rmtree, copy)
     os.chmod(copy, 0o755)
-    for name in ("moonlet", "moonletd"):
+    for name in ("moonlet", "moonletctl", "moonletd"):
         shutil.copy(os.path.join(BUILD, name), copy)
     return copy
 

@@ -1,4 +1,4 @@
-"""What bash, zsh and fish offer for moonlet, moonletd and moonlet-bench: asked of the shells themselves, each of which
+"""What bash, zsh and fish offer for moonlet, moonletctl, moonletd and moonlet-bench: asked of the shells themselves, each of which
 finds the completions where `cmake --install` has put them."""
 
 import os
@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from conftest import BUILD, PATIENCE, SOURCE, environment
 
-PROGRAMS = ("moonlet", "moonletd", "moonlet-bench")
+PROGRAMS = ("moonlet", "moonletctl", "moonletd", "moonlet-bench")
 PACKAGE_OF_BASH = "/usr/share/bash-completion/bash_completion"
 # The key that puts all that can stand at the end of the line there, and "record " in front of it.
 ALL, RECORD = "\x1b*", "\x01record \n"
@@ -160,8 +160,9 @@ def options(program):
 
 
 def plain(offers):
-    """zsh puts the "=" behind an option that may have it there, and takes it back when a space is typed."""
-    return {offer.rstrip("=") for offer in offers}
+    """Without the value that some offer with an option. zsh puts the "=" behind one that may have it there, and takes it
+    back when a space is typed."""
+    return {offer.partition("=")[0] for offer in offers}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -204,6 +205,10 @@ def test_the_value_of_an_option_that_names_a_file_is_a_file(shell, line):
 def test_the_value_may_stand_behind_an_equals_sign(shell):
     assert shell.offers("moonlet --socket=greet.") == ["--socket=greet.lua"]
     assert shell.offers("moonletd --gc=inc") == ["--gc=incremental"]
+
+
+def test_the_form_of_the_status_is_offered(shell):
+    assert shell.offers("moonlet --status=j") == ["--status=json"]
 
 
 @pytest.mark.parametrize("option", ["moonletd --max", "moonletd --spare", "moonletd --ready-fd", "moonletd -e", "moonlet -e",

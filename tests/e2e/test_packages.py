@@ -187,8 +187,9 @@ def test_the_deb_installs_and_runs(deb, root, tmp_path):
 def test_the_deb_has_completions_where_shells_of_debian_look(deb, root):
     root.dpkg("--install", deb)
     for name in ("bash-completion/completions/moonlet", "bash-completion/completions/moonletd",
-                 "bash-completion/completions/moonlet-bench", "fish/vendor_completions.d/moonlet.fish",
-                 "fish/vendor_completions.d/moonletd.fish", "fish/vendor_completions.d/moonlet-bench.fish",
+                 "bash-completion/completions/moonletctl", "bash-completion/completions/moonlet-bench",
+                 "fish/vendor_completions.d/moonlet.fish", "fish/vendor_completions.d/moonletd.fish",
+                 "fish/vendor_completions.d/moonletctl.fish", "fish/vendor_completions.d/moonlet-bench.fish",
                  "zsh/vendor-completions/_moonlet"):
         assert (root.path / "usr/share" / name).is_file(), name
     assert not (root.path / "usr/share/zsh/site-functions").exists()
@@ -311,6 +312,7 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
     modes = {str(path.relative_to(made)): path.stat().st_mode & 0o777 for path in made.rglob("*") if path.is_file()}
     assert modes == {
         "moonlet/usr/bin/moonlet": 0o755,
+        "moonletd/usr/bin/moonletctl": 0o755,
         "moonletd/usr/bin/moonletd": 0o755,
         "lua-moonlet/usr/lib/lua/5.3/moonlet.so": 0o755,
         "moonletd/etc/init.d/moonletd": 0o755,

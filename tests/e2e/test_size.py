@@ -1,5 +1,6 @@
 """How much of a router's flash moonlet takes: Lua 5.3 and musl on little-endian MIPS. And that it runs there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ PROGRAMS = os.path.join(SOURCE, "build", "mipsel-musl")
 SYSROOT = os.path.join(SOURCE, "build", "sysroot", "mipsel")
 MOONLETD = os.path.join(PROGRAMS, "moonletd")
 MOONLET = os.path.join(PROGRAMS, "moonlet")
+MOONLETCTL = os.path.join(PROGRAMS, "moonletctl")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,7 +21,7 @@ def build():
     if sysroot.returncode != 0:
         pytest.skip("THE SYSROOT OF MIPSEL CANNOT BE BUILT: " + sysroot.stderr[-200:])
     for command in (["cmake", "--preset", "mipsel-musl"],
-                    ["cmake", "--build", "--preset", "mipsel-musl", "--target", "moonlet", "moonletd"]):
+                    ["cmake", "--build", "--preset", "mipsel-musl", "--target", "moonlet", "moonletctl", "moonletd"]):
         done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -60,6 +62,16 @@ def test_both_run_on_mips(start_zygote, emulator):
     done = subprocess.run([*emulator, MOONLET, "-", "argument"], input=script, capture_output=True, text=True,
                           env=environment(MOONLET_SOCKET=zygote.socket), timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (7, "as toast\targument\n", "Lua 5.3\n")
+
+
+def test_the_status_is_told_on_mips(start_zygote, emulator):
+    zygote = start_zygote("-e", "text = ('x'):rep(100000)", options=["--max", "7"], command=[*emulator, MOONLETD])
+    done = subprocess.run([*emulator, MOONLETCTL, "--status=json"], capture_output=True, text=True,
+                          env=environment(MOONLET_SOCKET=zygote.socket), timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert (told["lua"], told["pid"], told["max"], told["launches"]) == ("Lua 5.3", zygote.pid, 7, 0)
+    assert 100_000 < told["warm_heap_bytes"] < 300_000
 
 
 def test_moonletd_serves_that_was_started_without_an_environment(start_zygote, emulator):

@@ -59,6 +59,11 @@ struct Arguments {
     argv[argc] = nullptr;
   }
 
+  [[nodiscard]] bool are_unchanged(char** arguments) const {
+    return memcmp(arguments, given, static_cast<size_t>(argc) * sizeof *given) == 0 &&
+           arguments[argc] == nullptr;
+  }
+
   // Whether `kept` are some of the arguments given, in their order, the first among them.
   [[nodiscard]] bool has(char** kept, int count) const {
     if (count < 1 || kept[0] != given[0] || kept[count] != nullptr) return false;
@@ -71,8 +76,11 @@ struct Arguments {
   }
 };
 
+const Arguments* of_client;
+
 void read_client(const uint8_t* data, size_t size) {
   Arguments arguments(data, size);
+  of_client = &arguments;
   if (setjmp(way_out) != 0) return;
   const client::CommandLine line = client::read_command_line(arguments.argc, arguments.argv);
   PROMISE(arguments.has(line.argv, line.argc));
@@ -92,6 +100,12 @@ void read_zygote(const uint8_t* data, size_t size) {
 
 }  // namespace
 }  // namespace moonlet::fuzz
+
+// All that the client was given is for the other program too.
+void moonlet::client::become_companion(char** argv) {
+  PROMISE(fuzz::of_client->are_unchanged(argv));
+  fuzz::leave();
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moonlet;

@@ -90,6 +90,7 @@ CORPUS = {
         "socket": b"\0" + strings(b"moonlet", b"--socket", b"/s", b"--socket=/t", b"--", b"-x"),
         "moonletd": b"\0" + strings(b"moonletd", b"--socket=/s", b"--mode", b"0666", b"--max=9", b"--spare", b"2", b"--gc",
                                     b"generational", b"-l", b"posix", b"--ready-fd=2", b"x.lua", b"a"),
+        "status": b"\0" + strings(b"moonlet", b"--socket", b"/s", b"--status=json", b"x"),
         "help": b"\0" + strings(b"moonlet", b"--help"),
         "version": b"\0" + strings(b"moonlet", b"--version"),
         "bad": b"\0" + strings(b"moonletd", b"--max", b"99999999999999999999", b"-e"),

@@ -1,4 +1,4 @@
-# fish's completion of moonlet, moonletd and moonlet-bench: installed under the name of each, it is that one's.
+# fish's completion of moonlet, moonletctl, moonletd and moonlet-bench: installed under the name of each, it is that one's.
 set -l program (string replace .fish '' -- (status basename))
 set -l own __moonlet_option
 test $program = moonlet; and set own '__moonlet_option own'
@@ -9,7 +9,7 @@ function __moonlet_option
     set -l i 2
     while test $i -le (count $words)
         switch $words[$i]
-            case --help --version '--*=*'
+            case --help --version --status --top --reload '--*=*'
             case - -- '[^-]*' ''
                 return 1
             case '--?*' -e -l
@@ -70,11 +70,15 @@ switch $program
         complete -c $program -n __moonlet_option -l spare -x -d 'Children forked ahead'
         complete -c $program -n __moonlet_option -l gc -x -a 'incremental generational' -d 'Mode of the garbage collector'
         complete -c $program -n __moonlet_option -l ready-fd -x -d 'Where to write a newline when serving'
-    case moonlet
+    case moonlet moonletctl
         complete -c $program -n $own -l socket -r -F -d 'Where moonletd listens'
-        complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
+        complete -c $program -n $own -l status -d 'Show how moonletd is'
+        complete -c $program -n $own -a --status=json -d 'Show it for programs'
+        complete -c $program -n $own -l top -d 'Show it each second'
+        complete -c $program -n $own -l reload -d 'Have the warm-up run anew'
 end
-if test $program != moonlet-bench # lua's options; of one dash and whole, since lua takes no -vE
+test $program = moonlet; and complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
+if not contains $program moonlet-bench moonletctl # lua's options; of one dash and whole, since lua takes no -vE
     complete -c $program -n __moonlet_option -o e -x -d 'Execute a statement'
     complete -c $program -n __moonlet_option -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
     complete -c $program -n '__moonlet_option; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"

@@ -1,0 +1,75 @@
+#include "ctl/options.h"
+
+#include "ctl/fail.h"
+#include "protocol/protocol.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+namespace moonlet::ctl {
+
+namespace {
+
+constexpr char kHelp[] =
+    "usage: moonletctl [--socket PATH] --status[=json] | --top | --reload\n"
+    "Tells how a moonletd is, or has it load its modules anew.\n"
+    "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
+    "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
+    "  --status       print how it is, and which scripts run\n"
+    "  --status=json  the same, for programs\n"
+    "  --top          print it each second; q ends that\n"
+    "  --reload       have the warm-up run anew, and wait until it has\n"
+    "  --help         show this text\n"
+    "  --version      show the version\n"
+    "moonlet takes the same options. See moonletctl(1).\n";
+
+struct TaskOption {
+  const char* name;
+  Task task;
+};
+constexpr TaskOption kTasks[] = {{"--status", Task::kStatus},
+                                 {"--status=json", Task::kStatusAsJson},
+                                 {"--top", Task::kTop},
+                                 {"--reload", Task::kReload}};
+
+[[noreturn]] void print_and_exit(const char* text) {
+  const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+  exit(printed ? EXIT_SUCCESS : protocol::kOwnFailure);
+}
+
+const TaskOption* find_task(const char* argument) {
+  for (const TaskOption& it : kTasks) {
+    if (strcmp(argument, it.name) == 0) return &it;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Options read_options(char** argv) {
+  const TaskOption* task = nullptr;
+  const char* socket = nullptr;
+  for (char** argument = argv + 1; *argument != nullptr; argument++) {
+    const TaskOption* wanted = find_task(*argument);
+    if (wanted != nullptr) {
+      if (task != nullptr) fail("%s and %s: one at a time", task->name, wanted->name);
+      task = wanted;
+    } else if (strcmp(*argument, "--help") == 0) {
+      print_and_exit(kHelp);
+    } else if (strcmp(*argument, "--version") == 0) {
+      print_and_exit("moonletctl " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n");
+    } else if (strncmp(*argument, "--socket=", 9) == 0) {
+      socket = *argument + 9;
+    } else if (strcmp(*argument, "--socket") == 0) {
+      if (argument[1] == nullptr) fail("--socket: a path must follow");
+      socket = *++argument;
+    } else {
+      fail("'%s' is not expected here (see moonletctl --help)", *argument);
+    }
+  }
+  if (task == nullptr) fail("what shall be done? (see moonletctl --help)");
+  return {task->task, socket};
+}
+
+}  // namespace moonlet::ctl

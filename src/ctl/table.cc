@@ -1,0 +1,192 @@
+#include "ctl/table.h"
+
+#include "ctl/escape.h"
+#include "ctl/script.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+namespace moonlet::ctl {
+
+namespace {
+
+constexpr int kLabelColumns = 11;
+constexpr int kUserColumns = 8;
+constexpr int kBeforeScript =
+    7 + 2 + kUserColumns + 2 + 6 + 2 + 8 + 2 + 8 + 2;  // as kTitles and add_script() have it
+constexpr const char* kTitles = "    PID  USER         AGE   PRIVATE    SHARED  SCRIPT";
+
+struct Short {
+  char text[16];
+};
+
+// The two largest units of a time.
+Short age(uint32_t seconds) {
+  Short it;
+  const uint32_t minutes = seconds / 60;
+  const uint32_t hours = minutes / 60;
+  if (hours >= 24) {
+    snprintf(it.text, sizeof it.text, "%ud%02uh", hours / 24, hours % 24);
+  } else if (hours > 0) {
+    snprintf(it.text, sizeof it.text, "%uh%02um", hours, minutes % 60);
+  } else if (minutes > 0) {
+    snprintf(it.text, sizeof it.text, "%um%02us", minutes, seconds % 60);
+  } else {
+    snprintf(it.text, sizeof it.text, "%us", seconds);
+  }
+  return it;
+}
+
+Short bytes(uint64_t size) {
+  Short it;
+  const auto kilobytes = static_cast<double>(size) / 1024;
+  if (kilobytes < 1000) {
+    snprintf(it.text, sizeof it.text, "%.0f KB", kilobytes);
+  } else if (kilobytes < 1000 * 1024) {
+    snprintf(it.text, sizeof it.text, "%.1f MB", kilobytes / 1024);
+  } else {
+    snprintf(it.text, sizeof it.text, "%.1f GB", kilobytes / 1024 / 1024);
+  }
+  return it;
+}
+
+// The parts of one table, line by line.
+class Table {
+ public:
+  Table(Text& out, const Answer& answer, const Colours& colours, int columns)
+      : out_(out), answer_(answer), colours_(colours), columns_(columns) {}
+
+  void add_title() {
+    const protocol::StatusHead& head = answer_.head;
+    out_.add(colours_.title);
+    out_.add("moonletd ");
+    add_printable(out_, head.moonletd, strlen(head.moonletd), INT_MAX);
+    out_.format("%s, %s, up %s\n", colours_.off, name_of_lua(head.lua),
+                age(seconds_since(answer_.counts.started)).text);
+  }
+
+  void add_place(const char* socket) {
+    add_label("socket");
+    add_printable(out_, socket, strlen(socket), columns_ - kLabelColumns);
+    out_.add("\n");
+    add_label("pid");
+    if (answer_.pid != 0) {
+      out_.format("%d\n", answer_.pid);
+    } else {
+      out_.add("in another pid namespace\n");
+    }
+  }
+
+  void add_image(bool brief) {
+    add_label("warm heap");
+    out_.format("%s\n", bytes(uint64_t{answer_.image.kilobytes} * 1024).text);
+    add_label("modules");
+    out_.format("%u", answer_.modules.count);
+    if (!brief) add_modules();
+    out_.add("\n");
+    add_label("watched");
+    out_.format("%u files\n", answer_.watched.count);
+  }
+
+  void add_counts() {
+    const protocol::StatusCounts& counts = answer_.counts;
+    add_label("launches");
+    out_.format("%u so far, ", counts.launches);
+    add_number(counts.failed, "failed", colours_.bad);
+    out_.add(", ");
+    add_number(counts.declined, "declined", colours_.attention);
+    out_.add("\n");
+    add_label("running");
+    add_number(counts.running, nullptr, colours_.good);
+    if (counts.max != 0) out_.format(" of at most %u", counts.max);
+    out_.add(", ");
+    add_number(counts.connections - counts.running, "waiting", colours_.attention);
+    out_.add("\n");
+    add_label("spares");
+    out_.format("%u\n", counts.spares);
+    add_label("reloads");
+    out_.format("%u\n", counts.reloads);
+  }
+
+  void add_scripts() {
+    if (answer_.counts.running == 0) return;
+    out_.format("\n%s%s%s\n", colours_.title, kTitles, colours_.off);
+    for (uint32_t i = 0; i < answer_.counts.connections; i++) {
+      if (answer_.launch[i].pid > 0) add_script(answer_.launch[i]);
+    }
+  }
+
+ private:
+  void add_label(const char* label) {
+    out_.format("%s%s%s", colours_.label, label, colours_.off);
+    out_.add_spaces(kLabelColumns - static_cast<int>(strlen(label)));
+  }
+
+  // In that colour unless it is 0.
+  void add_number(uint32_t number, const char* what, const char* colour) {
+    if (number != 0) out_.add(colour);
+    out_.format("%u", number);
+    if (what != nullptr) out_.format(" %s", what);
+    if (number != 0) out_.add(colours_.off);
+  }
+
+  // Their names behind their number, in as many lines as that takes.
+  void add_modules() {
+    if (answer_.modules.count == 0) return;
+    out_.add(":");
+    int used = columns_;  // the first one begins a line, which is the one of the label if there is room
+    const char* name = answer_.modules.first;
+    for (uint32_t i = 0; i < answer_.modules.count; i++, name = next(name)) {
+      Text printable;
+      const int width = add_printable(printable, name, strlen(name), columns_ - kLabelColumns);
+      if (used + 1 + width > columns_) {
+        out_.add("\n");
+        out_.add_spaces(kLabelColumns);
+        used = kLabelColumns;
+      } else {
+        out_.add(" ");
+        used++;
+      }
+      out_.add(printable);
+      used += width;
+    }
+  }
+
+  void add_script(const protocol::LaunchStatus& launch) {
+    const Script script = look_at(launch.pid, answer_.pid);
+    const char* user = name_of_user(launch.uid);
+    out_.format("%7d  ", launch.pid);
+    out_.add_spaces(kUserColumns - add_printable(out_, user, strlen(user), kUserColumns));
+    const bool has_memory = script.visible && script.has_memory;
+    out_.format("  %6s  %8s  %8s  ", age(seconds_since(launch.started)).text,
+                has_memory ? bytes(script.private_bytes).text : "-",
+                has_memory ? bytes(script.shared_bytes).text : "-");
+    if (script.visible) {
+      const Text line = command_line(script);
+      add_printable(out_, line.bytes(), line.size(), columns_ - kBeforeScript);
+    } else {
+      out_.add("-");
+    }
+    out_.add("\n");
+  }
+
+  Text& out_;
+  const Answer& answer_;
+  const Colours& colours_;
+  const int columns_;
+};
+
+}  // namespace
+
+void add_table(Text& out, const Answer& answer, const char* socket, const Colours& colours, int columns,
+               bool brief) {
+  Table table(out, answer, colours, columns);
+  table.add_title();
+  table.add_place(socket);
+  table.add_image(brief);
+  table.add_counts();
+  table.add_scripts();
+}
+
+}  // namespace moonlet::ctl
