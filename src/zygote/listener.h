@@ -24,6 +24,9 @@ class Listener {
   /// What it listens on, for people to read.
   [[nodiscard]] const char* name() const { return path_ != nullptr ? path_ : "the inherited socket"; }
 
+  /// In a child: forgets the descriptor, whose number will be the client's.
+  void abandon() { fd_.release(); }
+
   /// Stops listening, and removes the socket file if it is still the one that was made here.
   void stop();
 
