@@ -72,8 +72,10 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
   if (serve(listener, signals, {options.max, options.spare, options.idle_exit, prepare_child, describe},
-            accepted))
+            accepted)) {
+    listener.abandon();
     return become_launch(accepted);
+  }
   listener.stop();
   return nullptr;
 }
