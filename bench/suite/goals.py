@@ -105,6 +105,8 @@ class Goals:
                          "floor-spare"),
             self.latency("hello with a spare, 64 MB warm, of that with 1 MB", 1.3, "heap", "moonlet-spare-64",
                          "moonlet-spare-1"),
+            self.latency("hello beside 500 watched files, of the same with --trust", 1.05, "watched", "moonlet",
+                         "moonlet-trust"),
             self.latency('require "pl.pretty", of lua', 0.15, "pretty", "moonlet", "lua"),
             self.latency("luacheck --version, of lua", 0.05, "luacheck-version", "moonlet", "lua"),
             self.goal("processor time of hello (client, child, zygote), of lua", 0.50, self.processor),

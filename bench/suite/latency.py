@@ -1,6 +1,7 @@
 """How long a launch takes: each workload with its contenders."""
 
 import contextlib
+import pathlib
 
 from .prepare import bytecode_path
 from .session import LUACHECK_MODULES, LUACHECK_PATH, PENLIGHT, WORKLOADS, Contender
@@ -141,6 +142,24 @@ def heap(session):
             field.add_moonlet(f"heap-{size}", [WORKLOADS / "warm-heap.lua", size], script,
                               keys=(f"moonlet-{size}", f"moonlet-spare-{size}"))
         return session.measure("heap", field.contenders, session.pick(1000, 150))
+
+
+WATCHED_FILES = 500
+
+
+def watched(session):
+    """hello from a zygote that watches 500 modules, and from one with the same that watches none."""
+    directory = pathlib.Path(session.work) / "watched"
+    directory.mkdir()
+    for number in range(WATCHED_FILES):
+        (directory / f"module{number}.lua").write_text(f"return {number}\n")
+    variables = {"LUA_PATH": f"{directory}/?.lua"}
+    warm_up = ["-e", f"for i = 0, {WATCHED_FILES - 1} do require('module' .. i) end"]
+    with Field(session) as field:
+        script = [WORKLOADS / "hello.lua"]
+        field.add_moonlet("watched", warm_up, script, variables, keys=("moonlet",))
+        field.add_moonlet("trusted", ["--trust", *warm_up], script, variables, keys=("moonlet-trust",))
+        return session.measure("watched", field.contenders, session.pick(3000, 500))
 
 
 CONCURRENCY = (1, 2, 4, 8, 16)

@@ -18,6 +18,7 @@ LABELS = {
     "lua-static-bytecode": "lua, static, bytecode",
     "moonlet": "moonlet",
     "moonlet-spare": "moonlet, spare",
+    "moonlet-trust": "moonlet of a moonletd --trust",
     "client": "moonlet's client",
 }
 LATENCY = {
