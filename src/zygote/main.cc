@@ -73,6 +73,7 @@ void prepare_child(int channel, bool is_spare) {
   static LaunchRequest request;
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
+  if (outline.invalid) decline(accepted, false, "only lua itself explains its options");
   if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
 #if defined(MOONLET_LUAJIT)
   if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");

@@ -57,7 +57,7 @@ def test_options_that_are_wrong(arguments, said, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["-e", "error('boom')"], ["-l", "nomodule"], ["/nonexistent.lua"], ["-x"], ["-e"], ["-e", "x = = 1"], ["-e", "error()"],
+    ["-e", "error('boom')"], ["-l", "nomodule"], ["/nonexistent.lua"], ["-e", "x = = 1"], ["-e", "error()"],
     ["-e", "error({})"], ["-e", "os.exit(7)"],
 ])
 def test_a_warm_up_that_fails(arguments, tmp_path):
@@ -66,6 +66,11 @@ def test_a_warm_up_that_fails(arguments, tmp_path):
     got = run(MOONLETD, ["moonletd", "--socket", str(tmp_path / "s"), *arguments], environment())
     assert without_addresses(got) == without_addresses(expected)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("options", [["-x"], ["-e"], ["-e", "print('not run')", "-l"]])
+def test_options_that_lua_rejects(options, tmp_path):
+    assert fails("--socket", str(tmp_path / "s"), *options) == f"moonletd: lua cannot use option '{options[-1]}'\n"
 
 
 def test_the_warm_up_takes_lua_s_options(start_zygote, tmp_path):
