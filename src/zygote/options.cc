@@ -16,16 +16,8 @@ namespace moonlet::zygote {
 namespace {
 
 constexpr char kHelp[] =
-    "usage: moonletd [options] [lua's options] [script [args]]\n"
-    "Runs a warm-up as " MOONLET_LUA_NAME
-    " would, then serves copies of itself.\n"
-    "  --socket PATH  listen here ($MOONLET_SOCKET)\n"
-    "  --mode OCTAL   the socket's permissions (0600)\n"
-    "  --max N        scripts at once; others wait\n"
-    "  --spare N      children forked ahead (0)\n"
-    "  --gc MODE      incremental, or generational\n"
-    "  --ready-fd N   where to write a newline when serving\n"
-    "  --help, --version\n"
+    "usage: moonletd [--socket PATH] [--mode OCTAL] [--max N] [--spare N] [--gc MODE]\n"
+    "    [--ready-fd N] [lua's options] [script [args]] | --help | --version\n"
     "See moonletd(8).\n";
 
 [[noreturn]] void print_and_exit(const char* text) {
