@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
   if (L == nullptr) {
     fail("not enough memory");
   }
-  if (options.incremental) image::use_incremental_collector();
+  if (MOONLET_HAS_GENERATIONS && options.incremental) image::use_incremental_collector();
   warm_up(L, options);
   image::seal(L);
   before.check();

@@ -16,7 +16,10 @@ namespace moonlet::zygote {
 namespace {
 
 constexpr char kHelp[] =
-    "usage: moonletd [--socket PATH] [--mode OCTAL] [--max N] [--spare N] [--gc MODE]\n"
+    "usage: moonletd [--socket PATH] [--mode OCTAL] [--max N] [--spare N]\n"
+#if MOONLET_HAS_GENERATIONS
+    "    [--gc MODE]\n"
+#endif
     "    [--ready-fd N] [lua's options] [script [args]] | --help | --version\n"
     "See moonletd(8).\n";
 
@@ -97,12 +100,12 @@ Options read_options(int argc, char** argv) {
       print_and_exit("moonletd " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n");
     } else if (const char* path = value_of("socket", argv + i, used)) {
       options.socket = path;
+#if MOONLET_HAS_GENERATIONS
     } else if (const char* gc = value_of("gc", argv + i, used)) {
-      constexpr bool kHasGenerations = MOONLET_LUA_CODE >= 504 && MOONLET_LUA_CODE != protocol::kLuaJit;
       options.incremental = strcmp(gc, "incremental") == 0;
-      if (!options.incremental && (!kHasGenerations || strcmp(gc, "generational") != 0)) {
-        fail("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
-      }
+      if (!options.incremental && strcmp(gc, "generational") != 0)
+        fail("--gc: '%s' is no mode of the collector", gc);
+#endif
     } else if (!read_number_option(argv + i, options, used)) {
       fail("unrecognized option '%s' (see moonletd --help)", argument);
     }
