@@ -93,7 +93,7 @@ UniqueFd inherited_listener() {
   if (from_systemd >= 0) return UniqueFd(from_systemd);
   if (!listens(STDIN_FILENO)) return UniqueFd();
   UniqueFd inherited(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!inherited.valid()) give_up("move", "the inherited socket");
+  if (!inherited.valid()) give_up("move", "descriptor 0");
   close(STDIN_FILENO);
   open_standard_descriptors();
   return inherited;
@@ -123,7 +123,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
     give_up("bind", path);
   }
   fd_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd_.valid()) give_up("socket for", path);
+  if (!fd_.valid()) give_up("socket", path);
   // Two that start at once must not both find a stale file and remove each other's. Where the directory
   // cannot be read there is no lock, only less luck.
   const UniqueFd lock(open_directory_of(path));
@@ -144,7 +144,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
   if (bound != 0) {
     const char* hint = "";
     if (errno == EADDRINUSE)
-      hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it exists, and is no socket)";
+      hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it is no socket)";
     give_up("bind", path, hint);
   }
   file_.find(path);
@@ -161,7 +161,7 @@ void Listener::stop() {
 
 void announce_ready(int ready_fd) {
   if (ready_fd >= 0) {
-    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %m", ready_fd);
+    if (write(ready_fd, "\n", 1) != 1) log_line("--ready-fd %d: %m", ready_fd);
     close(ready_fd);
   }
   notify_systemd();

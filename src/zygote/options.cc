@@ -47,8 +47,7 @@ int read_number(const NumberOption& option, const char* text) {
   errno = 0;
   const long value = strtol(text, &end, is_octal ? 8 : 10);
   if (end == text || *end != '\0' || errno != 0 || value < option.least || value > option.most)
-    fail(is_octal ? "--%s: '%s' is not an octal number from %o to %o"
-                  : "--%s: '%s' is not a number from %d to %d",
+    fail(is_octal ? "--%s: '%s' is no octal number from %o to %o" : "--%s: '%s' is no number from %d to %d",
          option.name, text, option.least, option.most);
   return static_cast<int>(value);
 }
@@ -89,8 +88,7 @@ Options read_options(int argc, char** argv) {
     const char* argument = argv[i];
     if (strcmp(argument, "--") == 0) break;
     int used = 1;
-    if (strcmp(argument, "-i") == 0) fail("-i: moonletd is never interactive");
-    if (argument[1] != '-') {
+    if (argument[1] != '-' && strcmp(argument, "-i") != 0) {
       // lua's: -e and -l may have their argument behind them.
       const bool takes_next = strchr("elj", argument[1]) != nullptr && argument[2] == '\0' && i + 1 < argc;
       for (used = 0; used < (takes_next ? 2 : 1); used++) argv[kept++] = argv[i + used];
@@ -107,12 +105,12 @@ Options read_options(int argc, char** argv) {
         fail("--gc: '%s' is no mode of the collector", gc);
 #endif
     } else if (!read_number_option(argv + i, options, used)) {
-      fail("unrecognized option '%s' (see moonletd --help)", argument);
+      fail("unrecognized option '%s'", argument);
     }
     i += used;
   }
   if (options.ready_fd >= 0 && fcntl(options.ready_fd, F_GETFD) < 0)
-    fail("--ready-fd: descriptor %d: %m", options.ready_fd);
+    fail("--ready-fd %d: %m", options.ready_fd);
   while (i < argc) argv[kept++] = argv[i++];
   argv[kept] = nullptr;
   options.argc = kept;
