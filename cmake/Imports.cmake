@@ -2,6 +2,7 @@
 # and the second one, which makes moonletd, has a stub for each of these.
 
 enable_language(ASM)
+set_property(TARGET moonletd APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/moonletd.ld)
 set(imports ${CMAKE_BINARY_DIR}/imports)
 
 function(moonletd_with_imports target list_arguments)
@@ -14,8 +15,8 @@ function(moonletd_with_imports target list_arguments)
   add_dependencies(${target}_imports ${target}_list)
   target_include_directories(${target}_imports PRIVATE ${imports}/${target})
   target_link_libraries(${target} PRIVATE ${target}_imports)
-  # The data need not begin on a page of the file, whatever the size of pages is.
-  target_link_options(${target} PRIVATE -nostartfiles -Wl,-z,common-page-size=16
+  target_link_options(${target} PRIVATE -nostartfiles -Wl,--spare-dynamic-tags=0
+    -Wl,-T,${CMAKE_SOURCE_DIR}/cmake/moonletd.ld
     -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map)
 endfunction()
 

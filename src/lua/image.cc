@@ -586,7 +586,7 @@ const char* thaw(lua_State* L, bool ignores_environment) {
   lua_pushboolean(L, ignores_environment ? 1 : 0);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return nullptr;
   const char* reason = lua_tostring(L, -1);
-  return reason != nullptr ? reason : "unknown error";
+  return reason != nullptr ? reason : "(error message not a string)";
 }
 
 }  // namespace moonlet::image

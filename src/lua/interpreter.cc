@@ -75,71 +75,6 @@ void print_message(const char* message) {
   fflush(stderr);
 }
 
-void print_usage(const Options& options) {
-#if LIKE_LUA51
-  (void)options;
-#if defined(MOONLET_LUAJIT)
-  fprintf(stderr,
-          "usage: %s [options]... [script [args]...].\n"
-          "Available options are:\n"
-          "  -e chunk  Execute string 'chunk'.\n"
-          "  -l name   Require library 'name'.\n"
-          "  -b ...    Save or list bytecode.\n"
-          "  -j cmd    Perform LuaJIT control command.\n"
-          "  -O[opt]   Control LuaJIT optimizations.\n"
-          "  -i        Enter interactive mode after executing 'script'.\n"
-          "  -v        Show version information.\n"
-          "  -E        Ignore environment variables.\n"
-          "  --        Stop handling options.\n"
-          "  -         Execute stdin and stop handling options.\n",
-          program_name);
-#else
-  fprintf(stderr,
-          "usage: %s [options] [script [args]].\n"
-          "Available options are:\n"
-          "  -e stat  execute string 'stat'\n"
-          "  -l name  require library 'name'\n"
-          "  -i       enter interactive mode after executing 'script'\n"
-          "  -v       show version information\n"
-          "  --       stop handling options\n"
-          "  -        execute stdin and stop handling options\n",
-          program_name);
-#endif
-#else
-  const bool needs_argument = options.bad[1] == 'e' || options.bad[1] == 'l';
-  fprintf(stderr, needs_argument ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", program_name,
-          options.bad);
-  fprintf(stderr,
-          "usage: %s [options] [script [args]]\n"
-          "Available options are:\n"
-#if LUA_VERSION_NUM >= 504
-          "  -e stat   execute string 'stat'\n"
-          "  -i        enter interactive mode after executing 'script'\n"
-          "  -l mod    require library 'mod' into global 'mod'\n"
-          "  -l g=mod  require library 'mod' into global 'g'\n"
-          "  -v        show version information\n"
-          "  -E        ignore environment variables\n"
-          "  -W        turn warnings on\n"
-          "  --        stop handling options\n"
-          "  -         stop handling options and execute stdin\n",
-#else
-          "  -e stat  execute string 'stat'\n"
-          "  -i       enter interactive mode after executing 'script'\n"
-#if LUA_VERSION_NUM == 503
-          "  -l name  require library 'name' into global 'name'\n"
-#else
-          "  -l name  require library 'name'\n"
-#endif
-          "  -v       show version information\n"
-          "  -E       ignore environment variables\n"
-          "  --       stop handling options\n"
-          "  -        stop handling options and execute stdin\n",
-#endif
-          program_name);
-#endif
-  fflush(stderr);
-}
-
 void print_version() {
 #if defined(MOONLET_LUAJIT)
   printf("%s -- %s. %s\n", LUAJIT_VERSION, LUAJIT_COPYRIGHT, LUAJIT_URL);
@@ -298,9 +233,6 @@ Options read_options(char** argv) {
     if (option[0] != '-' || option[1] == '\0') break;  // a script, or "-"
     const bool more = option[2] != '\0';
     options.bad = option;  // until it has been understood
-#if LUA_VERSION_NUM == 502
-    if (option[1] == '-' || option[1] == 'i' || option[1] == 'v') options.bad = argv[1];  // whichever is bad
-#endif
     if (option[1] == '-') {
       if (more) return options;
       i++;
@@ -499,10 +431,7 @@ bool run_all(lua_State* L, Run& run) {
   }
   if (run_init(L) != LUA_OK) return false;
 #endif
-  if (options.bad != nullptr) {
-    print_usage(options);
-    return false;
-  }
+  if (options.bad != nullptr) luaL_error(L, "lua cannot use option '%s'", options.bad);
 #if LUA_VERSION_NUM == 501 && !defined(MOONLET_LUAJIT)
   if (options.version) print_version();
 #else
@@ -561,7 +490,8 @@ Outline outline(char** argv) {
   const Options options = read_options(argv);
   Outline outline = {};
   outline.script = options.first;
-  if (options.bad != nullptr) return outline;
+  outline.invalid = options.bad != nullptr;
+  if (outline.invalid) return outline;
   outline.ignores_environment = options.ignores_environment;
   outline.other_engine_options = options.other_engine;
   outline.interactive = options.interactive || (argv[options.first] == nullptr && !options.executes &&

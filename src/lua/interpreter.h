@@ -14,18 +14,19 @@ enum class Purpose {
 
 /// What must be known of a command line before any of it runs.
 struct Outline {
+  bool invalid;               // lua rejects it, and explains its options
   bool ignores_environment;   // -E
   int script;                 // its index in argv, or argc
   bool interactive;           // -i, or nothing to run and a terminal on standard input
   bool other_engine_options;  // LuaJIT's -b, -j, -O
 };
 
-/// Reads `argv` (null-terminated, argv[0] present); a command line that lua rejects has none of these.
+/// Reads `argv` (null-terminated, argv[0] present). One that is invalid has nothing else.
 Outline outline(char** argv);
 
-/// Runs the command line in `L`, whose stack is empty, and prints errors as lua does. `argv` may be
-/// written to, as lua does. Returns the exit status, EXIT_SUCCESS or EXIT_FAILURE; does not close `L`.
-/// A script that calls os.exit does not return.
+/// Runs the command line in `L`, whose stack is empty, and prints errors as lua does, but for an invalid
+/// command line, of which it says less. `argv` may be written to, as lua does. Returns the exit status,
+/// EXIT_SUCCESS or EXIT_FAILURE; does not close `L`. A script that calls os.exit does not return.
 int run(lua_State* L, int argc, char** argv, Purpose purpose);
 
 /// Raises an error that ends the innermost run() of `L`'s main thread without a message. It does not return.

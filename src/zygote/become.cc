@@ -50,6 +50,8 @@ char** environment_of_zygote;
   decline(accepted, false, "%s: %m", doing);
 }
 
+constexpr const char* kTakingUser = "take the client's user and groups";
+
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
 // `room` is for kMostGroups: where the descriptors will be, because that page is needed anyway.
@@ -60,7 +62,7 @@ void take_credentials(const Accepted& accepted, void* room) {
   auto* const group = static_cast<gid_t*>(room);
   socklen_t size = sizeof zygote.group;
   if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
-    decline_with_errno(accepted, "read the client's groups");
+    decline_with_errno(accepted, kTakingUser);
   const auto groups = size / sizeof *group;
   const ucred& peer = accepted.peer;
   const bool same_groups =
@@ -68,12 +70,12 @@ void take_credentials(const Accepted& accepted, void* room) {
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
   if ((!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
       setresuid(peer.uid, peer.uid, peer.uid) != 0)
-    decline_with_errno(accepted, "take the client's user and groups");
+    decline_with_errno(accepted, kTakingUser);
   // Not dumpable from here on: until start(), this user's other processes must not get at what is still
   // the zygote's.
 }
 
-constexpr const char* kPlacing = "give a descriptor its number";
+constexpr const char* kPlacing = "place a descriptor";
 
 // Gives each received descriptor the number that it has in the client. They arrive at the lowest free
 // numbers in ascending order, so that usually all of them are in place.
@@ -130,7 +132,7 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
 
 void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
   if (header.nice != zygote.nice && setpriority(PRIO_PROCESS, 0, header.nice) != 0)
-    decline_with_errno(accepted, "set the nice value");
+    decline_with_errno(accepted, "set nice value");
   for (int i = 0; i < kernel::kLimits; i++) {
     if (memcmp(&header.limit[i], &zygote.limit[i], sizeof zygote.limit[i]) == 0) continue;
     if (kernel::limit(i, &header.limit[i], nullptr) != 0)

@@ -21,7 +21,7 @@ struct Promise {
   pid_t self = 0;  // 0: none. A fork of the child has another pid, and does not speak for it
   pid_t client = 0;
   uint32_t cookie = 0;
-  int watched = -1;
+  int watched = 0;
 };
 Promise promise;
 

@@ -56,7 +56,7 @@ import_names:
         .popsection
         .endm
 
-        .text
+        .section .text.imports, "ax"
         .set    mips16
 #include "imports.inc"
 
@@ -75,7 +75,7 @@ call_import:
         .section .rodata.import_names
         .byte   0, 0                    /* the end: a name without letters */
 
-        .data
+        .section .data.imports, "aw"    /* .data and .text would be padded */
         .align  2
         .globl  find_symbol
         .hidden find_symbol

@@ -19,8 +19,6 @@ namespace moonlet::zygote {
 
 namespace {
 
-constexpr int kSystemdDescriptor = 3;  // SD_LISTEN_FDS_START
-
 [[noreturn]] void give_up(const char* doing, const char* on, const char* hint = "") {
   fail("%s %s: %m%s", doing, on, hint);
 }
@@ -34,13 +32,48 @@ bool listens(int fd) {
   return has(SO_ACCEPTCONN, 1) && has(SO_DOMAIN, AF_UNIX) && has(SO_TYPE, SOCK_STREAM);
 }
 
-bool is_own_pid(const char* text) { return text != nullptr && strtol(text, nullptr, 10) == getpid(); }
-
 // Somebody answers at this address, or waits with a full queue.
 bool is_served(const protocol::SocketAddress& address) {
   const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return connect(probe.get(), address.get(), address.size()) == 0 || errno != ECONNREFUSED;
 }
+
+#ifdef MOONLET_SYSTEMD
+
+bool is_own_pid(const char* text) { return text != nullptr && strtol(text, nullptr, 10) == getpid(); }
+
+// What sd_listen_fds(3) would find. -1: nothing.
+int systemd_listener() {
+  constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
+  const char* count = getenv("LISTEN_FDS");
+  if (count == nullptr || !is_own_pid(getenv("LISTEN_PID"))) return -1;
+  if (strcmp(count, "1") != 0 || !listens(kFirst))
+    fail("LISTEN_FDS=%s: not one listening Unix stream socket", count);
+  fcntl(kFirst, F_SETFD, FD_CLOEXEC);
+  return kFirst;
+}
+
+// What sd_notify(3) would do.
+void notify_systemd() {
+  const char* path = getenv("NOTIFY_SOCKET");
+  if (path == nullptr || *path == '\0') return;
+  protocol::SocketAddress address;
+  append(address, path);
+  if (*path == '@') address.un.sun_path[0] = '\0';  // an abstract address, unix(7)
+  const UniqueFd notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  constexpr char kReady[] = "READY=1";
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(path));
+  errno = ENAMETOOLONG;  // if it does not fit
+  if (!address.fits || sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, address.get(), size) < 0)
+    log_line("NOTIFY_SOCKET=%s: %m", path);
+}
+
+#else
+
+int systemd_listener() { return -1; }
+void notify_systemd() {}
+
+#endif
 
 // Opens the directory of `path`, as a lock for those who bind in it. Shortens `path` for that time.
 int open_directory_of(char* path) {
@@ -58,17 +91,11 @@ int open_directory_of(char* path) {
 
 UniqueFd inherited_listener() {
   if (is_renewed()) return UniqueFd();
-  const char* count = getenv("LISTEN_FDS");
-  if (count != nullptr && is_own_pid(getenv("LISTEN_PID"))) {
-    if (strcmp(count, "1") != 0 || !listens(kSystemdDescriptor)) {
-      fail("LISTEN_FDS=%s: not one listening Unix stream socket", count);
-    }
-    fcntl(kSystemdDescriptor, F_SETFD, FD_CLOEXEC);
-    return UniqueFd(kSystemdDescriptor);
-  }
+  const int from_systemd = systemd_listener();
+  if (from_systemd >= 0) return UniqueFd(from_systemd);
   if (!listens(STDIN_FILENO)) return UniqueFd();
   UniqueFd inherited(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!inherited.valid()) give_up("move", "the inherited socket");
+  if (!inherited.valid()) give_up("move", "descriptor 0");
   close(STDIN_FILENO);
   open_standard_descriptors();
   return inherited;
@@ -107,7 +134,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
     give_up("bind", path);
   }
   fd_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd_.valid()) give_up("socket for", path);
+  if (!fd_.valid()) give_up("socket", path);
   // Two that start at once must not both find a stale file and remove each other's. Where the directory
   // cannot be read there is no lock, only less luck.
   const UniqueFd lock(open_directory_of(path));
@@ -128,7 +155,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
   if (bound != 0) {
     const char* hint = "";
     if (errno == EADDRINUSE)
-      hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it exists, and is no socket)";
+      hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it is no socket)";
     give_up("bind", path, hint);
   }
   file_.find(path);
@@ -146,20 +173,10 @@ void Listener::stop() {
 void announce_ready(int ready_fd) {
   if (is_renewed()) return;
   if (ready_fd >= 0) {
-    if (write(ready_fd, "\n", 1) != 1) log_line("write to --ready-fd %d: %m", ready_fd);
+    if (write(ready_fd, "\n", 1) != 1) log_line("--ready-fd %d: %m", ready_fd);
     close(ready_fd);
   }
-  const char* path = getenv("NOTIFY_SOCKET");
-  if (path == nullptr || *path == '\0') return;
-  protocol::SocketAddress address;
-  append(address, path);
-  if (*path == '@') address.un.sun_path[0] = '\0';  // an abstract address, unix(7)
-  const UniqueFd notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  constexpr char kReady[] = "READY=1";
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(path));
-  errno = ENAMETOOLONG;  // if it does not fit
-  if (!address.fits || sendto(notify.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL, address.get(), size) < 0)
-    log_line("NOTIFY_SOCKET=%s: %m", path);
+  notify_systemd();
 }
 
 }  // namespace moonlet::zygote

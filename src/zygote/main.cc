@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
   const WarmState before;
   lua_State* const L = image::new_state();  // never given back
   if (L == nullptr) fail("not enough memory");
-  if (options.incremental) image::use_incremental_collector();
+  if (MOONLET_HAS_GENERATIONS && options.incremental) image::use_incremental_collector();
   layer::offer(options, inherited, before);
   warm_up(L, options);
   before.check();

@@ -17,18 +17,12 @@ namespace moonlet::zygote {
 namespace {
 
 constexpr char kHelp[] =
-    "usage: moonletd [options] [lua's options] [script [args]]\n"
-    "Runs a warm-up as " MOONLET_LUA_NAME
-    " would, then serves copies of itself.\n"
-    "  --socket PATH  listen here ($MOONLET_SOCKET)\n"
-    "  --mode OCTAL   the socket's permissions (0600)\n"
-    "  --max N        scripts at once; others wait\n"
-    "  --spare N      children forked ahead (0)\n"
-    "  --gc MODE      incremental, or generational\n"
-    "  --trust        watch no file for changes\n"
-    "  --idle-exit N  end after N seconds without a launch\n"
-    "  --ready-fd N   where to write a newline when serving\n"
-    "  --help, --version\n"
+    "usage: moonletd [--socket PATH] [--mode OCTAL] [--max N] [--spare N]\n"
+#if MOONLET_HAS_GENERATIONS
+    "    [--gc MODE]\n"
+#endif
+    "    [--trust] [--idle-exit N] [--ready-fd N] [lua's options] [script [args]]\n"
+    "       moonletd --help | --version\n"
     "See moonletd(8).\n";
 
 [[noreturn]] void print_and_exit(const char* text) {
@@ -56,8 +50,7 @@ int read_number(const NumberOption& option, const char* text) {
   errno = 0;
   const long value = strtol(text, &end, is_octal ? 8 : 10);
   if (end == text || *end != '\0' || errno != 0 || value < option.least || value > option.most)
-    fail(is_octal ? "--%s: '%s' is not an octal number from %o to %o"
-                  : "--%s: '%s' is not a number from %d to %d",
+    fail(is_octal ? "--%s: '%s' is no octal number from %o to %o" : "--%s: '%s' is no number from %d to %d",
          option.name, text, option.least, option.most);
   return static_cast<int>(value);
 }
@@ -98,8 +91,7 @@ Options read_options(int argc, char** argv) {
     const char* argument = argv[i];
     if (strcmp(argument, "--") == 0) break;
     int used = 1;
-    if (strcmp(argument, "-i") == 0) fail("-i: moonletd is never interactive");
-    if (argument[1] != '-') {
+    if (argument[1] != '-' && strcmp(argument, "-i") != 0) {
       // lua's: -e and -l may have their argument behind them.
       const bool takes_next = strchr("elj", argument[1]) != nullptr && argument[2] == '\0' && i + 1 < argc;
       for (used = 0; used < (takes_next ? 2 : 1); used++) argv[kept++] = argv[i + used];
@@ -111,19 +103,19 @@ Options read_options(int argc, char** argv) {
       options.trust = true;
     } else if (const char* path = value_of("socket", argv + i, used)) {
       options.socket = path;
+#if MOONLET_HAS_GENERATIONS
     } else if (const char* gc = value_of("gc", argv + i, used)) {
-      constexpr bool kHasGenerations = MOONLET_LUA_CODE >= 504 && MOONLET_LUA_CODE != protocol::kLuaJit;
       options.incremental = strcmp(gc, "incremental") == 0;
-      if (!options.incremental && (!kHasGenerations || strcmp(gc, "generational") != 0)) {
-        fail("--gc: '%s' is no mode of the collector of %s", gc, MOONLET_LUA_NAME);
-      }
+      if (!options.incremental && strcmp(gc, "generational") != 0)
+        fail("--gc: '%s' is no mode of the collector", gc);
+#endif
     } else if (!read_number_option(argv + i, options, used)) {
-      fail("unrecognized option '%s' (see moonletd --help)", argument);
+      fail("unrecognized option '%s'", argument);
     }
     i += used;
   }
   if (options.ready_fd >= 0 && !is_renewed() && fcntl(options.ready_fd, F_GETFD) < 0)
-    fail("--ready-fd: descriptor %d: %m", options.ready_fd);
+    fail("--ready-fd %d: %m", options.ready_fd);
   while (i < argc) argv[kept++] = argv[i++];
   argv[kept] = nullptr;
   options.argc = kept;

@@ -1,6 +1,13 @@
 // moonletd's own command line; what is lua's is left for the warm-up.
 #pragma once
 
+// Whether the collector has another mode than the incremental one.
+#if MOONLET_LUA_CODE >= 504 && !defined(MOONLET_LUAJIT)
+#define MOONLET_HAS_GENERATIONS 1
+#else
+#define MOONLET_HAS_GENERATIONS 0
+#endif
+
 namespace moonlet::zygote {
 
 struct Options {
@@ -8,7 +15,7 @@ struct Options {
   int mode = 0600;               // --mode, of the socket
   int max = 0;                   // --max, launches at once; 0: as many as there are descriptors for
   int spare = 0;                 // --spare, children forked ahead
-  bool incremental = false;      // --gc=incremental
+  bool incremental = false;      // --gc=incremental, where there is another mode
   int idle_exit = 0;             // --idle-exit, in seconds without a launch; 0: never
   bool trust = false;            // --trust: no file will change
   int ready_fd = -1;             // --ready-fd

@@ -25,8 +25,9 @@ constexpr time_t kPatience = 10;  // seconds
 // FOLL_ANON).
 alignas(4096) char usual[16 << 10];
 
-constexpr const char* kTooManyDescriptors = "it passes too many descriptors";
-constexpr const char* kLyingLengths = "the lengths of its strings lie";
+constexpr const char* kTooManyDescriptors = "too many descriptors";
+constexpr const char* kWrongStrings = "its strings are out of bounds";
+constexpr const char* kWrongDescriptors = "its descriptors do not match their numbers";
 
 // Reads from the connection until its patience ends.
 class Reader {
@@ -75,17 +76,17 @@ class Reader {
     message.msg_control = &control;
     message.msg_controllen = sizeof control;
     const ssize_t size = recvmsg(connection_, &message, MSG_DONTWAIT);
-    if (size == 0) return "the client left in the middle of its request";
+    if (size == 0) return "the client left in the middle of it";
     if (size < 0) {
-      if (errno != EAGAIN) return "cannot read the request: %m";
-      return wait() ? nullptr : "the client takes too long over its request";
+      if (errno != EAGAIN) return "%m";
+      return wait() ? nullptr : "the client takes too long";
     }
     got += static_cast<size_t>(size);
     return take_descriptors(message);
   }
 
   const char* take_descriptors(msghdr& message) {
-    if ((message.msg_flags & MSG_CTRUNC) != 0) return "its descriptors do not fit into this process";
+    if ((message.msg_flags & MSG_CTRUNC) != 0) return kTooManyDescriptors;
     for (cmsghdr* it = CMSG_FIRSTHDR(&message); it != nullptr; it = CMSG_NXTHDR(&message, it)) {
       if (it->cmsg_type != SCM_RIGHTS) continue;  // what an inherited socket may have asked for
       const size_t bytes = it->cmsg_len - CMSG_LEN(0);
@@ -119,10 +120,10 @@ class Reader {
 const char* check_header(const Request& header) {
   if (header.magic != protocol::kMagic) return "it is not a moonlet request";
   if (header.version != protocol::kVersion || header.request_bytes != sizeof header)
-    return "it speaks another version of the protocol";
+    return "another version of the protocol";
   if (header.argc == 0 || header.argc > protocol::kMaxStrings || header.envc > protocol::kMaxStrings ||
       header.string_bytes > protocol::kMaxStringBytes || header.argc + header.envc > header.string_bytes)
-    return "its arguments and environment are out of bounds";
+    return kWrongStrings;
   if (header.fdc > protocol::kMaxDescriptors) return kTooManyDescriptors;
   return nullptr;
 }
@@ -141,19 +142,18 @@ const char* index_strings(LaunchRequest& request, const uint32_t* length, char**
     if (i == header.argc + header.envc) break;
     if (length[i] == 0 || length[i] > static_cast<size_t>(request.strings_end - at) ||
         at[length[i] - 1] != '\0')
-      return kLyingLengths;
+      return kWrongStrings;
     *pointer++ = at;
     at += length[i];
   }
   *pointer = nullptr;
-  return at == request.strings_end ? nullptr : kLyingLengths;
+  return at == request.strings_end ? nullptr : kWrongStrings;
 }
 
 const char* check_numbers(const LaunchRequest& request) {
   int before = -1;
   for (uint32_t i = 0; i < request.header.fdc; i++) {
-    if (request.number[i] <= before || request.number[i] > kHighestDescriptor)
-      return "its descriptor numbers are not ascending";
+    if (request.number[i] <= before || request.number[i] > kHighestDescriptor) return kWrongDescriptors;
     before = request.number[i];
   }
   return nullptr;
@@ -182,7 +182,7 @@ const char* read_request(int connection, LaunchRequest& request) {
   if (pointers_at + pointer_bytes > sizeof usual) {
     void* pages =
         mmap(nullptr, pointers_at + pointer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) return "no memory for the request";
+    if (pages == MAP_FAILED) return "not enough memory";
     rest = static_cast<char*>(pages);
   }
   if (const char* problem = reader.read(rest, total)) return problem;
@@ -194,7 +194,7 @@ const char* read_request(int connection, LaunchRequest& request) {
   if (const char* problem = index_strings(request, length, reinterpret_cast<char**>(rest + pointers_at)))
     return problem;
   if (const char* problem = check_numbers(request)) return problem;
-  return reader.descriptors() == header.fdc + 1 ? nullptr : "its descriptors do not match their numbers";
+  return reader.descriptors() == header.fdc + 1 ? nullptr : kWrongDescriptors;
 }
 
 }  // namespace moonlet::zygote

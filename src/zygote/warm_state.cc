@@ -27,7 +27,7 @@ void keep_if_new(int descriptor, void*) {
   if (descriptor >= kKnown || was_open[descriptor]) return;
   char link[40];
   char target[256];
-  snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+  snprintf(link, sizeof link, "%s/%d", kOpenDescriptors, descriptor);
   const ssize_t length = readlink(link, target, sizeof target - 1);
   target[length > 0 ? length : 0] = '\0';
   // Its offset and its flags are one for all children, whatever each of them does with it.
@@ -43,10 +43,10 @@ void refuse_thread(int thread, void* found) {
   if (thread == getpid()) return;
   char path[48];
   char name[32];
-  snprintf(path, sizeof path, "/proc/self/task/%d/comm", thread);
+  snprintf(path, sizeof path, "/proc/%d/comm", thread);
   read_text(path, name, sizeof name);
   name[strcspn(name, "\n")] = '\0';
-  log_line("the warm-up left threads, which fork loses: %s (%d)", name, thread);
+  log_line("the warm-up left a thread: %s (%d)", name, thread);
   *static_cast<bool*>(found) = true;
 }
 

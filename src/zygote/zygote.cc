@@ -41,6 +41,7 @@ LaunchRequest* become_launch(Accepted& accepted) {
   static LaunchRequest request;
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
+  if (outline.invalid) decline(accepted, false, "only lua itself explains its options");
   if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
 #if defined(MOONLET_LUAJIT)
   if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");

@@ -7,6 +7,7 @@ import pytest
 from conftest import (JIT, LUA, MOONLET, MOONLETD, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses)
 
 HAS_GENERATIONS = LUA in ("5.4", "5.5")
+needs_generations = pytest.mark.skipif(not HAS_GENERATIONS, reason="the collector has one mode")
 
 # A warm-up with some 3 MB of small objects.
 WARM = "warm = {} for i = 1, 20000 do warm[i] = {number = i, name = 'item ' .. i} end"
@@ -192,23 +193,28 @@ def test_the_warm_up_s_garbage_is_finalized_once(start_zygote):
     assert run(MOONLET, ["lua", "-e", "print 'only'"], environment(MOONLET_SOCKET=zygote.socket)).out == b"only\n"
 
 
+@needs_generations
 def test_the_collector_s_mode(start_zygote):
     """As in lua; --gc=incremental asks for the other one; what the warm-up chose stays."""
-    ask = "print(collectgarbage('incremental'))" if HAS_GENERATIONS else "print(collectgarbage('count') > 0)"
+    ask = "print(collectgarbage('incremental'))"
     Pair(start_zygote())("-e", ask)
-    if HAS_GENERATIONS:
-        for arguments in (["--gc=incremental"], ["--gc", "incremental"], ["-e", "collectgarbage 'incremental'"]):
-            zygote = start_zygote(*arguments)
-            assert run(MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
-        Pair(start_zygote("--gc", "generational"))("-e", ask)
-    else:
-        Pair(start_zygote("--gc=incremental"))("-e", ask)
+    for arguments in (["--gc=incremental"], ["--gc", "incremental"], ["-e", "collectgarbage 'incremental'"]):
+        zygote = start_zygote(*arguments)
+        assert run(MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
+    Pair(start_zygote("--gc", "generational"))("-e", ask)
 
 
-@pytest.mark.parametrize("mode", ["", "none", "Incremental"] + ([] if HAS_GENERATIONS else ["generational"]))
+@needs_generations
+@pytest.mark.parametrize("mode", ["", "none", "Incremental"])
 def test_modes_that_there_are_not(mode):
     done = run(MOONLETD, ["moonletd", "--gc", mode], environment())
     assert done.status == 1 and b"--gc: '%s' is no mode of the collector" % mode.encode() in done.err
+
+
+@pytest.mark.skipif(HAS_GENERATIONS, reason="there are two modes to choose from")
+def test_without_generations_there_is_no_mode_to_choose():
+    done = run(MOONLETD, ["moonletd", "--gc", "incremental"], environment())
+    assert done.status == 1 and b"unrecognized option '--gc'" in done.err
 
 
 @pytest.mark.skipif(not HAS_GENERATIONS, reason="warnings came with 5.4")

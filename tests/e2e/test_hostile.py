@@ -101,7 +101,7 @@ def test_a_bad_request(zygote, name):
 def test_the_log_says_what_was_wrong(start_zygote):
     zygote = start_zygote()
     for data, expected in ((BAD["garbage"], "not a moonlet request"), (BAD["another version"], "another version"),
-                           (BAD["a length of 0"], "lengths of its strings lie"), (FIXED[:100], "in the middle"),
+                           (BAD["a length of 0"], "its strings are out of bounds"), (FIXED[:100], "in the middle"),
                            (FIXED + VARIABLE, "descriptors do not match")):
         with connected(zygote) as connection:
             send(connection, data)

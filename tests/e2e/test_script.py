@@ -145,17 +145,33 @@ def test_a_file_that_is_called_minus(same, tmp_path):
     same("-", cwd=tmp_path, input=b"print('standard input')")
 
 
+OF_LATER_VERSIONS = {"5.1": ["-E", "-W"], "5.4": [], "5.5": []}.get(LUA, ["-W"])
+
+
 @pytest.mark.parametrize("options", [
-    ["-e"], ["-l"], ["-e", "-x"], ["-l", "-x"], ["-x"], ["--x"], ["-v", "--x"], ["-vx"], ["-ix"], ["-Ex"], ["-Wx"],
-    ["-e", "print(1)", "-e"], ["-W", "-e", "print(1)"], ["-E", "-v"], ["-v"], ["-v", "-e", "print(1)"], ["--"],
+    ["-E", "-v"], ["-v"], ["-v", "-e", "print(1)"], ["--"], ["-E", "-e", "print(package.path)"], ["-W", "-e", "print(1)"],
     ["-e", "error('x')", "-e", "print('not run')"], ["-l", "nomodule"], ["-l", "nomodule", "-e", "print('not run')"],
     ["-e", "print(1)", "-e", "print(2)"], ["-e", "x = = 1"], ["-e", ""], ["-lstring", "-e", "print(string ~= nil)"],
     ["-l", "s=string", "-e", "print(s == string)"], ["-l", "=string", "-e", "print(_G[''] == string)"],
-    ["-e", "print(arg and #arg, arg and arg[0], arg and arg[-1])"], ["-E", "-e", "print(package.path)"],
-    ["-e", "print(...)", "nonexistent.lua"],
+    ["-e", "print(arg and #arg, arg and arg[0], arg and arg[-1])"], ["-e", "print(...)", "nonexistent.lua"],
 ])
 def test_options(same, options):
-    same(*options)
+    # The real lua explains its options itself: those of later versions, and those that are never right.
+    same(*options, env=environment(MOONLET_FALLBACK=REAL_LUA if options[0] in OF_LATER_VERSIONS else ""))
+
+
+@pytest.mark.parametrize("options", [
+    ["-e"], ["-l"], ["-e", "-x"], ["-l", "-x"], ["-x"], ["--x"], ["-v", "--x"], ["-vx"], ["-ix"], ["-Ex"], ["-Wx"],
+    ["-e", "print(1)", "-e"],
+])
+def test_options_that_lua_rejects(same, options):
+    same(*options, env=environment(MOONLET_FALLBACK=REAL_LUA))
+
+
+@pytest.mark.parametrize("options", [["-x"], ["-e"], ["-e", "print('not run')", "--x"]])
+def test_rejected_options_without_a_fallback(zygote, options):
+    result = run(MOONLET, ["lua", *options], environment(MOONLET_SOCKET=zygote.socket))
+    assert result.status == 125 and b"only lua itself explains its options" in result.err and result.out == b""
 
 
 @pytest.mark.skipif(LUA not in ("5.4", "5.5"), reason="Lua 5.4 has warnings first")

@@ -143,4 +143,4 @@ def test_a_spare_of_root_serves_another_user_as_that_user(start_zygote, open_dir
 def test_how_many_spares_may_be_asked_for():
     for wrong in ("-1", "x", "", "1001"):
         done = run(MOONLETD, ["moonletd", "--spare", wrong], environment())
-        assert done.status == 1 and b"--spare: '%s' is not a number" % wrong.encode() in done.err
+        assert done.status == 1 and b"--spare: '%s' is no number" % wrong.encode() in done.err

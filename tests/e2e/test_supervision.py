@@ -477,12 +477,12 @@ def test_procd_is_told_what_to_start():
 def test_procd_s_command_has_the_options_of_uci_and_moonletd_takes_it(tmp_path, nothing_left):
     (tmp_path / "a warm-up.lua").write_text("warm = 'warm'\n")
     told = procd("start_service", main_enabled="0", other_socket=str(tmp_path / "s"), other_mode="0660", other_max="3",
-                 other_spare="1", other_gc="incremental", other_warm_up=f"{tmp_path}/a warm-up.lua")
+                 other_spare="1", other_warm_up=f"{tmp_path}/a warm-up.lua")
     assert told[0] == "instance other"
     program, *command = shlex.split(told[-1])[1:]
     assert program == "/usr/bin/moonletd"
-    assert command == ["--socket", str(tmp_path / "s"), "--mode", "0660", "--max", "3", "--spare", "1", "--gc",
-                       "incremental", "--", f"{tmp_path}/a warm-up.lua"]
+    assert command == ["--socket", str(tmp_path / "s"), "--mode", "0660", "--max", "3", "--spare", "1",
+                       "--", f"{tmp_path}/a warm-up.lua"]
     process = subprocess.Popen([MOONLETD, *command], env=environment())
     assert until_served(tmp_path / "s") == b"warm\n"
     process.terminate()
@@ -493,7 +493,7 @@ def test_the_configuration_of_uci_names_no_option_that_is_not_read():
     config = (PACKAGING / "openwrt/moonletd.config").read_text()
     script = (PACKAGING / "openwrt/moonletd.init").read_text()
     options = re.findall(r"^\t(?:# )?option (\w+) '", config, re.M)
-    assert len(options) == 7
+    assert len(options) == 6
     for option in options:
         assert re.search(rf'"\$1" {option}\b', script), option
 

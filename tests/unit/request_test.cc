@@ -116,7 +116,7 @@ TEST_F(RequestTest, EveryPrefixOfARequestIsRefused) {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     ASSERT_EQ(send(pair[0], bytes.data(), size, 0), static_cast<ssize_t>(size));
     close(pair[0]);
-    EXPECT_STREQ(read_request(pair[1], request_), "the client left in the middle of its request") << size;
+    EXPECT_STREQ(read_request(pair[1], request_), "the client left in the middle of it") << size;
     close(pair[1]);
   }
 }
@@ -129,7 +129,7 @@ TEST_F(RequestTest, DescriptorsThatDoNotFitAreNotLostSilently) {
   for (int fd = 0; (fd = dup(pair_[1])) >= 0;) filled.push_back(fd);
   const char* problem = read_request(pair_[1], request_);
   for (const int fd : filled) close(fd);
-  EXPECT_STREQ(problem, "its descriptors do not fit into this process");
+  EXPECT_STREQ(problem, "too many descriptors");
 }
 
 TEST_F(RequestTest, AClaimOfMemoryIsBoundedByWhatIsSent) {
@@ -137,7 +137,7 @@ TEST_F(RequestTest, AClaimOfMemoryIsBoundedByWhatIsSent) {
   client.header.argc = protocol::kMaxStrings;
   EXPECT_EQ(send(pair_[0], &client.header, sizeof client.header, 0),
             static_cast<ssize_t>(sizeof client.header));
-  EXPECT_STREQ(read_request(pair_[1], request_), "its arguments and environment are out of bounds");
+  EXPECT_STREQ(read_request(pair_[1], request_), "its strings are out of bounds");
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ in
       default = 0;
     };
     gc = mkOption {
-      description = "mode of the garbage collector that scripts find; null: that of this Lua";
+      description = "mode of the garbage collector that scripts find, with Lua 5.4 and later; null: that of this Lua";
       type = types.nullOr (types.enum [ "generational" "incremental" ]);
       default = null;
     };
