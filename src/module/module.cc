@@ -43,9 +43,9 @@ int watch(lua_State* L) {
     lua_pushliteral(L, "not in a warm-up");
     return 2;
   }
-  // moonletd watches whatever is opened. Of anything but a file that may wait for somebody.
+  // moonletd watches whatever is opened. Anything but a file may wait for somebody.
   struct stat found;
-  if (stat(path, &found) != 0 || S_ISREG(found.st_mode) || S_ISDIR(found.st_mode)) {
+  if (stat(path, &found) != 0 || S_ISREG(found.st_mode)) {
     FILE* file = fopen(path, "r");
     if (file != nullptr) fclose(file);
   }

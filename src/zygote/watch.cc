@@ -153,8 +153,12 @@ bool follow(const char* path) {
   return true;
 }
 
-bool is_made_up(const char* path) {
-  return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/sys/", 5) == 0;
+// Whether a file is there, or may come, that is read the same twice: no pipe, and none that the kernel makes
+// up.
+bool is_source(const char* path) {
+  struct stat found;
+  if (stat(path, &found) == 0 && !S_ISREG(found.st_mode)) return false;
+  return strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/sys/", 5) != 0;
 }
 
 }  // namespace
@@ -189,7 +193,7 @@ void resume() {
 
 bool add(const char* path) {
   const uint32_t key = key_of(0, path);
-  if (!active || is_made_up(path) || keys.has(key)) return true;
+  if (!active || keys.has(key) || !is_source(path)) return true;
   void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
   if (grown == nullptr) return false;
   file = static_cast<File*>(grown);

@@ -213,6 +213,17 @@ def test_what_the_warm_up_writes_is_no_source(tmp_path, start_zygote):
     assert (tmp_path / "log").read_text() == "warm\nscript\n"
 
 
+def test_a_pipe_that_the_warm_up_reads_is_no_source(tmp_path, start_zygote):
+    """What comes through it comes once."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("once"))
+    writer.start()
+    zygote = start_zygote("-e", f"value = io.open('{tmp_path}/pipe'):read('*a')")
+    writer.join()
+    result = run(MOONLET, ["lua", "-e", "print(value)"], environment(MOONLET_SOCKET=zygote.socket))
+    assert result == Result(0, b"once\n", b"")
+
+
 def serving(zygote, times):
     """Waits until it has said so often that it serves."""
     with subprocess.Popen(["tail", "-n", "+1", "-f", zygote.log_path], stdout=subprocess.PIPE) as tail:
