@@ -70,16 +70,16 @@ void prepare_child(int channel, bool is_spare) {
 
 // In a child: the client's process, from here to its end.
 [[noreturn]] void run_launch(Accepted& accepted) {
-  static LaunchRequest request;
+  static constinit LaunchRequest request = {};
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
-  if (outline.invalid) decline(accepted, false, "only lua itself explains its options");
-  if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
+  if (outline.invalid || outline.interactive)
+    decline(accepted, false, "only lua itself explains options, or is interactive");
 #if defined(MOONLET_LUAJIT)
   if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
 #endif
   if (const char* problem = image::thaw(L, outline.ignores_environment))
-    decline(accepted, false, "prepare the interpreter: %s", problem);
+    decline(accepted, false, "%s", problem);
   start(accepted, request);
   image::finish(L, interpreter::run(L, request.argc, request.argv, interpreter::Purpose::kLaunch));
 }
