@@ -21,8 +21,8 @@ namespace moonlet::interpreter {
 
 namespace {
 
-lua_State* running = nullptr;  // for the handler of SIGINT
-const char* program_name = "";
+lua_State* running = nullptr;        // for the handler of SIGINT
+const char* program_name = nullptr;  // never empty
 
 struct Options {
   const char* bad = nullptr;  // the option that is not valid: of the others nothing is to be used
@@ -66,8 +66,7 @@ void interrupt(int signal) {
 }
 
 void print_message(const char* message) {
-  if (*program_name != '\0') fprintf(stderr, "%s: ", program_name);
-  fprintf(stderr, "%s\n", message);
+  fprintf(stderr, "%s: %s\n", program_name, message);
   fflush(stderr);
 }
 

@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
   image::seal(L);
   before.check();
   if (const char* module = image::relative_module())
-    log_line("module '%s' came from a relative path: no warm modules in other directories", module);
+    log_line("module '%s' came from a relative path: none is warm elsewhere", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
   prepare_children(first_argument, environment_end);
   keep_page_tables();
