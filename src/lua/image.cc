@@ -576,7 +576,7 @@ void rehearse(lua_State* L) {
 
 const char* thaw(lua_State* L, bool ignores_environment) {
   renew_stream(stdout, STDOUT_FILENO);
-  if (feof(stdin) != 0 || ferror(stdin) != 0) clearerr(stdin);
+  clearerr(stdin);
 #if defined(__GLIBC__)
   // It reads $TZ once, at the first localtime_r; musl at each.
   if (!same_text(getenv("TZ"), sealed.time_zone)) tzset();

@@ -24,8 +24,8 @@ namespace {
 
 Host host;
 
-lua_State* running = nullptr;  // for the handler of SIGINT
-const char* program_name = "";
+lua_State* running = nullptr;        // for the handler of SIGINT
+const char* program_name = nullptr;  // never empty
 bool renewal = false;
 
 struct Options {
@@ -70,8 +70,7 @@ void interrupt(int signal) {
 }
 
 void print_message(const char* message) {
-  if (*program_name != '\0') fprintf(stderr, "%s: ", program_name);
-  fprintf(stderr, "%s\n", message);
+  fprintf(stderr, "%s: %s\n", program_name, message);
   fflush(stderr);
 }
 

@@ -214,8 +214,7 @@ void become(Accepted& accepted, LaunchRequest& request) {
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
     decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);
   // Its pidfd could not be signalled from there, and its pid would mean another process.
-  if (header.pid != 0 && header.pid != accepted.peer.pid)
-    decline(accepted, false, "the client is in another pid namespace");
+  if (header.pid != 0 && header.pid != accepted.peer.pid) decline(accepted, false, "another pid namespace");
   check_loader_environment(accepted, request);
   take_directory(accepted, request);  // before its descriptor is in the way of another's number
   int log = log_descriptor();

@@ -138,7 +138,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
   // Two that start at once must not both find a stale file and remove each other's. Where the directory
   // cannot be read there is no lock, only less luck.
   const UniqueFd lock(open_directory_of(path));
-  if (lock.valid()) flock(lock.get(), LOCK_EX);
+  flock(lock.get(), LOCK_EX);
   const mode_t before = umask(0777 & ~mode);  // so that it is never more open than it shall be
   int bound = bind(fd_.get(), address.get(), address.size());
   struct stat found;

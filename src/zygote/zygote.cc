@@ -38,16 +38,16 @@ void describe(int connection) {
 
 // In a child: makes it the client's process.
 LaunchRequest* become_launch(Accepted& accepted) {
-  static LaunchRequest request;
+  static constinit LaunchRequest request = {};
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
-  if (outline.invalid) decline(accepted, false, "only lua itself explains its options");
-  if (outline.interactive) decline(accepted, false, "only lua itself is interactive");
+  if (outline.invalid || outline.interactive)
+    decline(accepted, false, "only lua itself explains options, or is interactive");
 #if defined(MOONLET_LUAJIT)
   if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
 #endif
   if (const char* problem = image::thaw(served, outline.ignores_environment))
-    decline(accepted, false, "prepare the interpreter: %s", problem);
+    decline(accepted, false, "%s", problem);
   moonlet_host()->warm = true;
   if (accepted.peer.uid != owner) layer::forget();
   start(accepted, request);
