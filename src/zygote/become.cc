@@ -2,6 +2,7 @@
 
 #include "base/descriptor_message.h"
 #include "base/kernel.h"
+#include "zygote/confinement.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
 #include "zygote/log.h"
@@ -71,6 +72,11 @@ void take_credentials(const Accepted& accepted, void* room) {
     decline_with_errno(accepted, "take the client's user and groups");
   // Not dumpable from here on: until start(), this user's other processes must not get at what is still
   // the zygote's.
+  if (peer.uid == zygote.uid) return;
+  // What the kernel leaves to a process that was root: inheritable capabilities, and root's keys. Without
+  // keyctl(2), forbidden or not built in, this process cannot use them either.
+  if (kernel::drop_capabilities() != 0 || (kernel::join_new_keyring() < 0 && errno != ENOSYS && errno != EPERM))
+    decline_with_errno(accepted, "drop what is root's");
 }
 
 constexpr const char* kPlacing = "give a descriptor its number";
@@ -154,7 +160,8 @@ void reset_signals() {
 
 }  // namespace
 
-void prepare_children(char* first_argument, const char* environment_end) {
+void prepare_children(char* first_argument, const char* environment_end, int compares) {
+  prepare_comparison(compares, reinterpret_cast<char*>(zygote.group), sizeof zygote.group);
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -172,6 +179,8 @@ void prepare_children(char* first_argument, const char* environment_end) {
   reset_signals();
   prepare_title(first_argument, environment_end);
 }
+
+bool has_warm_descriptors() { return zygote.warm_descriptors > 0; }
 
 void keep_in_children(int descriptor) {
   if (zygote.warm_descriptors < kMaxWarmDescriptors) zygote.kept[zygote.warm_descriptors++] = descriptor;
@@ -203,6 +212,10 @@ void become(Accepted& accepted, LaunchRequest& request) {
   if (kernel::close_range(STDIN_FILENO, STDERR_FILENO) != 0) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
+  // The memory is for the descriptors, later.
+  if (const char* confined =
+          find_confinement(accepted, reinterpret_cast<char*>(request.received), sizeof request.received))
+    decline(accepted, false, "the client is confined (proc(5): %s)", confined);
   take_credentials(accepted, request.received);
   if (const char* problem = read_request(accepted.connection, request))
     decline(accepted, true, problem, nullptr);  // a format: it may hold %m

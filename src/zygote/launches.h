@@ -24,7 +24,8 @@ class Launches {
   void begin(int listener, int signals, int max);
 
   /// Waits for an event, for `timeout` milliseconds or, if that is -1, as long as it takes. With `max` launches
-  /// running, new connections and requests are none. False if the time ran out.
+  /// running, new connections and requests are none, nor are requests beyond their user's share. False if the
+  /// time ran out.
   bool wait(int timeout);
 
   [[nodiscard]] bool has_connection() const { return polled_[kListener].revents != 0; }
@@ -73,6 +74,7 @@ class Launches {
   bool reserve(int count);
   void forget(int index);
   [[nodiscard]] bool has_room() const { return max_ == 0 || running_ < max_; }
+  [[nodiscard]] bool has_room_for(uid_t user) const;
 
   int listener_ = 0;
   int max_ = 0;

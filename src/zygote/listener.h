@@ -24,6 +24,9 @@ class Listener {
   /// What it listens on, for people to read.
   [[nodiscard]] const char* name() const { return path_ != nullptr ? path_ : "the inherited socket"; }
 
+  /// Whether the permissions of the socket file let more than one user connect, or cannot be known.
+  [[nodiscard]] bool is_for_others() const;
+
   /// Stops listening, and removes the socket file if it is still the one that was made here.
   void stop();
 

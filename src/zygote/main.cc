@@ -59,6 +59,15 @@ void warm_up(lua_State* L, const Options& options) {
   if (status != EXIT_SUCCESS) exit(status);
 }
 
+// Whoever may connect gets a copy of root's memory.
+void warn_of_others(Listener& listener) {
+  if (has_warm_descriptors()) {
+    listener.stop();
+    fail("the warm-up left descriptors open: not for other users");
+  }
+  log_line("other users can read what the warm-up left in memory");
+}
+
 lua_State* L = nullptr;  // never given back
 
 // In a child, before it waits for anything.
@@ -109,7 +118,8 @@ int main(int argc, char** argv) {
   if (const char* module = image::relative_module())
     log_line("module '%s' came from a relative path: no warm modules in other directories", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
-  prepare_children(first_argument, environment_end);
+  if (geteuid() == 0 && listener.is_for_others()) warn_of_others(listener);
+  prepare_children(first_argument, environment_end, options.compare_clients);
   keep_page_tables();
   const int signals = open_signals();
   log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());

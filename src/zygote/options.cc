@@ -24,6 +24,7 @@ constexpr char kHelp[] =
     "  --max N        scripts at once; others wait\n"
     "  --spare N      children forked ahead (0)\n"
     "  --gc MODE      incremental, or generational\n"
+    "  --compare-clients N  1: none that is confined\n"
     "  --ready-fd N   where to write a newline when serving\n"
     "  --help, --version\n"
     "See moonletd(8).\n";
@@ -43,6 +44,7 @@ constexpr NumberOption kNumbers[] = {
     {"mode", &Options::mode, 0, 0777},
     {"max", &Options::max, 1, INT_MAX},
     {"spare", &Options::spare, 0, kMaxSpares},
+    {"compare-clients", &Options::compare_clients, 0, 1},
     {"ready-fd", &Options::ready_fd, 0, INT_MAX},
 };
 

@@ -9,6 +9,7 @@ struct Options {
   int max = 0;                   // --max, launches at once; 0: as many as there are descriptors for
   int spare = 0;                 // --spare, children forked ahead
   bool incremental = false;      // --gc=incremental
+  int compare_clients = -1;      // --compare-clients; -1: where moonletd has capabilities
   int ready_fd = -1;             // --ready-fd
   int argc = 0;                  // what is left for the warm-up, argv[0] included
   char** argv = nullptr;
