@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ bool is_still_there(int connection) {
   socklen_t size = sizeof descriptor;
   if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &descriptor, &size) != 0) return errno == ENOPROTOOPT;
   const UniqueFd pidfd(descriptor);
-  return kernel::send_signal(descriptor, 0, false) == 0;
+  pollfd ended = {descriptor, POLLIN, 0};
+  return poll(&ended, 1, 0) == 0;
 }
 
 }  // namespace
