@@ -67,16 +67,16 @@ void take_credentials(const Accepted& accepted, void* room) {
   const bool same_groups =
       groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
-  if ((!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
-      setresuid(peer.uid, peer.uid, peer.uid) != 0)
+  const bool other_user = peer.uid != zygote.uid;
+  // Not root's session keyring. It is made while this is root, whose quota of keys is no limit. Without
+  // keyctl(2), forbidden or not built in, this process cannot use keys either.
+  if ((other_user && kernel::join_new_keyring() < 0 && errno != ENOSYS && errno != EPERM) ||
+      (!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
+      setresuid(peer.uid, peer.uid, peer.uid) != 0 ||
+      (other_user && kernel::drop_capabilities() != 0))  // the kernel leaves the inheritable ones
     decline_with_errno(accepted, "take the client's user and groups");
   // Not dumpable from here on: until start(), this user's other processes must not get at what is still
   // the zygote's.
-  if (peer.uid == zygote.uid) return;
-  // What the kernel leaves to a process that was root: inheritable capabilities, and root's keys. Without
-  // keyctl(2), forbidden or not built in, this process cannot use them either.
-  if (kernel::drop_capabilities() != 0 || (kernel::join_new_keyring() < 0 && errno != ENOSYS && errno != EPERM))
-    decline_with_errno(accepted, "drop what is root's");
 }
 
 constexpr const char* kPlacing = "give a descriptor its number";
