@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -108,13 +109,12 @@ struct Location {
   uint32_t unused[8];
   uint64_t inode;
   uint64_t unused_times[12];
-  uint32_t device[2];
-  uint64_t mount;
+  uint64_t device_and_mount[2];
   uint64_t room[13];
 
   bool operator==(const Location& other) const {
-    return inode == other.inode && device[0] == other.device[0] && device[1] == other.device[1] &&
-           mount == other.mount;
+    return inode == other.inode &&
+           memcmp(device_and_mount, other.device_and_mount, sizeof device_and_mount) == 0;
   }
 };
 static_assert(sizeof(Location) == 256);
@@ -127,8 +127,8 @@ inline long locate(int directory, const char* path, Location* location) {
 
 /// Leaves this process without capabilities (capset(2)).
 inline long drop_capabilities() {
-  const uint32_t header[] = {0x20080522, 0};  // _LINUX_CAPABILITY_VERSION_3
-  const uint32_t none[6] = {};
+  static const uint32_t header[] = {0x20080522, 0};  // _LINUX_CAPABILITY_VERSION_3
+  static uint32_t none[6];
   return syscall(SYS_capset, header, none);
 }
 

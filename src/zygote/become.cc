@@ -44,6 +44,7 @@ struct Zygote {
   gid_t group[kMostGroups];
 };
 Zygote zygote;
+static_assert(sizeof zygote.group >= kRoom && sizeof LaunchRequest::received >= kRoom);
 
 char** environment_of_zygote;
 
@@ -161,7 +162,7 @@ void reset_signals() {
 }  // namespace
 
 void prepare_children(char* first_argument, const char* environment_end, int compares) {
-  prepare_comparison(compares, reinterpret_cast<char*>(zygote.group), sizeof zygote.group);
+  prepare_comparison(compares, reinterpret_cast<char*>(zygote.group));
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -213,8 +214,7 @@ void become(Accepted& accepted, LaunchRequest& request) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
   // The memory is for the descriptors, later.
-  if (const char* confined =
-          find_confinement(accepted, reinterpret_cast<char*>(request.received), sizeof request.received))
+  if (const char* confined = find_confinement(accepted, reinterpret_cast<char*>(request.received)))
     decline(accepted, false, "the client is confined (proc(5): %s)", confined);
   take_credentials(accepted, request.received);
   if (const char* problem = read_request(accepted.connection, request))

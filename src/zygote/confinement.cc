@@ -16,13 +16,14 @@ namespace moonlet::zygote {
 
 namespace {
 
+// Texts one behind the other.
 constexpr int kNamespaces = 7;
-constexpr char kNamespace[kNamespaces][10] = {"ns/mnt", "ns/pid", "ns/user",  "ns/net",
-                                              "ns/ipc", "ns/uts", "ns/cgroup"};
+constexpr char kNamespace[] = "ns/mnt\0ns/pid\0ns/user\0ns/net\0ns/ipc\0ns/uts\0ns/cgroup";
 
-// Lines of /proc/PID/status, all in hexadecimal or short. What is permitted can be made effective.
-enum Right { kBounding, kPermitted, kNoNewPrivileges, kSeccomp, kFilters, kRights };
-constexpr char kRight[kRights][17] = {"CapBnd:", "CapPrm:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"};
+// Lines of /proc/PID/status, all in hexadecimal or short. What is permitted can be made effective. A child that
+// becomes another user keeps nothing of that, but of the bounding set.
+enum Right { kPermitted, kBounding, kNoNewPrivileges, kSeccomp, kFilters, kRights };
+constexpr char kRight[] = "CapPrm:\0CapBnd:\0NoNewPrivs:\0Seccomp:\0Seccomp_filters:";
 
 // What a process is confined to. A namespace that the kernel does not have is an empty text for everybody.
 struct Box {
@@ -31,27 +32,42 @@ struct Box {
   char name[kNamespaces][32];  // "mnt:[4026531841]"
 };
 Box own;
+constexpr const char* kHidden = "not readable";
 bool compares;
 
-// Looks at a process. `box` is empty. False if that cannot be.
-bool look(pid_t pid, Box& box, char* room, size_t size) {
+// Looks at a process, which may be this one, and returns in what it is confined more than this one, or null.
+// `box` is empty, or this process' own.
+const char* look(pid_t pid, Box& box, bool same_user, char* room) {
   char path[32];
   snprintf(path, sizeof path, "/proc/%d", pid);
   // It stays with the process: nothing is found in it once that is gone, whoever gets the number.
   const UniqueFd process(open(path, O_PATH | O_CLOEXEC));
-  for (int i = 0; i < kNamespaces; i++)
-    readlinkat(process.get(), kNamespace[i], box.name[i], sizeof *box.name - 1);
   const UniqueFd status(openat(process.get(), "status", O_CLOEXEC));
-  const auto length = static_cast<size_t>(read(status.get(), room, size));
+  const auto length = static_cast<size_t>(read(status.get(), room, kRoom));
   // What does not fit may hide what it ends with.
-  if (length - 1 >= size - 1 || kernel::locate(process.get(), "root", &box.root) != 0) return false;
+  if (length - 1 >= kRoom - 1 || kernel::locate(process.get(), "root", &box.root) != 0) return kHidden;
   room[length] = '\0';
+  const char* difference = box.root == own.root ? nullptr : "root";
+  const char* text = kNamespace;
+  for (auto& name : box.name) {
+    readlinkat(process.get(), text, name, sizeof name - 1);
+    if (strcmp(name, own.name[&name - box.name]) != 0) difference = text;
+    text += strlen(text) + 1;
+  }
+  text = kRight;
   for (int i = 0; i < kRights; i++) {
     // Not in the first line: the process chose the name there.
-    const char* const line = strstr(strchr(room, '\n'), kRight[i]);
-    if (line != nullptr) box.right[i] = strtoull(line + strlen(kRight[i]), nullptr, 16);
+    const char* const line = strstr(strchr(room, '\n'), text);
+    const char* const name = text;
+    text += strlen(text);
+    if (line != nullptr) box.right[i] = strtoull(line + (text - name), nullptr, 16);
+    text++;
+    if (i == kPermitted && !same_user) continue;
+    const uint64_t right = box.right[i];
+    // Of filters only the number is known. Fewer than here say nothing of which they are.
+    if (i <= kBounding ? (own.right[i] & ~right) != 0 : right != 0 && right != own.right[i]) difference = name;
   }
-  return true;
+  return difference;
 }
 
 // True if the process whose number was looked up is the one that connected. Before Linux 6.5 nobody can tell.
@@ -59,38 +75,25 @@ bool is_still_there(int connection) {
 #ifndef SO_PEERPIDFD
   constexpr int SO_PEERPIDFD = 77;
 #endif
-  int descriptor = -1;
-  socklen_t size = sizeof descriptor;
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &descriptor, &size) != 0) return errno == ENOPROTOOPT;
-  const UniqueFd pidfd(descriptor);
-  pollfd ended = {descriptor, POLLIN, 0};
+  pollfd ended = {-1, POLLIN, 0};
+  socklen_t size = sizeof ended.fd;
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &ended.fd, &size) != 0) return errno == ENOPROTOOPT;
+  const UniqueFd pidfd(ended.fd);
   return poll(&ended, 1, 0) == 0;
 }
 
 }  // namespace
 
-void prepare_comparison(int wanted, char* room, size_t size) {
-  look(getpid(), own, room, size);
+void prepare_comparison(int wanted, char* room) {
+  look(getpid(), own, true, room);
   compares = wanted < 0 ? geteuid() == 0 || own.right[kPermitted] != 0 : wanted != 0;
 }
 
-const char* find_confinement(const Accepted& accepted, char* room, size_t size) {
+const char* find_confinement(const Accepted& accepted, char* room) {
   if (!compares) return nullptr;
   Box box = {};
-  if (!look(accepted.peer.pid, box, room, size) || !is_still_there(accepted.connection)) return "not readable";
-  for (int i = 0; i < kNamespaces; i++) {
-    if (strcmp(box.name[i], own.name[i]) != 0) return kNamespace[i];
-  }
-  if (!(box.root == own.root)) return "root";
-  for (int i = 0; i < kRights; i++) {
-    // A child that becomes another user keeps no capability.
-    if (i == kPermitted && accepted.peer.uid != geteuid()) continue;
-    // Of filters only the number is known. Fewer than here say nothing of which they are.
-    const uint64_t client = box.right[i];
-    if (i <= kPermitted ? (own.right[i] & ~client) != 0 : client != 0 && client != own.right[i])
-      return kRight[i];
-  }
-  return nullptr;
+  const char* difference = look(accepted.peer.pid, box, accepted.peer.uid == geteuid(), room);
+  return difference != nullptr || is_still_there(accepted.connection) ? difference : kHidden;
 }
 
 }  // namespace moonlet::zygote

@@ -126,10 +126,10 @@ void Listener::bind_path(const char* named, unsigned mode) {
 }
 
 bool Listener::is_for_others() const {
-  struct {
+  static struct {
     sockaddr_un un;
     char end;  // a path may fill all of it
-  } address = {};
+  } address;
   socklen_t size = sizeof address.un;
   struct stat found;
   getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address.un), &size);

@@ -57,7 +57,7 @@ def declines(zygote, difference, *box, **options):
     """In the box moonlet is declined because of `difference`; without MOONLET_FALLBACK it runs lua in there."""
     env = environment(MOONLET_SOCKET=zygote.socket)
     result = run((*box, MOONLET)[0], [*box, MOONLET, *SAY], env, **options)
-    assert result.status == 125 and f"the client is confined (proc(5): {difference})".encode() in result.err, result
+    assert result.status == 125 and f"the client is confined (proc(5): {difference}".encode() in result.err, result
     del env["MOONLET_FALLBACK"]
     assert run((*box, MOONLET)[0], [*box, MOONLET, *SAY], env, **options).out == b"ran\n"
 
@@ -128,7 +128,7 @@ def test_a_client_under_landlock(careful):
 @needs_root
 def test_a_client_whose_system_calls_are_filtered(careful):
     """As root, because others must give up new privileges for it."""
-    declines(careful, "Seccomp:", preexec_fn=filter_system_calls)
+    declines(careful, "Seccomp", preexec_fn=filter_system_calls)
 
 
 @needs_root
@@ -205,6 +205,15 @@ def test_who_is_compared_unless_told(start_zygote, tmp_path):
     serves(zygote, *confined)
 
 
+def first_answer(connection):
+    """The answer to a request, which moonletd does not read to its end."""
+    try:
+        client.send(connection, ["client", *SAY], {}, {})
+    except BrokenPipeError:
+        pass
+    return client.receive(connection)[:2]
+
+
 def test_a_client_that_leaves_its_number_to_another(careful):
     """What is looked at is the process that connected. This one has gone, and an innocent one has its number."""
     if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
@@ -227,10 +236,8 @@ def test_a_client_that_leaves_its_number_to_another(careful):
             pytest.skip("THE KERNEL GIVES NO NUMBER OF ONE'S CHOICE: " + os.strerror(ctypes.get_errno()))
         try:
             assert innocent == connecting
-            client.send(connection, ["client", *SAY], {}, {})
-            kind, length = client.receive(connection)[:2]
-            assert kind == client.DECLINED
-            assert b"not readable" in connection.recv(length)
+            kind, length = first_answer(connection)
+            assert kind == client.DECLINED and b"not readable" in connection.recv(length)
         finally:
             os.kill(innocent, signal.SIGKILL)
             os.waitpid(innocent, 0)
@@ -245,8 +252,7 @@ def test_a_client_that_has_gone_is_no_client(careful):
             connection.connect(careful.socket)
             os._exit(0)
         assert os.waitpid(connecting, 0)[1] == 0
-        client.send(connection, ["client", *SAY], {}, {})
-        assert client.receive(connection)[0] == client.DECLINED
+        assert first_answer(connection)[0] == client.DECLINED
 
 
 @needs_root
