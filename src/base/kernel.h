@@ -128,7 +128,7 @@ inline long locate(int directory, const char* path, Location* location) {
 /// Leaves this process without capabilities (capset(2)).
 inline long drop_capabilities() {
   static const uint32_t header[] = {0x20080522, 0};  // _LINUX_CAPABILITY_VERSION_3
-  static uint32_t none[6];
+  static const uint32_t none[6] = {};
   return syscall(SYS_capset, header, none);
 }
 
