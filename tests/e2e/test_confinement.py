@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -253,6 +254,38 @@ def test_a_client_that_has_gone_is_no_client(careful):
             os._exit(0)
         assert os.waitpid(connecting, 0)[1] == 0
         assert first_answer(connection)[0] == client.DECLINED
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("su") is None, reason="NO SET-USER-ID PROGRAM: su is not installed")
+def test_a_client_that_becomes_a_set_user_id_program(start_zygote, open_directory):
+    """It has all that moonletd has then, but it is another program that has sent the request. Only root may look at it."""
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    os.chown(open_directory, 65534, 65534)
+    zygote = start_zygote(options=["--socket", str(open_directory / "s")],
+                          command=[*user, "--inh-caps=+net_raw", "--ambient-caps=+net_raw", MOONLETD])
+    reader, writer = os.pipe()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        becoming = os.fork()
+        if becoming == 0:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            connection.connect(str(open_directory / "s"))
+            os.dup2(reader, 0)
+            os.execvp("su", ["su"])
+        try:
+            while pathlib.Path(f"/proc/{becoming}/comm").read_text() != "su\n":
+                os.sched_yield()
+            assert "CapPrm:\t0000000000000000" not in pathlib.Path(f"/proc/{becoming}/status").read_text()
+            kind, length = first_answer(connection)
+            assert kind == client.DECLINED and b"not readable" in connection.recv(length), zygote.log()
+        finally:
+            os.kill(becoming, signal.SIGKILL)
+            os.waitpid(becoming, 0)
+            os.close(reader)
+            os.close(writer)
 
 
 @needs_root
