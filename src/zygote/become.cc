@@ -2,6 +2,7 @@
 
 #include "base/descriptor_message.h"
 #include "base/kernel.h"
+#include "base/unique_fd.h"
 #include "zygote/confinement.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
@@ -52,6 +53,16 @@ char** environment_of_zygote;
   decline(accepted, false, "%s: %m", doing);
 }
 
+// Whom the audit trail names. Where that is nobody yet, as with what an init system has started, a process may
+// choose: so it must be what it is under lua. Without auditing there is no such file.
+void take_login(const ucred& peer) {
+  char text[32];
+  snprintf(text, sizeof text, "/proc/%d/loginuid", peer.pid);
+  read_text(text, text, sizeof text);
+  const UniqueFd own(open("/proc/self/loginuid", O_WRONLY));
+  [[maybe_unused]] const ssize_t written = write(own.get(), text, strlen(text));
+}
+
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
 // `room` is for kMostGroups: where the descriptors will be, because that page is needed anyway.
@@ -69,6 +80,7 @@ void take_credentials(const Accepted& accepted, void* room) {
       groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
   const bool other_user = peer.uid != zygote.uid;
+  if (other_user) take_login(peer);
   // Not root's session keyring. It is made while this is root, whose quota of keys is no limit. Without
   // keyctl(2), forbidden or not built in, this process cannot use keys either.
   if ((other_user && kernel::join_new_keyring() < 0 && errno != ENOSYS && errno != EPERM) ||
