@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -102,6 +103,37 @@ inline long send_signal(int pidfd, int signal, bool group) {
 
 /// close_range(2), Linux 5.9: `first` and `last` are included.
 inline long close_range(unsigned first, unsigned last) { return syscall(SYS_close_range, first, last, 0U); }
+
+/// Which file, and by which mount it is reached (Linux 5.8; 0 before): statx(2)'s structure.
+struct Location {
+  uint32_t unused[8];
+  uint64_t inode;
+  uint64_t unused_times[12];
+  uint64_t device_and_mount[2];
+  uint64_t room[13];
+
+  bool operator==(const Location& other) const {
+    return inode == other.inode &&
+           memcmp(device_and_mount, other.device_and_mount, sizeof device_and_mount) == 0;
+  }
+};
+static_assert(sizeof(Location) == 256);
+
+/// statx(2), Linux 4.11, of a path below `directory`: follows symbolic links.
+inline long locate(int directory, const char* path, Location* location) {
+  constexpr unsigned kInodeAndMount = 0x100 | 0x1000;  // STATX_INO, STATX_MNT_ID
+  return syscall(SYS_statx, directory, path, 0, kInodeAndMount, location);
+}
+
+/// Leaves this process without capabilities (capset(2)).
+inline long drop_capabilities() {
+  static const uint32_t header[] = {0x20080522, 0};  // _LINUX_CAPABILITY_VERSION_3
+  static const uint32_t none[6] = {};
+  return syscall(SYS_capset, header, none);
+}
+
+/// Gives this process a session keyring of its own (keyctl(2)).
+inline long join_new_keyring() { return syscall(SYS_keyctl, 1, nullptr); }
 
 /// A pair of resource limits as the kernel has them on every architecture (prlimit64).
 struct Limit {

@@ -2,6 +2,8 @@
 
 #include "base/descriptor_message.h"
 #include "base/kernel.h"
+#include "base/unique_fd.h"
+#include "zygote/confinement.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
 #include "zygote/log.h"
@@ -43,6 +45,7 @@ struct Zygote {
   gid_t group[kMostGroups];
 };
 Zygote zygote;
+static_assert(sizeof zygote.group >= kRoom && sizeof LaunchRequest::received >= kRoom);
 
 char** environment_of_zygote;
 
@@ -51,6 +54,16 @@ char** environment_of_zygote;
 }
 
 constexpr const char* kTakingUser = "take the client's user and groups";
+
+// Whom the audit trail names. Where that is nobody yet, as with what an init system has started, a process may
+// choose: so it must be what it is under lua. Without auditing there is no such file.
+void take_login(const ucred& peer) {
+  char text[32];
+  snprintf(text, sizeof text, "/proc/%d/loginuid", peer.pid);
+  read_text(text, text, sizeof text);
+  const UniqueFd own(open("/proc/self/loginuid", O_WRONLY));
+  [[maybe_unused]] const ssize_t written = write(own.get(), text, strlen(text));
+}
 
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
@@ -68,8 +81,14 @@ void take_credentials(const Accepted& accepted, void* room) {
   const bool same_groups =
       groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
-  if ((!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
-      setresuid(peer.uid, peer.uid, peer.uid) != 0)
+  const bool other_user = peer.uid != zygote.uid;
+  if (other_user) take_login(peer);
+  // Not root's session keyring. It is made while this is root, whose quota of keys is no limit. Without
+  // keyctl(2), forbidden or not built in, this process cannot use keys either.
+  if ((other_user && kernel::join_new_keyring() < 0 && errno != ENOSYS && errno != EPERM) ||
+      (!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
+      setresuid(peer.uid, peer.uid, peer.uid) != 0 ||
+      (other_user && kernel::drop_capabilities() != 0))  // the kernel leaves the inheritable ones
     decline_with_errno(accepted, kTakingUser);
   // Not dumpable from here on: until start(), this user's other processes must not get at what is still
   // the zygote's.
@@ -156,7 +175,8 @@ void reset_signals() {
 
 }  // namespace
 
-void prepare_children() {
+void prepare_children(int compares) {
+  prepare_comparison(compares, reinterpret_cast<char*>(zygote.group));
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -174,6 +194,8 @@ void prepare_children() {
   reset_signals();
   prepare_title();
 }
+
+bool has_warm_descriptors() { return zygote.warm_descriptors > 0; }
 
 void keep_in_children(int descriptor) {
   if (zygote.warm_descriptors < kMaxWarmDescriptors) zygote.kept[zygote.warm_descriptors++] = descriptor;
@@ -207,6 +229,9 @@ void become(Accepted& accepted, LaunchRequest& request) {
   if (kernel::close_range(STDIN_FILENO, STDERR_FILENO) != 0) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
+  // The memory is for the descriptors, later.
+  if (const char* confined = find_confinement(accepted, reinterpret_cast<char*>(request.received)))
+    decline(accepted, false, "the client is confined (proc(5): %s)", confined);
   take_credentials(accepted, request.received);
   if (const char* problem = read_request(accepted.connection, request))
     decline(accepted, true, problem, nullptr);  // a format: it may hold %m

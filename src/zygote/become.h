@@ -7,14 +7,18 @@
 namespace moonlet::zygote {
 
 /// What the zygote knows of itself before it forks, so that a child changes only what differs.
+/// `compares`: see prepare_comparison().
 /// Call it once, after the warm-up and with every descriptor of the server's open but its connections.
-void prepare_children();
+void prepare_children(int compares);
 
 /// Leaves `descriptor`, of the warm-up's making, open in children. At most 64; further ones are closed.
 void keep_in_children(int descriptor);
 
 /// Takes back what keep_in_children() was told.
 void keep_none_in_children();
+
+/// Whether there are any such.
+bool has_warm_descriptors();
 
 /// In a child, at once: gives up the zygote's terminal and closes what is the zygote's from descriptor 3 up,
 /// but for the log, what prepare_children saw the warm-up leave, and `channel`.

@@ -52,11 +52,26 @@ bool Launches::reserve(int count) {
   return true;
 }
 
-bool Launches::wait(int timeout) {
-  const bool room = has_room();
-  polled_[kListener] = {paused_ ? -1 : listener_, POLLIN, 0};
+// Others than the zygote's own user may run as many as they leave free: half when they are alone, half of what
+// is left when another has his half, and so on, so that a new one finds room.
+bool Launches::has_room_for(uid_t user) const {
+  if (counts.max == 0 || user == geteuid()) return has_room();
+  auto taken = static_cast<int>(counts.running);
   for (int i = 0; i < count_; i++) {
-    if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
+    if (launch_[i].pid > 0 && launch_[i].peer.uid == user) taken++;
+  }
+  return taken < static_cast<int>(counts.max);
+}
+
+bool Launches::wait(int timeout) {
+  polled_[kListener] = {paused_ ? -1 : listener_, POLLIN, 0};
+  bool room = false;
+  for (int i = 0, last = -1; i < count_; i++) {
+    if (launch_[i].pid != 0) continue;
+    // Those of one user come one after another, and are many if he means it.
+    if (last < 0 || launch_[i].peer.uid != launch_[last].peer.uid) room = has_room_for(launch_[i].peer.uid);
+    last = i;
+    polled_[kFirst + i].events = room ? POLLIN : 0;
   }
   pollfd& changes = polled_[kFirst + count_];
   changes = {changes_, POLLIN, 0};
@@ -72,7 +87,7 @@ bool Launches::wait(int timeout) {
 int Launches::next_event(int index) const {
   while (++index < count_) {
     const short events = polled_[kFirst + index].revents;
-    if ((events & POLLHUP) != 0 || (events != 0 && has_room())) return index;
+    if ((events & POLLHUP) != 0 || (events != 0 && has_room_for(launch_[index].peer.uid))) return index;
   }
   return -1;
 }

@@ -39,7 +39,7 @@ class Launches {
   [[nodiscard]] int count() const { return count_; }
 
   /// Waits for an event, for `timeout` milliseconds or, if that is -1, as long as it takes. With `max` launches
-  /// running, requests are none. False if the time ran out.
+  /// running, requests are none, nor are requests beyond their user's share. False if the time ran out.
   bool wait(int timeout);
 
   [[nodiscard]] bool has_connection() const { return polled_[kListener].revents != 0; }
@@ -102,6 +102,7 @@ class Launches {
   bool reserve(int count);
   void forget(int index);
   [[nodiscard]] bool has_room() const { return counts.max == 0 || counts.running < counts.max; }
+  [[nodiscard]] bool has_room_for(uid_t user) const;
 
   int listener_ = 0;
   int changes_ = 0;

@@ -163,6 +163,17 @@ void Listener::bind_path(const char* named, unsigned mode) {
   queue_connections();  // under the lock: until then the socket answers as a stale one
 }
 
+bool Listener::is_for_others() const {
+  static struct {
+    sockaddr_un un;
+    char end;  // a path may fill all of it
+  } address;
+  socklen_t size = sizeof address.un;
+  struct stat found;
+  getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address.un), &size);
+  return stat(address.un.sun_path, &found) != 0 || (found.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
 void Listener::stop() {
   if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
   free(path_);

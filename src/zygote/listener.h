@@ -27,6 +27,9 @@ class Listener {
   /// In a child: forgets the descriptor, whose number will be the client's.
   void abandon() { fd_.release(); }
 
+  /// Whether the permissions of the socket file let more than one user connect, or cannot be known.
+  [[nodiscard]] bool is_for_others() const;
+
   /// Stops listening, and removes the socket file if it is still the one that was made here.
   void stop();
 

@@ -21,7 +21,8 @@ constexpr char kHelp[] =
 #if MOONLET_HAS_GENERATIONS
     "    [--gc MODE]\n"
 #endif
-    "    [--trust] [--idle-exit N] [--ready-fd N] [lua's options] [script [args]]\n"
+    "    [--trust] [--idle-exit N] [--compare-clients 0|1]\n"
+    "    [--ready-fd N] [lua's options] [script [args]]\n"
     "       moonletd --help | --version\n"
     "See moonletd(8).\n";
 
@@ -41,6 +42,7 @@ constexpr NumberOption kNumbers[] = {
     {"max", &Options::max, 1, INT_MAX},
     {"spare", &Options::spare, 0, kMaxSpares},
     {"idle-exit", &Options::idle_exit, 0, INT_MAX / 1000},
+    {"compare-clients", &Options::compare_clients, 0, 1},
     {"ready-fd", &Options::ready_fd, 0, INT_MAX},
 };
 

@@ -18,6 +18,7 @@ struct Options {
   bool incremental = false;      // --gc=incremental, where there is another mode
   int idle_exit = 0;             // --idle-exit, in seconds without a launch; 0: never
   bool trust = false;            // --trust: no file will change
+  int compare_clients = -1;      // --compare-clients; -1: where moonletd has capabilities
   int ready_fd = -1;             // --ready-fd
   int argc = 0;                  // what is left for the warm-up, argv[0] included
   char** argv = nullptr;

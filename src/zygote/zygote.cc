@@ -23,6 +23,15 @@ namespace {
 lua_State* served = nullptr;
 uid_t owner = 0;
 
+// Whoever may connect gets a copy of root's memory.
+void warn_of_others(Listener& listener) {
+  if (has_warm_descriptors()) {
+    listener.stop();
+    fail("the warm-up left descriptors open: not for other users");
+  }
+  log_line("other users can read what the warm-up left in memory");
+}
+
 // In a child, before it waits for anything.
 void prepare_child(int channel, bool is_spare) {
   leave_server(channel);
@@ -64,8 +73,9 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   if (const char* module = image::relative_module())
     log_line("module '%s' came from a relative path: no warm modules in other directories", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
+  if (owner == 0 && listener.is_for_others()) warn_of_others(listener);
   const int signals = open_signals(handover.mask);
-  prepare_children();
+  prepare_children(options.compare_clients);
   repeat_hangup();
   keep_page_tables();
   log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());

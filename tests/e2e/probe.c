@@ -234,6 +234,8 @@ static int probe_credentials(lua_State *L) {
         !strncmp(line, "Cap", 3) || !strncmp(line, "NoNewPrivs", 10) || !strncmp(line, "Umask", 5))
       luaL_addstring(&b, line);
   fclose(f);
+  snprintf(line, sizeof line, "securebits %d, dumpable %d\n", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+  luaL_addstring(&b, line);
   return luaL_pushresult(&b), 1;
 }
 

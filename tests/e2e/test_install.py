@@ -78,3 +78,14 @@ def test_the_layers_import_downwards_only():
         with open(path) as text:
             for imported in re.findall(r'#include "(\w+)/', text.read()):
                 assert imported in allowed[layer[1]], f"{path} includes {imported}/"
+
+
+def test_the_tests_that_the_security_page_names_are_there():
+    """Each promise has its test: `file`: `test_...` without its prefix."""
+    with open(os.path.join(SOURCE, "docs", "security.md")) as page:
+        named = set(re.findall(r"`([a-z]+(?:_[a-z0-9]+){2,})`", page.read())) - {"no_new_privs"}
+    there = set()
+    for name in sources(".py"):
+        with open(name) as file:
+            there.update(re.findall(r"^def test_(\w+)", file.read(), re.MULTILINE))
+    assert len(named) > 20 and named <= there, named - there

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from conftest import MOONLET, MOONLETD, PATIENCE, both, wait_gone
+from conftest import COMPARE, MOONLET, MOONLETD, PATIENCE, both, wait_gone
 from test_signals import wait_for_state
 
 PROMPT = "next> "
@@ -236,7 +236,7 @@ def test_a_job_of_a_zygote_that_has_a_terminal_itself(start_zygote, tmp_path):
     """A moonletd that somebody started by hand: its terminal is not its scripts'."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execvpe("sh", ["sh", "-c", f"{MOONLETD} --socket {tmp_path}/t.sock --ready-fd 1; exit $?"],
+        os.execvpe("sh", ["sh", "-c", f"{' '.join([MOONLETD, *COMPARE])} --socket {tmp_path}/t.sock --ready-fd 1; exit $?"],
                    dict(os.environ))
     heard = b""
     while b"\n" not in heard:

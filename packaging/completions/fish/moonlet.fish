@@ -69,6 +69,7 @@ switch $program
         complete -c $program -n __moonlet_option -l max -x -d 'Scripts at once'
         complete -c $program -n __moonlet_option -l spare -x -d 'Children forked ahead'
         complete -c $program -n __moonlet_option -l gc -x -a 'incremental generational' -d 'Mode of the garbage collector'
+        complete -c $program -n __moonlet_option -l compare-clients -x -a '0 1' -d 'Whether to decline clients that are confined'
         complete -c $program -n __moonlet_option -l ready-fd -x -d 'Where to write a newline when serving'
     case moonlet moonletctl
         complete -c $program -n $own -l socket -r -F -d 'Where moonletd listens'

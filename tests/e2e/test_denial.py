@@ -1,0 +1,151 @@
+"""Clients and scripts that take all they can get: others get service within a bound, which docs/security.md states."""
+
+import contextlib
+import os
+import pathlib
+import resource
+import select
+import signal
+import socket
+import subprocess
+import time
+
+import client
+import pytest
+from conftest import BUILD, MOONLET, MOONLETD, PATIENCE, environment, needs_root, run
+from test_hostile import answer, connected, send, serves, settled
+
+ATTENTION = 10  # seconds that moonletd has for the rest of a request (kPatience in src/zygote/request.cc)
+AT_ONCE = 5  # seconds: no bound of moonletd's own, but far below that one, on a machine with other things to do
+LARGE = 1 << 20  # bytes of a request that never comes
+
+
+@contextlib.contextmanager
+def descriptors(count):
+    """Room for as many in this process."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] < count + 100:
+        pytest.skip(f"NEEDS {count} DESCRIPTORS: the hard limit here is {before[1]}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def takes(action, *arguments):
+    start = time.monotonic()
+    assert action(*arguments)
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("options", [[], ["--max", "1"]], ids=["no limit", "one at once"])
+def test_two_thousand_clients_that_send_nothing(start_zygote, options):
+    zygote = start_zygote(options=options)
+    before = settled(zygote)
+    with descriptors(2000), contextlib.ExitStack() as idle:
+        for _ in range(2000):
+            idle.enter_context(connected(zygote))
+        for _ in range(5):
+            assert takes(serves, zygote) < AT_ONCE
+    assert settled(zygote) == before
+
+
+def begin_large(connection, *fds):
+    """The beginning of a request of which more is to come than will."""
+    fixed, _ = client.request(["client", "-e", "x" * LARGE], [], {})
+    send(connection, fixed, fds)
+
+
+def test_requests_that_never_end_hold_up_nobody(start_zygote):
+    """A byte now and then gains no time, nor does a client that leaves its own end of the connection in the request,
+    so that moonletd cannot see that it has gone. Each is told, or forgotten, when its ten seconds are over."""
+    zygote = start_zygote()
+    before = settled(zygote)
+    slow = [connected(zygote) for _ in range(40)]
+    for connection in slow:
+        begin_large(connection)
+    for _ in range(40):
+        with connected(zygote) as connection:
+            begin_large(connection, connection.fileno())
+    waiting = list(slow)
+    last = time.monotonic() + PATIENCE
+    while waiting:
+        assert time.monotonic() < last
+        assert takes(serves, zygote) < AT_ONCE
+        for connection in list(waiting):
+            if select.select([connection], [], [], 0)[0]:
+                assert answer(connection)[0] == client.DECLINED
+                waiting.remove(connection)
+            else:
+                send(connection, b"x")
+    for connection in slow:
+        connection.close()
+    assert settled(zygote) == before
+
+
+def test_requests_that_never_end_under_a_limit(start_zygote):
+    """With --max they do hold up others of their user: for ten seconds at most."""
+    zygote = start_zygote(options=["--max", "2"])
+    for _ in range(2):
+        with connected(zygote) as connection:
+            begin_large(connection, connection.fileno())
+    assert takes(serves, zygote) < ATTENTION + AT_ONCE
+
+
+def test_a_script_that_eats_all_memory(start_zygote):
+    """Under a limit it ends as under lua; until then others are served."""
+    zygote = start_zygote()
+    eat = "local t = {} print('eating') io.stdout:flush() io.read() for i = 1, math.huge do t[i] = ('x'):rep(1 << 20) .. i end"
+    with subprocess.Popen(["prlimit", f"--as={1 << 28}", MOONLET, "-e", eat], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=environment(MOONLET_SOCKET=zygote.socket)) as eater:
+        assert eater.stdout.readline() == b"eating\n"
+        eater.stdin.close()
+        while eater.poll() is None:
+            assert takes(serves, zygote) < AT_ONCE
+        assert eater.returncode == 1 and eater.stderr.read().endswith(b": not enough memory\n")
+
+
+@needs_root
+def test_a_script_that_forks_without_end(start_zygote, open_directory):
+    """Its user's limit on processes is the end of it; other users are served."""
+    path = str(open_directory / "s")
+    zygote = start_zygote(options=["--mode", "0666", "--socket", path])
+    zygote.socket = path
+    probe = pathlib.Path(BUILD, "modules", "probe.so").read_bytes()
+    (open_directory / "probe.so").write_bytes(probe)
+    env = environment(MOONLET_SOCKET=path, LUA_CPATH=f"{open_directory}/?.so")
+    bomb = """
+local probe = require 'probe'
+print(probe.pid()) io.stdout:flush()
+while probe.fork() >= 0 do end
+print('full') io.stdout:flush()
+probe.pause()
+"""
+    who = dict(user=54321, group=54321, extra_groups=[], cwd="/")
+    with subprocess.Popen(["prlimit", "--nproc=60", MOONLET, "-e", bomb], stdout=subprocess.PIPE, env=env, **who) as bomber:
+        script = int(bomber.stdout.readline())
+        try:
+            assert bomber.stdout.readline() == b"full\n"
+            for other in (dict(), dict(user=65534, group=65534, extra_groups=[])):
+                assert takes(lambda: run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **other).out == b"1\n") < AT_ONCE
+        finally:
+            os.killpg(script, signal.SIGKILL)
+        assert bomber.wait(PATIENCE) == -signal.SIGKILL
+
+
+def test_a_log_on_a_full_disk(tmp_path):
+    path = str(tmp_path / "s")
+    ready, told = os.pipe()
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", str(told)], stderr=full, pass_fds=(told,),
+                                   env=environment())
+    os.close(told)
+    assert os.read(ready, 1) == b"\n"
+    os.close(ready)
+    env = environment(MOONLET_SOCKET=path)
+    with socket.socket(socket.AF_UNIX) as connection:  # what a child has to say is lost too
+        connection.connect(path)
+        connection.sendall(bytes(4096))
+        assert client.receive(connection)[0] == client.DECLINED
+    assert run(MOONLET, ["lua", "-e", "print('served')"], env).out == b"served\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0

@@ -1,0 +1,47 @@
+"""What scripts of one moonletd share, because they are copies of one process, and another moonletd's do not: docs/security.md
+says what that means."""
+
+import struct
+
+import pytest
+from conftest import MOONLET, environment, run
+
+AT_RANDOM = 25
+
+
+def output(zygote, code):
+    result = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
+    assert result.status == 0, result
+    return result.out
+
+
+def random_bytes(zygote):
+    """What the kernel gave the process: libc's stack canary and pointer guard are made of it."""
+    auxiliary = output(zygote, "io.write(io.open('/proc/self/auxv', 'rb'):read('a'))")
+    address = dict(struct.iter_unpack("@LL", auxiliary))[AT_RANDOM]
+    return output(zygote, f"local memory = io.open('/proc/self/mem', 'rb') memory:seek('set', {address}) io.write(memory:read(16))")
+
+
+def layout(zygote):
+    return output(zygote, "for line in io.lines('/proc/self/maps') do if line:find('/', 1, true) then print(line) end end")
+
+
+def order_of_keys(zygote):
+    """It follows from the seed of Lua's hashes."""
+    return output(zygote, "local t = {} for i = 1, 100 do t['key' .. i] = i end for key in pairs(t) do print(key) end")
+
+
+@pytest.mark.parametrize("secret", [random_bytes, layout, order_of_keys])
+def test_scripts_of_one_zygote_share_it_and_a_restart_changes_it(start_zygote, secret):
+    if secret is layout and open("/proc/sys/kernel/randomize_va_space").read() == "0\n":
+        pytest.skip("ADDRESSES ARE NOT RANDOM ON THIS MACHINE")
+    zygote, restarted = start_zygote(), start_zygote()
+    first = secret(zygote)
+    assert first and secret(zygote) == first
+    assert secret(restarted) != first
+
+
+def test_random_numbers_are_each_script_s_own(start_zygote):
+    """Also where the warm-up has chosen a seed."""
+    zygote = start_zygote("-e", "math.randomseed(4711)")
+    assert len({output(zygote, "print(math.random(0))") for _ in range(20)}) == 20
