@@ -7,6 +7,7 @@
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
 #include "zygote/log.h"
+#include "zygote/parts.h"
 #include "zygote/process_title.h"
 #include "zygote/report.h"
 
@@ -81,6 +82,7 @@ void take_credentials(const Accepted& accepted, void* room) {
   const bool same_groups =
       groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
+  if (!kServesOtherUsers) decline(accepted, false, "its groups are others than moonletd's");
   const bool other_user = peer.uid != zygote.uid;
   if (other_user) take_login(peer);
   // Not root's session keyring. It is made while this is root, whose quota of keys is no limit. Without
@@ -176,7 +178,7 @@ void reset_signals() {
 }  // namespace
 
 void prepare_children(int compares) {
-  prepare_comparison(compares, reinterpret_cast<char*>(zygote.group));
+  if (kComparesClients) prepare_comparison(compares, reinterpret_cast<char*>(zygote.group));
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -230,8 +232,10 @@ void become(Accepted& accepted, LaunchRequest& request) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
   // The memory is for the descriptors, later.
-  if (const char* confined = find_confinement(accepted, reinterpret_cast<char*>(request.received)))
-    decline(accepted, false, "the client is confined (proc(5): %s)", confined);
+  if (kComparesClients) {
+    if (const char* confined = find_confinement(accepted, reinterpret_cast<char*>(request.received)))
+      decline(accepted, false, "the client is confined (proc(5): %s)", confined);
+  }
   take_credentials(accepted, request.received);
   if (const char* problem = read_request(accepted.connection, request))
     decline(accepted, true, problem, nullptr);  // a format: it may hold %m

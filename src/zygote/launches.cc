@@ -2,6 +2,7 @@
 
 #include "protocol/protocol.h"
 #include "zygote/log.h"
+#include "zygote/parts.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -55,7 +56,7 @@ bool Launches::reserve(int count) {
 // Others than the zygote's own user may run as many as they leave free: half when they are alone, half of what
 // is left when another has his half, and so on, so that a new one finds room.
 bool Launches::has_room_for(uid_t user) const {
-  if (counts.max == 0 || user == geteuid()) return has_room();
+  if (!kServesOtherUsers || counts.max == 0 || user == geteuid()) return has_room();
   auto taken = static_cast<int>(counts.running);
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid > 0 && launch_[i].peer.uid == user) taken++;
@@ -94,10 +95,7 @@ int Launches::next_event(int index) const {
 
 bool Launches::client_left(int index) const { return (polled_[kFirst + index].revents & POLLHUP) != 0; }
 
-int Launches::connection(int index) const {
-  const int fd = polled_[kFirst + index].fd;
-  return fd < 0 ? ~fd : fd;
-}
+int Launches::connection(int index) const { return number_of(polled_[kFirst + index].fd); }
 
 int Launches::find(pid_t pid) const {
   for (int i = 0; i < count_; i++) {
@@ -118,27 +116,19 @@ bool Launches::save(int file) const {
   for (int i = 0; i < count_; i++) {
     fcntl(connection(i), F_SETFD, 0);
     const int fd = polled_[kFirst + i].fd;
-    saved = saved && write(file, &fd, sizeof fd) == sizeof fd &&
-            write(file, &launch_[i], sizeof(Launch)) == sizeof(Launch);
+    saved = saved && write(file, &fd, sizeof fd) == sizeof fd;
   }
-  return saved;
+  const auto bytes = static_cast<ssize_t>(static_cast<size_t>(count_) * sizeof *launch_);
+  return saved && write(file, launch_, static_cast<size_t>(bytes)) == bytes;
 }
 
-void Launches::restore(int file, int count, size_t launch_bytes) {
-  const size_t known = launch_bytes < sizeof(Launch) ? launch_bytes : sizeof(Launch);
-  for (; count > 0; count--) {
-    int fd = -1;
-    Launch launch = {};
-    if (read(file, &fd, sizeof fd) != sizeof fd || read(file, &launch, known) != static_cast<ssize_t>(known))
-      return;
-    lseek(file, static_cast<off_t>(launch_bytes - known), SEEK_CUR);
-    if (!add(fd < 0 ? ~fd : fd, launch.peer)) return;
-    const int index = count_ - 1;
-    fcntl(connection(index), F_SETFD, FD_CLOEXEC);
-    launch_[index] = launch;
-    if (launch.pid > 0) polled_[kFirst + index].events = 0;
-    if (launch.pid > 0) counts.running++;
-    if (fd < 0) ignore_client(index);
+void Launches::restore(const int* connection, int count, size_t launch_bytes) {
+  const auto* from = reinterpret_cast<const char*>(connection + count);
+  for (int i = 0; i < count && add(connection[i], {}); i++, from += launch_bytes) {
+    memcpy(&launch_[i], from, launch_bytes < sizeof(Launch) ? launch_bytes : sizeof(Launch));
+    if (launch_[i].pid <= 0) continue;
+    polled_[kFirst + i].events = 0;
+    counts.running++;
   }
 }
 

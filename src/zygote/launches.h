@@ -32,9 +32,12 @@ class Launches {
   /// Writes all launches to `file`, and lets their connections stay open at an exec. False if that failed.
   [[nodiscard]] bool save(int file) const;
 
-  /// Reads `count` launches that save() wrote, of an image whose sizeof(Launch) was `launch_bytes`. What cannot
-  /// be read is lost.
-  void restore(int file, int count, size_t launch_bytes);
+  /// Takes over `count` launches that save() wrote: their descriptors, and behind these what the image before
+  /// knew of them, whose sizeof(Launch) was `launch_bytes`.
+  void restore(const int* connection, int count, size_t launch_bytes);
+
+  /// The descriptor of a connection as save() wrote it.
+  static int number_of(int fd) { return fd < 0 ? ~fd : fd; }
 
   [[nodiscard]] int count() const { return count_; }
 

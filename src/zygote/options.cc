@@ -21,8 +21,13 @@ constexpr char kHelp[] =
 #if MOONLET_HAS_GENERATIONS
     "    [--gc MODE]\n"
 #endif
-    "    [--trust] [--idle-exit N] [--compare-clients 0|1]\n"
-    "    [--ready-fd N] [lua's options] [script [args]]\n"
+#if defined(MOONLET_IDLE_EXIT)
+    "    [--idle-exit N]\n"
+#endif
+#if defined(MOONLET_CONFINEMENT)
+    "    [--compare-clients 0|1]\n"
+#endif
+    "    [--trust] [--ready-fd N] [lua's options] [script [args]]\n"
     "       moonletd --help | --version\n"
     "See moonletd(8).\n";
 
@@ -41,8 +46,12 @@ constexpr NumberOption kNumbers[] = {
     {"mode", &Options::mode, 0, 0777},
     {"max", &Options::max, 1, INT_MAX},
     {"spare", &Options::spare, 0, kMaxSpares},
+#if defined(MOONLET_IDLE_EXIT)
     {"idle-exit", &Options::idle_exit, 0, INT_MAX / 1000},
+#endif
+#if defined(MOONLET_CONFINEMENT)
     {"compare-clients", &Options::compare_clients, 0, 1},
+#endif
     {"ready-fd", &Options::ready_fd, 0, INT_MAX},
 };
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace moonlet::zygote {
@@ -24,60 +25,43 @@ constexpr size_t kVariableLength = sizeof kVariable - 1;
 // How this process was started.
 struct Start {
   char** argv;
-  char** environment;  // with room for one variable more at its end, number `variables`
-  size_t variables;
+  char** environment;  // its first place is for the variable
   int directory;
 };
 Start start_of_process;
-int file = -1;  // what the image before has left
+const int* connection = nullptr;  // of each launch of the image before; then what it knew of them
 volatile sig_atomic_t hung_up = 0;
 
 void note_hangup(int) { hung_up = 1; }
 
-// A list of strings as exec takes it, with room for one more; with `deep`, of strings of its own.
-char** copy_of(char** list, size_t count, bool deep) {
-  auto** const copy = static_cast<char**>(calloc(count + 2, sizeof *list));
-  for (size_t i = 0; copy != nullptr && i < count; i++) copy[i] = deep ? strdup(list[i]) : list[i];
+// A list of strings as exec takes it, behind `free` free places.
+char** copy_of(char** list, size_t free) {
+  size_t count = 0;
+  while (list[count] != nullptr) count++;
+  auto** const copy = static_cast<char**>(calloc(free + count + 1, sizeof *list));
   if (copy == nullptr) fail("not enough memory");
+  memcpy(copy + free, list, count * sizeof *list);
   return copy;
-}
-
-size_t length_of(char** list) {
-  size_t length = 0;
-  while (list[length] != nullptr) length++;
-  return length;
-}
-
-// Takes the variable of the image before out of the environment, and returns its value, or null.
-const char* take_variable() {
-  const char* value = nullptr;
-  char** to = environ;
-  for (char** from = environ; *from != nullptr; from++) {
-    if (strncmp(*from, kVariable, kVariableLength) == 0) {
-      value = *from + kVariableLength;
-    } else {
-      *to++ = *from;
-    }
-  }
-  *to = nullptr;
-  return value;
 }
 
 // Whoever starts moonletd may have put anything into the variable.
 void read_handover(const char* value) {
   Handover found;
-  if (value == nullptr) return;
   const auto descriptor = static_cast<int>(strtol(value, nullptr, 10));
   if (pread(descriptor, &found, sizeof found, 0) != sizeof found || found.magic != kMagic ||
       found.pid != getpid())
     return;
-  lseek(descriptor, found.bytes, SEEK_SET);
   if (found.bytes < sizeof found)
     memset(reinterpret_cast<char*>(&found) + found.bytes, 0, sizeof found - found.bytes);
-  file = descriptor;
+  const size_t size = found.bytes + static_cast<size_t>(found.launches) * (sizeof(int) + found.launch_bytes);
+  void* const all = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  close(descriptor);
+  if (all == MAP_FAILED) return;
   handover = found;
-  fcntl(file, F_SETFD, FD_CLOEXEC);
+  connection = reinterpret_cast<const int*>(static_cast<char*>(all) + found.bytes);
+  // None of these is for programs that the warm-up starts.
   fcntl(handover.listener, F_SETFD, FD_CLOEXEC);
+  for (int i = 0; i < found.launches; i++) fcntl(Launches::number_of(connection[i]), F_SETFD, FD_CLOEXEC);
 }
 
 }  // namespace
@@ -85,11 +69,15 @@ void read_handover(const char* value) {
 constinit Handover handover;
 
 void remember_start(char** argv) {
-  read_handover(take_variable());
+  if (environ[0] != nullptr && strncmp(environ[0], kVariable, kVariableLength) == 0)
+    read_handover(*environ++ + kVariableLength);
   Start& start = start_of_process;
-  start.argv = copy_of(argv, length_of(argv), true);  // lua cuts "-l g=mod" in two
-  start.variables = length_of(environ);
-  start.environment = copy_of(environ, start.variables, false);
+  start.argv = copy_of(argv, 0);
+  if (MOONLET_LUA_CODE >= 504) {
+    for (char** word = start.argv; *word != nullptr; word++)
+      *word = strdup(*word);  // lua cuts "-l g=mod" in two
+  }
+  start.environment = copy_of(environ, 1);
   start.directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   signal(SIGHUP, note_hangup);
   if (is_renewed()) kernel::change_mask(SIG_SETMASK, &handover.mask, nullptr);
@@ -101,14 +89,11 @@ void repeat_hangup() {
 
 void restore(Launches& launches) {
   if (!is_renewed()) return;
-  protocol::StatusCounts& counts = launches.counts;
-  counts.started = handover.counts.started;
-  counts.launches = handover.counts.launches;
-  counts.failed = handover.counts.failed;
-  counts.declined = handover.counts.declined;
-  counts.reloads = handover.renewals;
-  launches.restore(file, handover.launches, handover.launch_bytes);
-  close(file);
+  handover.counts.max = launches.counts.max;
+  handover.counts.running = 0;
+  handover.counts.reloads = handover.renewals;
+  launches.counts = handover.counts;
+  launches.restore(connection, handover.launches, handover.launch_bytes);
 }
 
 void renew(const Launches& launches) {
@@ -119,16 +104,16 @@ void renew(const Launches& launches) {
   handover.pid = getpid();
   handover.launches = launches.count();
   handover.counts = launches.counts;
-  Handover next = handover;
-  next.renewals++;
-  next.idle_renewals++;
+  handover.renewals++;
+  handover.idle_renewals++;
   close_in_next_image();
   const auto state = static_cast<int>(syscall(SYS_memfd_create, "moonletd", 0U));
-  if (write(state, &next, sizeof next) == sizeof next && launches.save(state) && fchdir(start.directory) == 0) {
+  if (write(state, &handover, sizeof handover) == sizeof handover && launches.save(state) &&
+      fchdir(start.directory) == 0) {
     fcntl(handover.listener, F_SETFD, 0);
     char variable[kVariableLength + 12];
     snprintf(variable, sizeof variable, "%s%d", kVariable, state);
-    start.environment[start.variables] = variable;
+    start.environment[0] = variable;
     layer::outdate(launches);
     // An explicit loader (ld.so moonletd ...) would be what is executed.
     const auto* const program = reinterpret_cast<const char*>(getauxval(AT_EXECFN));

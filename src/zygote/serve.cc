@@ -6,6 +6,7 @@
 #include "zygote/layer.h"
 #include "zygote/listener.h"
 #include "zygote/log.h"
+#include "zygote/parts.h"
 #include "zygote/renewal.h"
 #include "zygote/report.h"
 #include "zygote/spares.h"
@@ -47,7 +48,7 @@ void accept_one(int listener, Launches& launches, const Spares& spares, const Te
   ucred peer = {};
   socklen_t size = sizeof peer;
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-      (peer.uid != geteuid() && geteuid() != 0)) {
+      (peer.uid != geteuid() && (!kServesOtherUsers || geteuid() != 0))) {
     log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
     launches.counts.declined++;
     refuse(connection, "this moonletd serves another user");
@@ -193,7 +194,7 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
   bool stale = false;
   for (;;) {
     int timeout = stale ? quiet_milliseconds() : spares.delay();
-    if (terms.idle_exit > 0) {
+    if (kEndsWhenIdle && terms.idle_exit > 0) {
       if (launches.count() != 0 || last_launch == 0) last_launch = now();
       const time_t left = last_launch + terms.idle_exit - now();
       if (left <= 0) break;

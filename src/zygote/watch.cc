@@ -93,16 +93,16 @@ File* file = nullptr;
 int files = 0;
 bool all_told = true;
 
-// What changes with a file, whatever is done to it.
+// What changes with a file, whatever is done to it. 0: there is none; kNoSource: what is there cannot be read
+// the same twice, as a pipe.
+constexpr uint32_t kNoSource = 2;
 uint32_t look_of(const char* path) {
   struct stat found;
+  memset(&found, 0, sizeof found);  // what it is padded with too
   if (stat(path, &found) != 0) return 0;
-  const uint64_t parts[] = {
-      static_cast<uint64_t>(found.st_dev),          static_cast<uint64_t>(found.st_ino),
-      static_cast<uint64_t>(found.st_size),         static_cast<uint64_t>(found.st_mtim.tv_sec),
-      static_cast<uint64_t>(found.st_mtim.tv_nsec), static_cast<uint64_t>(found.st_ctim.tv_sec),
-      static_cast<uint64_t>(found.st_ctim.tv_nsec)};
-  return hash(kBasis, parts, sizeof parts) | 1;
+  if (!S_ISREG(found.st_mode)) return kNoSource;
+  found.st_atim = {};
+  return hash(kBasis, &found, sizeof found) | 1;
 }
 
 // Has the kernel tell of `events` at the first `length` letters of `path`, the working directory if there are
@@ -153,13 +153,8 @@ bool follow(const char* path) {
   return true;
 }
 
-// Whether a file is there, or may come, that is read the same twice: no pipe, and none that the kernel makes
-// up.
-bool is_source(const char* path) {
-  struct stat found;
-  if (stat(path, &found) == 0 && !S_ISREG(found.st_mode)) return false;
-  return strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/sys/", 5) != 0;
-}
+// The kernel makes it up.
+bool is_made_up(const char* path) { return strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/sys/", 5) == 0; }
 
 }  // namespace
 
@@ -193,7 +188,9 @@ void resume() {
 
 bool add(const char* path) {
   const uint32_t key = key_of(0, path);
-  if (!active || keys.has(key) || !is_source(path)) return true;
+  if (!active || keys.has(key) || is_made_up(path)) return true;
+  const uint32_t look = look_of(path);
+  if (look == kNoSource) return true;
   void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
   if (grown == nullptr) return false;
   file = static_cast<File*>(grown);
@@ -202,7 +199,7 @@ bool add(const char* path) {
   if (added.path == nullptr || !keys.add(key)) return false;
   files++;
   added.is_told = inotify >= 0 && follow(path);
-  added.look = look_of(path);
+  added.look = look;
   all_told &= added.is_told;
   return true;
 }

@@ -10,6 +10,7 @@
 #include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/page_tables.h"
+#include "zygote/parts.h"
 #include "zygote/renewal.h"
 #include "zygote/serve.h"
 #include "zygote/watch.h"
@@ -58,7 +59,7 @@ LaunchRequest* become_launch(Accepted& accepted) {
   if (const char* problem = image::thaw(served, outline.ignores_environment))
     decline(accepted, false, "%s", problem);
   moonlet_host()->warm = true;
-  if (accepted.peer.uid != owner) layer::forget();
+  if (kServesOtherUsers && accepted.peer.uid != owner) layer::forget();
   start(accepted, request);
   return &request;
 }
@@ -73,7 +74,7 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   if (const char* module = image::relative_module())
     log_line("module '%s' came from a relative path: no warm modules in other directories", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
-  if (owner == 0 && listener.is_for_others()) warn_of_others(listener);
+  if (kServesOtherUsers && owner == 0 && listener.is_for_others()) warn_of_others(listener);
   const int signals = open_signals(handover.mask);
   prepare_children(options.compare_clients);
   repeat_hangup();
