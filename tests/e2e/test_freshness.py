@@ -382,9 +382,9 @@ def test_trust_watches_nothing(tree, start_zygote):
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "0", "3", "99999999999999999999", "\xff"])
 def test_a_handover_from_nowhere_is_none(start_zygote, value):
-    """Whoever starts moonletd may have set anything."""
+    """Whoever starts moonletd may have set anything. What is meant is the first variable of all."""
     zygote = start_zygote("-e", "value = tostring(os.getenv('MOONLET_HANDOVER'))",
-                          env=environment(MOONLET_HANDOVER=value))
+                          env={"MOONLET_HANDOVER": value, **environment()})
     result = run(MOONLET, ["lua", "-e", "print(value)"], environment(MOONLET_SOCKET=zygote.socket))
     assert result == Result(0, b"nil\n", b"")
 
