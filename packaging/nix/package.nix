@@ -45,7 +45,6 @@ stdenv.mkDerivation {
     "-DMOONLET_LUA_ROOT=${lua}"
     "-DMOONLET_FALLBACK_NAME=${fallback}"
     "-DMOONLET_MUSL=${if isMusl then "ON" else "OFF"}"
-    "-DMOONLET_SYSTEMD=${if isMusl then "OFF" else "ON"}" # musl: Liminix, which has s6
     "-DMOONLET_TESTS=OFF"
   ];
 

@@ -30,6 +30,7 @@ struct Start {
 };
 Start start_of_process;
 const int* connection = nullptr;  // of each launch of the image before; then what it knew of them
+size_t mapped = 0;                // bytes of all that it has left
 volatile sig_atomic_t hung_up = 0;
 
 void note_hangup(int) { hung_up = 1; }
@@ -53,8 +54,8 @@ void read_handover(const char* value) {
     return;
   if (found.bytes < sizeof found)
     memset(reinterpret_cast<char*>(&found) + found.bytes, 0, sizeof found - found.bytes);
-  const size_t size = found.bytes + static_cast<size_t>(found.launches) * (sizeof(int) + found.launch_bytes);
-  void* const all = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  mapped = found.bytes + static_cast<size_t>(found.launches) * (sizeof(int) + found.launch_bytes);
+  void* const all = mmap(nullptr, mapped, PROT_READ, MAP_PRIVATE, descriptor, 0);
   close(descriptor);
   if (all == MAP_FAILED) return;
   handover = found;
@@ -94,6 +95,8 @@ void restore(Launches& launches) {
   handover.counts.reloads = handover.renewals;
   launches.counts = handover.counts;
   launches.restore(connection, handover.launches, handover.launch_bytes);
+  // It would be one mapping more for each fork to copy.
+  munmap(const_cast<char*>(reinterpret_cast<const char*>(connection)) - handover.bytes, mapped);
 }
 
 void renew(const Launches& launches) {
