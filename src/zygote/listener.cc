@@ -174,11 +174,16 @@ bool Listener::is_for_others() const {
   return stat(address.un.sun_path, &found) != 0 || (found.st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-void Listener::stop() {
-  if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
+void Listener::abandon() {
   free(path_);
   path_ = nullptr;
-  fd_.reset();
+  fd_.release();
+}
+
+void Listener::stop() {
+  if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
+  const UniqueFd closed(fd_.get());
+  abandon();
 }
 
 void announce_ready(int ready_fd) {

@@ -25,7 +25,7 @@ class Listener {
   [[nodiscard]] const char* name() const { return path_ != nullptr ? path_ : "the inherited socket"; }
 
   /// In a child: forgets the descriptor, whose number will be the client's.
-  void abandon() { fd_.release(); }
+  void abandon();
 
   /// Whether the permissions of the socket file let more than one user connect, or cannot be known.
   [[nodiscard]] bool is_for_others() const;

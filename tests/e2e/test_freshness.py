@@ -165,7 +165,7 @@ def test_whatever_the_warm_up_has_loaded_is_watched(tmp_path, start_zygote, warm
         os.unlink(module)
         shutil.copy(os.path.join(os.environ["MOONLET_BUILD"], "modules", "probe.so"), tmp_path / "new")
         os.rename(tmp_path / "new", module)
-        image = run(MOONLET, ["lua", "-e", "io.write(io.open('/proc/self/maps'):read('a*'))"],
+        image = run(MOONLET, ["lua", "-e", "io.write(io.open('/proc/self/maps'):read('*a'))"],
                     environment(LUA_CPATH=f"{tmp_path}/?.so", MOONLET_SOCKET=zygote.socket)).out.decode()
         assert "probe.so" in image and "probe.so (deleted)" not in image
         return
@@ -248,9 +248,9 @@ def test_launches_in_flight_are_reported_by_the_new_image(tree, start_zygote, la
     env = {**tree.env, "MOONLET_SOCKET": zygote.socket}
     exits, killed, stops = [
         launch(MOONLET, env, text) for text in (
-            "print 'ready' io.read() os.exit(7)",
-            "print 'ready' io.read() os.execute('kill -9 $PPID')",
-            "print 'ready' io.read() print 'again' io.read()")]
+            "print 'ready' io.flush() io.read() os.exit(7)",
+            "print 'ready' io.flush() io.read() os.execute('kill -9 $PPID')",
+            "print 'ready' io.flush() io.read() print 'again' io.flush() io.read()")]
     for script in (exits, killed, stops):
         assert script.hear() == "ready"
     for _ in range(2):
@@ -273,7 +273,7 @@ def test_connections_that_wait_are_served_by_the_new_image(tree, start_zygote):
     zygote = tree.zygote(start_zygote, options=("--max", "1"))
     slow = socket.socket(socket.AF_UNIX)
     slow.connect(zygote.socket)
-    blocker = Launch(MOONLET, ["lua", "-e", "print 'ready' io.read()"], {**tree.env, "MOONLET_SOCKET": zygote.socket})
+    blocker = Launch(MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], {**tree.env, "MOONLET_SOCKET": zygote.socket})
     assert blocker.hear() == "ready"
     in_place(tree)
     waiting = Launch(MOONLET, ["lua", "-e", CODE], {**tree.env, "MOONLET_SOCKET": zygote.socket})
@@ -497,7 +497,7 @@ def test_a_storm_of_reloads(tree, start_zygote):
 
 def test_idle_exit(tmp_path, start_zygote):
     zygote = start_zygote(options=("--idle-exit", "1"))
-    script = Launch(MOONLET, ["lua", "-e", "print 'ready' io.read()"], environment(MOONLET_SOCKET=zygote.socket))
+    script = Launch(MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], environment(MOONLET_SOCKET=zygote.socket))
     assert script.hear() == "ready"
     # Not while a script runs, however long that takes: here until it is clear that it would have ended.
     with pytest.raises(subprocess.TimeoutExpired):
