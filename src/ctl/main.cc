@@ -2,6 +2,7 @@
 // --reload.
 
 #include "ctl/answer.h"
+#include "ctl/autostart.h"
 #include "ctl/fail.h"
 #include "ctl/json.h"
 #include "ctl/options.h"
@@ -9,7 +10,7 @@
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/top.h"
-#include "protocol/socket_path.h"
+#include "protocol/autostart.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,8 +44,10 @@ int main(int argc, char** argv) {
   using namespace moonlet::ctl;
   if (argc < 1) return EXIT_FAILURE;  // Linux 5.18 and later see to it that there is a name
   const Options options = read_options(argv);
-  const protocol::SocketAddress address = protocol::socket_address(options.socket);
+  const protocol::SocketAddress address = protocol::socket_to_ask(options.socket).address;
   switch (options.task) {
+    case Task::kAutostart:
+      autostart();
     case Task::kTop:
       return watch(address);
     case Task::kReload:
