@@ -81,11 +81,10 @@ bool is_too_early(int log) {
 // Makes standard error the log of the moonletd at `socket`, if one may be started now.
 void begin_log(char* socket) {
   char* const name = strrchr(socket, '/');
-  char* const suffix = strrchr(socket, '.');
   *name = '\0';
   if (*socket != '/' || !is_own(socket)) give_up();
   *name = '/';
-  memcpy(suffix, ".log", sizeof ".log");
+  name_log(socket);
   const int log = open(socket, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (log < 0 || is_too_early(log) || ftruncate(log, 0) != 0 || dup2(log, STDERR_FILENO) < 0) give_up();
 }
@@ -111,6 +110,8 @@ void begin_log(char* socket) {
 }
 
 }  // namespace
+
+void name_log(char* socket) { memcpy(strrchr(socket, '.'), ".log", sizeof ".log"); }
 
 void autostart() {
   const protocol::SocketToAsk ask = protocol::socket_to_ask(nullptr);

@@ -8,4 +8,7 @@ namespace moonlet::ctl {
 /// not waiting.
 [[noreturn]] void autostart();
 
+/// Makes of the path of the socket of such a moonletd that of its log.
+void name_log(char* socket);
+
 }  // namespace moonlet::ctl
