@@ -74,8 +74,10 @@ bool is_own(const char* directory) {
 bool is_too_early(int log) {
   struct stat status = {};
   if (flock(log, LOCK_EX | LOCK_NB) != 0 || fstat(log, &status) != 0) return true;
+  // Not what is in the future, if the clock has been set back. (A file's time can be a little ahead of
+  // time(2).)
   const time_t since = time(nullptr) - status.st_mtime;
-  return status.st_size > 0 && since >= 0 && since < kSecondsBetweenAttempts;
+  return status.st_size > 0 && since > -kSecondsBetweenAttempts && since < kSecondsBetweenAttempts;
 }
 
 // Makes standard error the log of the moonletd at `socket`, if one may be started now.

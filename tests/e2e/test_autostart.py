@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import resource
 import select
 import shutil
@@ -13,7 +14,7 @@ import struct
 import subprocess
 
 import pytest
-from conftest import MOONLET, PATIENCE, REAL_LUA, environment, needs_root, run
+from conftest import MOONLET, PATIENCE, REAL_LUA, SOURCE, environment, needs_root, run
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -411,3 +412,28 @@ def test_scripts_that_are_started_from_lua_find_it(home):
     home.served()
     spawns = "print(require('moonlet').spawn{'-e', 'os.exit(warm and 5 or 6)'}:wait())"
     assert home.warm_launch(WARM, "-e", spawns).out.split()[-1] == b"5"
+
+
+def aliases():
+    with open(os.path.join(SOURCE, "README.md")) as text:
+        return re.findall(r"^    (alias .*(?:\n      .*)*)", text.read(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("line, name", [("luacheck --no-color a.lua", "luacheck"), ("busted --output=TAP a_spec.lua", "busted")])
+def test_the_aliases_of_the_readme_work(home, tmp_path, shell, line, name):
+    if shutil.which(shell) is None or not os.path.exists(f"/usr/bin/{name}"):
+        pytest.skip(f"NOT INSTALLED: {shell}, or {name}")
+    (tmp_path / "a.lua").write_text("local unused = 1\n")
+    (tmp_path / "a_spec.lua").write_text("it('adds', function() assert.equal(2, 1 + 1) end)\n")
+    [alias] = [text for text in aliases() if text.startswith(f"alias {name}=")]
+    setup = {"bash": "shopt -s expand_aliases\n", "zsh": "setopt aliases\n"}[shell]
+    script = tmp_path / "paste"
+    script.write_text(f"{setup}{alias}\n{line}\n")
+    path = os.path.dirname(MOONLET) + ":" + os.environ["PATH"]
+    env = environment(XDG_RUNTIME_DIR=str(home.directory), PATH=path, LUA_CPATH=None, MOONLET_FALLBACK=REAL_LUA)
+    cold = run(shell, [shell, str(script)], env, cwd=tmp_path)
+    home.served()
+    warm = run(shell, [shell, str(script)], {**env, "MOONLET_FALLBACK": ""}, cwd=tmp_path)
+    assert cold.status == {"luacheck": 1, "busted": 0}[name], cold
+    assert warm == cold
