@@ -1,5 +1,5 @@
 // moonletctl: how a moonletd is, and what can be done about it. moonlet becomes it for --status, --top and
-// --reload.
+// --reload, and has it start a moonletd where MOONLET_AUTOSTART asks for one.
 
 #include "ctl/answer.h"
 #include "ctl/autostart.h"
