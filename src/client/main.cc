@@ -1,12 +1,13 @@
 // moonlet: lua that starts as a copy of the warm interpreter that moonletd holds.
 
 #include "base/kernel.h"
+#include "client/autostart.h"
 #include "client/command_line.h"
 #include "client/fallback.h"
 #include "client/follow.h"
 #include "client/request.h"
+#include "protocol/autostart.h"
 #include "protocol/protocol.h"
-#include "protocol/socket_path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,7 +82,8 @@ int main(int argc, char** argv) {
   if (argc < 1) return protocol::kOwnFailure;  // Linux 5.18 and later see to it that there is a name
   client::Refusal refusal = {"run", "interactively", 0, "only lua itself can"};
   const client::CommandLine line = client::read_command_line(argc, argv);
-  const protocol::SocketAddress address = protocol::socket_address(line.socket);
-  if (!line.interactive) client::launch(line, address, refusal);
+  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
+  if (!line.interactive) client::launch(line, ask.address, refusal);
+  if (ask.is_private && (refusal.error == ENOENT || refusal.error == ECONNREFUSED)) client::start_moonletd();
   client::fall_back(line.argv, refusal);
 }

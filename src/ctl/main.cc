@@ -1,7 +1,8 @@
 // moonletctl: how a moonletd is, and what can be done about it. moonlet becomes it for --status, --top and
-// --reload.
+// --reload, and has it start a moonletd where MOONLET_AUTOSTART asks for one.
 
 #include "ctl/answer.h"
+#include "ctl/autostart.h"
 #include "ctl/fail.h"
 #include "ctl/json.h"
 #include "ctl/options.h"
@@ -9,7 +10,7 @@
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/top.h"
-#include "protocol/socket_path.h"
+#include "protocol/autostart.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,10 +21,21 @@ namespace moonlet::ctl {
 
 namespace {
 
-int print_status(const protocol::SocketAddress& address, bool as_json) {
+// Of a moonletd that was started in the background nobody has seen what it said.
+[[noreturn]] void fail_to_ask(const Text& problem, const protocol::SocketToAsk& asked) {
+  protocol::SocketAddress log = asked.address;
+  if (asked.is_private && log.fits) {
+    name_log(log.un.sun_path);
+    if (access(log.un.sun_path, F_OK) == 0) fail("%s; see %s", problem.bytes(), log.un.sun_path);
+  }
+  fail("%s", problem.bytes());
+}
+
+int print_status(const protocol::SocketToAsk& asked, bool as_json) {
+  const protocol::SocketAddress& address = asked.address;
   Answer answer;
   Text problem;
-  if (!ask(address, answer, problem)) fail("%s", problem.bytes());
+  if (!ask(address, answer, problem)) fail_to_ask(problem, asked);
   Text out;
   if (as_json) {
     add_json(out, answer, address.un.sun_path);
@@ -43,13 +55,15 @@ int main(int argc, char** argv) {
   using namespace moonlet::ctl;
   if (argc < 1) return EXIT_FAILURE;  // Linux 5.18 and later see to it that there is a name
   const Options options = read_options(argv);
-  const protocol::SocketAddress address = protocol::socket_address(options.socket);
+  const protocol::SocketToAsk asked = protocol::socket_to_ask(options.socket);
   switch (options.task) {
+    case Task::kAutostart:
+      autostart();
     case Task::kTop:
-      return watch(address);
+      return watch(asked.address);
     case Task::kReload:
-      return reload(address);
+      return reload(asked.address);
     default:
-      return print_status(address, options.task == Task::kStatusAsJson);
+      return print_status(asked, options.task == Task::kStatusAsJson);
   }
 }

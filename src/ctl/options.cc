@@ -31,7 +31,8 @@ struct TaskOption {
 constexpr TaskOption kTasks[] = {{"--status", Task::kStatus},
                                  {"--status=json", Task::kStatusAsJson},
                                  {"--top", Task::kTop},
-                                 {"--reload", Task::kReload}};
+                                 {"--reload", Task::kReload},
+                                 {"--autostart", Task::kAutostart}};  // moonlet's own
 
 [[noreturn]] void print_and_exit(const char* text) {
   const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;

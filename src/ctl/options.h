@@ -3,7 +3,7 @@
 
 namespace moonlet::ctl {
 
-enum class Task { kStatus, kStatusAsJson, kTop, kReload };
+enum class Task { kStatus, kStatusAsJson, kTop, kReload, kAutostart };
 
 struct Options {
   Task task;

@@ -28,18 +28,23 @@ inline void append(SocketAddress& address, const char* text) {
   if (*text != '\0') address.fits = false;
 }
 
+/// What a variable of the environment says, or null if it is not set or empty.
+inline const char* setting(const char* name) {
+  const char* value = getenv(name);
+  return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
 /// `named` (a --socket option), else $MOONLET_SOCKET, else $XDG_RUNTIME_DIR/moonlet.sock, else
 /// /run/moonlet.sock. Null or empty counts as not given.
 inline SocketAddress socket_address(const char* named) {
+  if (named == nullptr || *named == '\0') named = setting("MOONLET_SOCKET");
   SocketAddress address;
-  if (named == nullptr || *named == '\0') named = getenv("MOONLET_SOCKET");
-  if (named != nullptr && *named != '\0') {
-    append(address, named);
-    return address;
+  if (named == nullptr) {
+    const char* runtime = setting("XDG_RUNTIME_DIR");
+    append(address, runtime != nullptr ? runtime : "/run");
+    named = "/moonlet.sock";
   }
-  const char* runtime = getenv("XDG_RUNTIME_DIR");
-  append(address, runtime != nullptr && *runtime != '\0' ? runtime : "/run");
-  append(address, "/moonlet.sock");
+  append(address, named);
   return address;
 }
 

@@ -224,7 +224,6 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
       Launch& launch = launches.at(i);
       if (launch.pid > 0) continue;
       if (launches.client_left(i)) {
-        log_line("pid %d left before its request was read", launch.peer.pid);
         launches.drop(i);
       } else {
         accepted = {launches.connection(i), launch.peer};

@@ -190,7 +190,7 @@ def test_no_option_is_offered_behind_the_script(shell, program):
 
 
 @pytest.mark.parametrize("line", ["moonlet ", "moonlet -v ", "moonlet --socket s ", "moonlet -- ",
-                                  "moonletd --max 3 -l m ", "moonlet-bench --runs 3 ",
+                                  "moonletd --max 3 -l m ", "moonletd --trust ", "moonlet-bench --runs 3 ",
                                   "moonlet greet.lua ", "moonletd greet.lua x ", "moonlet-bench greet.lua "])
 def test_scripts_and_their_arguments_are_files(shell, line):
     assert {offer.rstrip("/") for offer in shell.offers(line + "gree")} == {"greet.lua", "greetings"}
@@ -211,7 +211,7 @@ def test_the_form_of_the_status_is_offered(shell):
     assert shell.offers("moonlet --status=j") == ["--status=json"]
 
 
-@pytest.mark.parametrize("option", ["moonletd --max", "moonletd --spare", "moonletd --ready-fd", "moonletd -e", "moonlet -e",
+@pytest.mark.parametrize("option", ["moonletd --max", "moonletd --spare", "moonletd --idle-exit", "moonletd --ready-fd", "moonletd -e", "moonlet -e",
                                     "moonlet-bench --runs", "moonlet-bench --concurrency", "moonlet-bench --seconds"])
 def test_nothing_is_offered_where_a_number_or_a_statement_stands(shell, option):
     assert shell.offers(f"{option} ") == []

@@ -115,6 +115,13 @@ def test_the_mode_of_the_socket(start_zygote, mode, expected):
     assert stat.S_IMODE(os.stat(zygote.socket).st_mode) == expected
 
 
+def test_another_moonletd_that_finds_it_leaves_no_line_in_its_log(start_zygote):
+    zygote = start_zygote()
+    fails("--socket", zygote.socket)
+    assert launch(zygote.socket).out == b"served\n"  # after the other's question
+    assert zygote.log().count("\n") == 1  # that it serves
+
+
 def test_a_stale_socket_is_replaced_and_a_living_one_is_not(start_zygote, tmp_path):
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as stale:

@@ -184,6 +184,14 @@ def test_the_deb_installs_and_runs(deb, root, tmp_path):
     assert run(REAL_LUA, ["lua", "-e", "print(require 'moonlet'.warm)"], module).out == b"false\n"
 
 
+def test_the_deb_has_each_program_and_what_its_manual_pages_name(deb, root):
+    root.dpkg("--install", deb)
+    for program in ("moonlet", "moonletd", "moonletctl", "moonlet-bench"):
+        assert os.access(root.path / "usr/bin" / program, os.X_OK)
+    for name in ("deployment.md", "design.md", "lua-api.md", "protocol.md"):
+        assert (root.path / "usr/share/doc/moonlet" / name).is_file(), name
+
+
 def test_the_deb_has_completions_where_shells_of_debian_look(deb, root):
     root.dpkg("--install", deb)
     for name in ("bash-completion/completions/moonlet", "bash-completion/completions/moonletd",
@@ -406,6 +414,7 @@ def test_the_nix_package_has_all_sources_and_builds(nix, lua_5_3, tmp_path):
     call("cmake", "--build", tmp_path / "build")
     call("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "out")
     assert hello(tmp_path / "out/bin/moonlet", tmp_path / "out/bin/moonletd", tmp_path) == "Lua 5.3"
+    assert os.access(tmp_path / "out/bin/moonletctl", os.X_OK)
     fallback = run(tmp_path / "out/bin/moonlet", ["lua", "-e", ""], environment(MOONLET_FALLBACK=None, MOONLET_SOCKET="/nonexistent"))
     assert f"{lua_5_3}/bin/lua".encode() in fallback.err
 

@@ -9,7 +9,7 @@ function __moonlet_option
     set -l i 2
     while test $i -le (count $words)
         switch $words[$i]
-            case --help --version --status --top --reload '--*=*'
+            case --help --version --status --top --reload --trust '--*=*'
             case - -- '[^-]*' ''
                 return 1
             case '--?*' -e -l
@@ -70,6 +70,8 @@ switch $program
         complete -c $program -n __moonlet_option -l spare -x -d 'Children forked ahead'
         complete -c $program -n __moonlet_option -l gc -x -a 'incremental generational' -d 'Mode of the garbage collector'
         complete -c $program -n __moonlet_option -l compare-clients -x -a '0 1' -d 'Whether to decline clients that are confined'
+        complete -c $program -n __moonlet_option -l trust -d 'Watch no file for changes'
+        complete -c $program -n __moonlet_option -l idle-exit -x -d 'End after so many seconds without a launch'
         complete -c $program -n __moonlet_option -l ready-fd -x -d 'Where to write a newline when serving'
     case moonlet moonletctl
         complete -c $program -n $own -l socket -r -F -d 'Where moonletd listens'
