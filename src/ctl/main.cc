@@ -5,13 +5,14 @@
 #include "ctl/fail.h"
 #include "ctl/json.h"
 #include "ctl/options.h"
-#include "ctl/reload.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/top.h"
+#include "protocol/reload.h"
 #include "protocol/socket_path.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,8 +23,8 @@ namespace {
 
 int print_status(const protocol::SocketAddress& address, bool as_json) {
   Answer answer;
-  Text problem;
-  if (!ask(address, answer, problem)) fail("%s", problem.bytes());
+  protocol::Problem problem;
+  if (!ask(address, answer, problem)) fail("%s", printable(problem).bytes());
   Text out;
   if (as_json) {
     add_json(out, answer, address.un.sun_path);
@@ -32,6 +33,20 @@ int print_status(const protocol::SocketAddress& address, bool as_json) {
   }
   if (!out.write_to(STDOUT_FILENO)) fail("write: %s", strerror(errno));
   return EXIT_SUCCESS;
+}
+
+int reload(const protocol::SocketAddress& address) {
+  Answer answer;
+  protocol::Problem problem;
+  const protocol::Reload outcome = reload(address, answer, problem);
+  if (outcome == protocol::Reload::kNotAsked) fail("%s", printable(problem).bytes());
+  if (outcome == protocol::Reload::kNotDone) {
+    fprintf(stderr, "moonletctl: %s\n", printable(problem).bytes());
+    return EXIT_FAILURE;
+  }
+  printf("moonletd %d has reloaded: %u modules, %u KB\n", answer.pid, answer.modules.count,
+         answer.image.kilobytes);
+  return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 }  // namespace
@@ -48,7 +63,7 @@ int main(int argc, char** argv) {
     case Task::kTop:
       return watch(address);
     case Task::kReload:
-      return reload(address);
+      return ctl::reload(address);
     default:
       return print_status(address, options.task == Task::kStatusAsJson);
   }
