@@ -484,9 +484,9 @@ def test_warm_tells_how_this_script_runs(lua, start_zygote, tmp_path):
 
 @plain_lua
 def test_outside_of_moonletd_its_functions_say_so(lua):
-    out = lua("print(moonlet.watch 'x') print(moonlet.status()) print(moonlet.reload()) print(moonlet.serve{}) print(pcall(moonlet.watch))")
-    assert out.splitlines()[:4] == ["false\tnot in moonletd"] + ["nil\tnot in moonletd"] * 3
-    assert "string expected" in out.splitlines()[4]
+    out = lua("print(moonlet.watch 'x') print(moonlet.serve{}) print(moonlet.run()) print(pcall(moonlet.watch)) print(pcall(moonlet.serve))")
+    assert out.splitlines()[:3] == ["false\tnot in a warm-up"] + ["nil\tnot in moonletd"] * 2
+    assert "string expected" in out.splitlines()[3] and "table expected" in out.splitlines()[4]
 
 
 def test_a_module_of_the_users_own_comes_first(zygote, tmp_path):
