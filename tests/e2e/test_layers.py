@@ -1,14 +1,14 @@
 """Layers: scripts that were launched become zygotes, and moonletd's warm-up becomes one by itself."""
 
 import os
-import re
+
 import select
 import signal
 import socket
 import subprocess
 
 import pytest
-from conftest import (JIT, LUA, MOONLET, PATIENCE, REAL_LUA, Launch, Pair, Result, environment, open_directory, run,
+from conftest import (JIT, LUA, MOONLET, PATIENCE, REAL_LUA, Launch, Pair, Result, environment, run,
                       wait_gone, without_addresses)
 
 SERVE_AND_RUN = "local moonlet = require 'moonlet' {} moonlet.serve{{socket = '{}'{}}} moonlet.run()"
@@ -212,7 +212,7 @@ def test_a_script_that_dies_of_a_signal_is_told_as_lua_would_have_it(same, tmp_p
 
 def test_nothing_behind_run_runs(zygote, start_layer):
     text = "local m = require 'moonlet' m.serve{{socket = '{1}'}} m.run() print 'behind'"
-    assert start_layer(zygote, text=text).run("-e", "print 1") == Result(0, b"1\n", b"")
+    assert start_layer(zygote, text=text).run("-e", "print(1)") == Result(0, b"1\n", b"")
 
 
 def test_run_is_called_where_it_likes(zygote, start_layer):
@@ -234,8 +234,8 @@ def complaint(zygote, tmp_path, code):
     ("max = -1", "serve: 'max' must be a whole number from 0 to 2147483647"),
     ("max = 1.5", "serve: 'max' must be a whole number from 0 to 2147483647"),
     ("max = {}", "serve: 'max' must be a whole number from 0 to 2147483647"),
-    ("spare = 'many'", "serve: 'spare' must be a whole number from 0 to 64"),
-    ("spare = 65", "serve: 'spare' must be a whole number from 0 to 64"),
+    ("spare = 'many'", "serve: 'spare' must be a whole number from 0 to 1000"),
+    ("spare = 1001", "serve: 'spare' must be a whole number from 0 to 1000"),
     ("idle_exit = -1", "serve: 'idle_exit' must be a whole number from 0 to 2147483"),
     ("mode = '999'", "serve: 'mode' must be a string of octal digits from \"0\" to \"777\""),
     ("mode = 660", "serve: 'mode' must be a string of octal digits from \"0\" to \"777\""),
@@ -385,6 +385,13 @@ def test_a_launch_after_a_change_never_runs_what_was_there(start_zygote, start_l
         run(MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=base.socket))
 
 
+def test_with_trust_a_layer_is_not_watched(start_zygote, start_layer, tmp_path):
+    layer = start_layer(start_zygote(options=["--trust"]))
+    layer.script.write_text("return")
+    assert layer.run("-e", "print(#require 'moonlet'.status().watched)").out == b"0\n"
+    assert layer.run("-e", "print('stays')").out == b"stays\n"
+
+
 def test_sighup_has_a_layer_retire(layer):
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
@@ -396,7 +403,7 @@ def test_sighup_below_has_the_layers_retire_which_lie_on_it(start_zygote, start_
     upper = start_layer(layer)
     os.kill(base.pid, signal.SIGHUP)
     assert has_retired(upper) and has_retired(layer)
-    assert run(MOONLET, ["lua", "-e", "print 'goes on'"], environment(MOONLET_SOCKET=base.socket)).out == b"goes on\n"
+    assert run(MOONLET, ["lua", "-e", "print('goes on')"], environment(MOONLET_SOCKET=base.socket)).out == b"goes on\n"
 
 
 def test_a_layer_whose_image_below_was_not_replaced_stays(start_zygote, start_layer, tmp_path):
@@ -405,7 +412,7 @@ def test_a_layer_whose_image_below_was_not_replaced_stays(start_zygote, start_la
     changing, other = start_layer(base), start_layer(base)
     changing.script.write_text("return")
     assert has_retired(changing)
-    assert other.run("-e", "print 'stays'").out == b"stays\n"
+    assert other.run("-e", "print('stays')").out == b"stays\n"
 
 
 def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer):
@@ -489,7 +496,7 @@ def test_a_layer_is_a_script_of_the_image_below(zygote, layer):
 # moonletd's own warm-up
 
 
-SELF = "shared = 'loaded' require 'moonlet'.serve{} io.write('[', arg[0], ']') require 'moonlet'.run()"
+SELF = "shared = 'loaded' require 'moonlet'.serve{} io.write('[', arg[0] or '', ']') require 'moonlet'.run()"
 
 
 def test_a_warm_up_serves_by_itself(start_zygote, tmp_path):
@@ -516,6 +523,16 @@ def test_a_warm_up_that_serves_is_renewed(start_zygote, tmp_path):
     env = environment(MOONLET_SOCKET=zygote.socket)
     assert run(MOONLET, ["lua", "-e", "print(shared)"], env).out.endswith(b"]anew\n")
     assert run(MOONLET, ["lua", "-e", "print(require 'moonlet'.status().reloads)"], env).out.endswith(b"]1\n")
+
+
+def test_an_error_behind_serve_is_one_of_the_script(start_zygote, tmp_path):
+    """Also in an image that was made anew."""
+    text = "require 'moonlet'.serve{} local function f() error 'oops' end f()"
+    (tmp_path / "warm.lua").write_text("return")
+    zygote = start_zygote(str(tmp_path / "warm.lua"))
+    (tmp_path / "warm.lua").write_text(text)
+    done = run(MOONLET, ["its-name", "script.lua"], environment(MOONLET_SOCKET=zygote.socket))
+    assert done.status == 1 and done.err.startswith(b"its-name: ") and b"oops\nstack traceback:\n" in done.err, done
 
 
 def test_a_warm_up_that_serves_ends_with_0(start_zygote, tmp_path):
