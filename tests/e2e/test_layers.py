@@ -8,8 +8,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import (JIT, LUA, MOONLET, PATIENCE, REAL_LUA, Launch, Pair, Result, environment, run,
-                      wait_gone, without_addresses)
+from conftest import JIT, LUA, MOONLET, PATIENCE, REAL_LUA, Pair, Result, environment, run, wait_gone
 
 SERVE_AND_RUN = "local moonlet = require 'moonlet' {} moonlet.serve{{socket = '{}'{}}} moonlet.run()"
 
@@ -53,8 +52,11 @@ class Layer:
             self.written += os.read(self.process.stderr.fileno(), 65536)
         return self.written.decode()
 
+    def client_env(self, **changes):
+        return environment(MOONLET_SOCKET=self.socket, **changes)
+
     def run(self, *arguments, env=None, **options):
-        return run(MOONLET, ["lua", *arguments], {**environment(**(env or {})), "MOONLET_SOCKET": self.socket}, **options)
+        return run(MOONLET, ["lua", *arguments], self.client_env(**(env or {})), **options)
 
     def ends(self):
         """The status with which its client ends."""
@@ -87,14 +89,10 @@ def layer(zygote, start_layer):
     return start_layer(zygote, "shared = 'loaded once'")
 
 
-def open_launch(socket_path, text, **options):
-    return Launch(MOONLET, ["lua", "-e", text], {**environment(), "MOONLET_SOCKET": socket_path}, **options)
-
-
-def connect(path):
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(path)
-    return connection
+def wait_until(layer, condition):
+    """Until what `layer` tells of itself, `s`, is so."""
+    code = f"local s repeat s = require 'moonlet'.status('{layer.socket}') until {condition}"
+    assert run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=layer.below.socket)).status == 0
 
 
 # What a child is
@@ -159,8 +157,6 @@ def test_a_file_that_the_layer_has_open_is_one_for_all_its_children(zygote, star
 
 def test_a_file_that_the_layer_has_closed_is_in_no_child(layer):
     count = "local n = 0 for i = 3, 40 do local f = io.open('/proc/self/fd/' .. i) if f then n = n + 1 f:close() end end print(n)"
-    if not os.path.exists("/proc/self/fd"):
-        pytest.skip("NO /proc")
     assert layer.run("-e", count).out == run(REAL_LUA, ["lua", "-e", count], environment()).out
 
 
@@ -275,14 +271,14 @@ def test_a_layer_that_fails_before_it_serves_ends_as_any_script(zygote, start_la
 # Options
 
 
-def test_max_is_how_many_run_at_once(zygote, start_layer):
+def test_max_is_how_many_run_at_once(zygote, start_layer, launch):
     layer = start_layer(zygote, options=", max = 1")
-    first = open_launch(layer.socket, "print 'runs' io.read()")
+    first = launch(MOONLET, layer.client_env(), "print 'runs' io.read()")
     assert first.hear() == "runs"
-    second = open_launch(layer.socket, "print 'runs too'")
-    ready, _, _ = select.select([second.process.stdout], [], [], 0.05)
+    second = launch(MOONLET, layer.client_env(), "print 'runs too'")
+    wait_until(layer, "s.waiting == 1")
     first.say("")
-    assert not ready and first.end().status == 0 and second.hear() == "runs too" and second.end().status == 0
+    assert first.end().status == 0 and second.hear() == "runs too" and second.end().status == 0
 
 
 def test_mode_is_that_of_the_socket(zygote, start_layer):
@@ -292,8 +288,7 @@ def test_mode_is_that_of_the_socket(zygote, start_layer):
 def test_spares_are_forked_ahead(zygote, start_layer):
     layer = start_layer(zygote, options=", spare = 2")
     assert layer.run("-e", "print(#'warm')").out == b"4\n"
-    code = f"local s repeat s = require 'moonlet'.status('{layer.socket}') until s.spares == 2 print(s.spares)"
-    assert run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket)).out == b"2\n"
+    wait_until(layer, "s.spares == 2")
 
 
 def test_a_layer_ends_when_it_is_idle_for_long_enough(zygote, start_layer):
@@ -322,12 +317,12 @@ def test_a_layer_goes_with_its_client(layer):
     assert layer.run("-e", "print(shared)").out == b"loaded once\n"
 
 
-def test_a_script_goes_with_its_client(layer):
-    launch = open_launch(layer.socket, "local probe = require 'probe' print(probe.pid()) io.read()")
-    pid = int(launch.hear())
-    launch.kill(signal.SIGKILL)
+def test_a_script_goes_with_its_client(layer, launch):
+    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.read()")
+    pid = int(script.hear())
+    script.kill(signal.SIGKILL)
     wait_gone(pid)
-    launch.end()
+    script.end()
 
 
 # Freshness
@@ -415,45 +410,43 @@ def test_a_layer_whose_image_below_was_not_replaced_stays(start_zygote, start_la
     assert other.run("-e", "print('stays')").out == b"stays\n"
 
 
-def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer):
-    launch = open_launch(layer.socket, "print 'runs' io.read() os.exit(7)")
-    doomed = open_launch(layer.socket, "local probe = require 'probe' print 'runs' io.read() probe.kill(probe.pid(), 15)")
-    assert launch.hear() == doomed.hear() == "runs"
+def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer, launch):
+    ending = launch(MOONLET, layer.client_env(), "print 'runs' io.read() os.exit(7)")
+    doomed = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print 'runs' io.read() probe.kill(probe.pid(), 15)")
+    assert ending.hear() == doomed.hear() == "runs"
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
-    launch.say("")
-    assert launch.end().status == 7
+    ending.say("")
+    assert ending.end().status == 7
     doomed.say("")
     assert doomed.end().status == -signal.SIGTERM
     wait_gone(layer.pid)
 
 
-def test_a_client_that_leaves_a_layer_that_retires_takes_its_script_along(layer):
-    launch = open_launch(layer.socket, "local probe = require 'probe' print(probe.pid()) io.read()")
-    pid = int(launch.hear())
+def test_a_client_that_leaves_a_layer_that_retires_takes_its_script_along(layer, launch):
+    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.read()")
+    pid = int(script.hear())
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
-    launch.kill(signal.SIGKILL)
+    script.kill(signal.SIGKILL)
     wait_gone(pid)
     wait_gone(layer.pid)
-    launch.end()
+    script.end()
 
 
-def test_a_client_that_waits_for_a_layer_that_retires_gets_lua(zygote, start_layer):
+def test_a_client_that_waits_for_a_layer_that_retires_gets_lua(zygote, start_layer, launch):
     layer = start_layer(zygote, options=", max = 1")
-    first = open_launch(layer.socket, "print 'runs' io.read()")
+    first = launch(MOONLET, layer.client_env(), "print 'runs' io.read()")
     assert first.hear() == "runs"
-    env = {**environment(MOONLET_FALLBACK=REAL_LUA), "MOONLET_SOCKET": layer.socket}
-    second = Launch(MOONLET, ["lua", "-e", "print(package.loaded.moonlet)"], env)
-    code = f"local s repeat s = require 'moonlet'.status('{layer.socket}') until s.waiting == 1 print(s.running)"
-    assert run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket)).out == b"1\n"
+    second = launch(MOONLET, layer.client_env(MOONLET_FALLBACK=REAL_LUA), "print(package.loaded.moonlet)")
+    wait_until(layer, "s.waiting == 1")
     os.kill(layer.pid, signal.SIGHUP)
     assert second.hear() == "nil" and second.end().status == 0
     first.say("")
     assert first.end().status == 0
 
 
-def test_with_an_inherited_socket_launches_wait_for_the_next_layer(zygote, start_layer, with_module, tmp_path):
+def test_with_an_inherited_socket_launches_wait_for_the_next_layer(zygote, start_layer, with_module, tmp_path, launch):
     """As a supervisor has it, which keeps the socket."""
     path = str(tmp_path / "kept.sock")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -464,7 +457,7 @@ def test_with_an_inherited_socket_launches_wait_for_the_next_layer(zygote, start
         assert run(MOONLET, ["lua", "-e", "print((require 'module'))"], env).out == b"1\n"
         module_at(tmp_path, 2)
         assert has_retired(layer)
-        waiting = Launch(MOONLET, ["lua", "-e", "print((require 'module'))"], env)
+        waiting = launch(MOONLET, env, "print((require 'module'))")
         layer.start()
         assert waiting.hear() == "2" and waiting.end().status == 0
         assert os.path.exists(path)
