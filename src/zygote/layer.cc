@@ -90,7 +90,7 @@ const char* socket_field(lua_State* L, const char* otherwise) {
 
 // Nothing is overlooked that is misspelt.
 void check_names(lua_State* L) {
-  constexpr const char* kNames[] = {"socket", "mode", "max", "spare", "idle_exit"};
+  constexpr const char* kNames[] = {"socket", "mode", "max", "spare", "idle_exit", "layers"};
   for (lua_pushnil(L); lua_next(L, 1) != 0; pop(L)) {
     bool known = false;
     for (const char* name : kNames)
@@ -140,6 +140,8 @@ int serve(lua_State* L) {
   options.max = number_field(L, "max", 0, INT_MAX, options.max);
   options.spare = number_field(L, "spare", 0, kMaxSpares, options.spare);
   options.idle_exit = number_field(L, "idle_exit", 0, INT_MAX / 1000, options.idle_exit);
+  lua_getfield(L, 1, "layers");
+  image::expect_layers(lua_toboolean(L, -1) != 0);
   lua_settop(L, 1);
   if (is_warm()) {
     become_layer(L);
