@@ -110,6 +110,7 @@ void become_layer(lua_State* L) {
   below[depth++] = own;
   own->layer[__atomic_fetch_add(&own->layers, 1, __ATOMIC_RELAXED) % kMostOnOne] = getpid();
   keep_none_in_children();
+  close_second_listener();
   WarmState(WarmState::kOnlyStandard).check();
   watch::resume();
 }

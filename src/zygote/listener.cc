@@ -56,6 +56,14 @@ int open_directory_of(char* path) {
 
 }  // namespace
 
+#if defined(MOONLET_BUILTIN_MODULE)
+void close_second_listener() {
+  FileIdentity first;
+  if (listens(STDIN_FILENO) && first.find("/proc/self/fd/0") && first.is_at("/proc/self/fd/3"))
+    close(kSystemdDescriptor);
+}
+#endif
+
 UniqueFd inherited_listener() {
   if (is_renewed()) return UniqueFd();
   const char* count = getenv("LISTEN_FDS");

@@ -8,7 +8,8 @@ import socket
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, PATIENCE, REAL_LUA, Pair, Result, environment, run, wait_gone
+from conftest import (BUILD, JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Pair, Result, environment, run,
+                      wait_gone)
 
 SERVE_AND_RUN = "local moonlet = require 'moonlet' {} moonlet.serve{{socket = '{}'{}}} moonlet.run()"
 
@@ -463,6 +464,19 @@ def test_with_an_inherited_socket_launches_wait_for_the_next_layer(zygote, start
         assert os.path.exists(path)
 
 
+def test_a_socket_of_systemd_is_in_no_script(zygote, start_layer, tmp_path):
+    """StandardInput=socket passes it as descriptor 3 as well."""
+    path = str(tmp_path / "kept.sock")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        layer = start_layer(zygote, stdin=listening, pass_fds=(3,), preexec_fn=lambda: os.dup2(0, 3))
+        assert "open, for all scripts" not in layer.log()
+        env = environment(MOONLET_SOCKET=path)
+        code = "local f = io.open('/proc/self/fd/3') print(f)"
+        assert run(MOONLET, ["lua", "-e", code], env).out == run(REAL_LUA, ["lua", "-e", code], env).out == b"nil\n"
+
+
 # What can be seen
 
 
@@ -484,6 +498,24 @@ def test_a_layer_is_a_script_of_the_image_below(zygote, layer):
     code = "for _, s in ipairs(require 'moonlet'.status().scripts) do print(s.pid, s.script) end"
     done = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
     assert f"{layer.pid}\t{layer.script}" in done.out.decode().splitlines()
+
+
+# Memory
+
+
+def test_three_zygotes_take_little_more_than_the_largest_alone():
+    """docs/examples/layers: base, with Penlight, with luacheck too."""
+    if LUA != "5.4" or SANITIZED:
+        pytest.skip("ONLY WHERE A COLLECTOR HAS GENERATIONS, AND MEMORY IS WHAT IT IS: Lua 5.4")
+    env = environment(LUA_PATH="/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua;;", LUA_CPATH=None,
+                      PATH=BUILD + ":" + os.environ["PATH"])
+    for module, package in (("pl.app", "lua-penlight"), ("luacheck.runner", "lua-check")):
+        if run(REAL_LUA, ["lua", "-l", module, "-e", ""], env).status != 0:
+            pytest.skip(f"{package.upper()} IS NOT INSTALLED")
+    done = run("/bin/sh", ["sh", os.path.join(SOURCE, "docs/examples/layers/measure")], env)
+    assert done.status == 0, done
+    print("".join(f"| {line}\n" for line in done.out.decode().splitlines()))
+    assert float(done.out.split()[-1]) <= 1.15
 
 
 # moonletd's own warm-up
