@@ -71,10 +71,10 @@ struct Sealed {
 Sealed sealed;
 
 #if defined(MOONLET_BUILTIN_MODULE)
-bool above = false;  // this image is a layer's
-bool below = false;  // it is to have layers on it
-int kilobytes = 0;   // that Lua had in use at the seal
-int kilobytes_below = 0;
+bool above = false;                         // this image is a layer's
+bool below = false;                         // it is to have layers on it
+[[maybe_unused]] int kilobytes_sealed = 0;  // that Lua had in use at the seal
+[[maybe_unused]] int kilobytes_below = 0;
 #else
 constexpr bool above = false;
 constexpr bool below = false;
@@ -574,7 +574,7 @@ void expect_layers(bool expected) { below = expected; }
 
 void unseal(lua_State* L) {
   above = true;
-  kilobytes_below = kilobytes;
+  kilobytes_below = kilobytes_sealed;
   remember_environment(L);
   sealed.modules = 0;
   sealed.depends_on_directory = false;
@@ -610,7 +610,7 @@ void seal(lua_State* L) {
 #endif
   __fpurge(stdin);
 #if defined(MOONLET_BUILTIN_MODULE)
-  kilobytes = lua_gc(L, LUA_GCCOUNT, 0);
+  kilobytes_sealed = lua_gc(L, LUA_GCCOUNT, 0);
 #endif
   heap::seal();
 }
