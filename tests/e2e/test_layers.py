@@ -274,7 +274,7 @@ def test_a_layer_that_fails_before_it_serves_ends_as_any_script(zygote, start_la
 
 def test_max_is_how_many_run_at_once(zygote, start_layer, launch):
     layer = start_layer(zygote, options=", max = 1")
-    first = launch(MOONLET, layer.client_env(), "print 'runs' io.read()")
+    first = launch(MOONLET, layer.client_env(), "print 'runs' io.flush() io.read()")
     assert first.hear() == "runs"
     second = launch(MOONLET, layer.client_env(), "print 'runs too'")
     wait_until(layer, "s.waiting == 1")
@@ -319,7 +319,7 @@ def test_a_layer_goes_with_its_client(layer):
 
 
 def test_a_script_goes_with_its_client(layer, launch):
-    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.read()")
+    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.flush() io.read()")
     pid = int(script.hear())
     script.kill(signal.SIGKILL)
     wait_gone(pid)
@@ -412,8 +412,8 @@ def test_a_layer_whose_image_below_was_not_replaced_stays(start_zygote, start_la
 
 
 def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer, launch):
-    ending = launch(MOONLET, layer.client_env(), "print 'runs' io.read() os.exit(7)")
-    doomed = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print 'runs' io.read() probe.kill(probe.pid(), 15)")
+    ending = launch(MOONLET, layer.client_env(), "print 'runs' io.flush() io.read() os.exit(7)")
+    doomed = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print 'runs' io.flush() io.read() probe.kill(probe.pid(), 15)")
     assert ending.hear() == doomed.hear() == "runs"
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
@@ -425,7 +425,7 @@ def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer, launch)
 
 
 def test_a_client_that_leaves_a_layer_that_retires_takes_its_script_along(layer, launch):
-    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.read()")
+    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.flush() io.read()")
     pid = int(script.hear())
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
@@ -437,7 +437,7 @@ def test_a_client_that_leaves_a_layer_that_retires_takes_its_script_along(layer,
 
 def test_a_client_that_waits_for_a_layer_that_retires_gets_lua(zygote, start_layer, launch):
     layer = start_layer(zygote, options=", max = 1")
-    first = launch(MOONLET, layer.client_env(), "print 'runs' io.read()")
+    first = launch(MOONLET, layer.client_env(), "print 'runs' io.flush() io.read()")
     assert first.hear() == "runs"
     second = launch(MOONLET, layer.client_env(MOONLET_FALLBACK=REAL_LUA), "print(package.loaded.moonlet)")
     wait_until(layer, "s.waiting == 1")
