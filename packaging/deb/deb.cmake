@@ -61,8 +61,10 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.Debian
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/lintian-overrides RENAME moonlet
   DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides COMPONENT deb EXCLUDE_FROM_ALL)
 install(FILES ${packaging}/systemd/system/moonletd.service ${packaging}/systemd/system/moonletd.socket
+  ${packaging}/systemd/system/moonlet-layer@.service ${packaging}/systemd/system/moonlet-layer@.socket
   DESTINATION lib/systemd/system COMPONENT deb EXCLUDE_FROM_ALL)
 install(FILES ${packaging}/systemd/user/moonletd.service ${packaging}/systemd/user/moonletd.socket
+  ${packaging}/systemd/user/moonlet-layer@.service ${packaging}/systemd/user/moonlet-layer@.socket
   DESTINATION lib/systemd/user COMPONENT deb EXCLUDE_FROM_ALL)
 # The warm-up that the service runs: a text that does nothing until it is edited.
 install(FILES ${packaging}/moonletd.lua DESTINATION /etc COMPONENT deb EXCLUDE_FROM_ALL)

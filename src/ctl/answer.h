@@ -1,42 +1,35 @@
-// What a zygote tells of itself: docs/protocol.md, "The status".
+// What this program has asked for, and frees.
 #pragma once
 
 #include "ctl/text.h"
-#include "protocol/socket_path.h"
-#include "protocol/status.h"
-
-#include <sys/types.h>
+#include "protocol/answer.h"
+#include "protocol/running_script.h"
 
 namespace moonlet::ctl {
 
-/// Strings in an Answer, one behind the other.
-struct Names {
-  const char* first = nullptr;
-  uint32_t count = 0;
+using protocol::name_of_lua;
+using protocol::name_of_user;
+using protocol::next;
+using protocol::seconds_since;
+
+struct Answer : protocol::Answer {
+  Answer() = default;
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  ~Answer() { free_bytes(bytes); }
 };
 
-/// The name behind `name` in the same list.
-const char* next(const char* name);
-
-struct Answer {
-  Text bytes;     // all that was sent: what follows points into it
-  pid_t pid = 0;  // of the zygote, from the kernel; 0: it is in a pid namespace that cannot be seen from here
-  protocol::StatusHead head = {};
-  protocol::StatusCounts counts = {};
-  protocol::ImageStatus image = {};
-  const protocol::LaunchStatus* launch = nullptr;  // counts.connections of them
-  Names modules;
-  Names watched;
+struct Script : protocol::RunningScript {
+  Script(pid_t pid, pid_t zygote) { look_at(pid, zygote, *this); }
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+  ~Script() { free_bytes(command); }
 };
 
-/// Asks the zygote at `address`. One that is telling somebody else is asked again, for four seconds. False if
-/// there is no answer: `problem` is then why, ready to be printed.
-bool ask(const protocol::SocketAddress& address, Answer& answer, Text& problem);
+/// The arguments behind the name of the program, or that name if there are none, with spaces between them.
+Text command_line(const Script& script);
 
-/// Seconds since `time`, of the clock that zygotes go by.
-uint32_t seconds_since(uint32_t time);
-
-/// The name of that Lua (Request::lua), or "another Lua".
-const char* name_of_lua(uint32_t code);
+/// What is to be said of a problem, ready to be printed.
+Text printable(const protocol::Problem& problem);
 
 }  // namespace moonlet::ctl

@@ -1,7 +1,6 @@
 #include "ctl/json.h"
 
 #include "ctl/escape.h"
-#include "ctl/script.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -22,7 +21,7 @@ void add_number_or_null(Text& out, const char* name, uint64_t value, bool known)
   out.format("\"%s\": null", name);
 }
 
-void add_names(Text& out, const char* name, const Names& names) {
+void add_names(Text& out, const char* name, const protocol::Names& names) {
   out.format("\"%s\": [", name);
   const char* at = names.first;
   for (uint32_t i = 0; i < names.count; i++, at = next(at)) {
@@ -41,8 +40,8 @@ void add_command(Text& out, const Script& script) {
   out.add("\"script\": ");
   add_json_string(out, line.bytes(), line.size());
   out.add(", \"command\": [");
-  const char* const first = script.command.bytes();
-  for (const char* at = first; at < first + script.command.size(); at += strlen(at) + 1) {
+  const char* const first = script.command.data;
+  for (const char* at = first; at < first + script.command.size; at += strlen(at) + 1) {
     if (at > first) out.add(", ");
     add_json_string(out, at, strlen(at));
   }
@@ -50,7 +49,7 @@ void add_command(Text& out, const Script& script) {
 }
 
 void add_script(Text& out, const protocol::LaunchStatus& launch, pid_t zygote) {
-  const Script script = look_at(launch.pid, zygote);
+  const Script script(launch.pid, zygote);
   out.add("{");
   add_number(out, "pid", static_cast<uint64_t>(launch.pid));
   out.add(", ");

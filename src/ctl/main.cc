@@ -6,13 +6,14 @@
 #include "ctl/fail.h"
 #include "ctl/json.h"
 #include "ctl/options.h"
-#include "ctl/reload.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/top.h"
 #include "protocol/autostart.h"
+#include "protocol/reload.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,19 +23,19 @@ namespace moonlet::ctl {
 namespace {
 
 // Of a moonletd that was started in the background nobody has seen what it said.
-[[noreturn]] void fail_to_ask(const Text& problem, const protocol::SocketToAsk& asked) {
+[[noreturn]] void fail_to_ask(const protocol::Problem& problem, const protocol::SocketToAsk& asked) {
   protocol::SocketAddress log = asked.address;
   if (asked.is_private && log.fits) {
     name_log(log.un.sun_path);
-    if (access(log.un.sun_path, F_OK) == 0) fail("%s; see %s", problem.bytes(), log.un.sun_path);
+    if (access(log.un.sun_path, F_OK) == 0) fail("%s; see %s", printable(problem).bytes(), log.un.sun_path);
   }
-  fail("%s", problem.bytes());
+  fail("%s", printable(problem).bytes());
 }
 
 int print_status(const protocol::SocketToAsk& asked, bool as_json) {
   const protocol::SocketAddress& address = asked.address;
   Answer answer;
-  Text problem;
+  protocol::Problem problem;
   if (!ask(address, answer, problem)) fail_to_ask(problem, asked);
   Text out;
   if (as_json) {
@@ -44,6 +45,20 @@ int print_status(const protocol::SocketToAsk& asked, bool as_json) {
   }
   if (!out.write_to(STDOUT_FILENO)) fail("write: %s", strerror(errno));
   return EXIT_SUCCESS;
+}
+
+int reload(const protocol::SocketAddress& address) {
+  Answer answer;
+  protocol::Problem problem;
+  const protocol::Reload outcome = reload(address, answer, problem);
+  if (outcome == protocol::Reload::kNotAsked) fail("%s", printable(problem).bytes());
+  if (outcome == protocol::Reload::kNotDone) {
+    fprintf(stderr, "moonletctl: %s\n", printable(problem).bytes());
+    return EXIT_FAILURE;
+  }
+  printf("moonletd %d has reloaded: %u modules, %u KB\n", answer.pid, answer.modules.count,
+         answer.image.kilobytes);
+  return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 }  // namespace
@@ -62,7 +77,7 @@ int main(int argc, char** argv) {
     case Task::kTop:
       return watch(asked.address);
     case Task::kReload:
-      return reload(asked.address);
+      return ctl::reload(asked.address);
     default:
       return print_status(asked, options.task == Task::kStatusAsJson);
   }

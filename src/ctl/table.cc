@@ -1,7 +1,6 @@
 #include "ctl/table.h"
 
 #include "ctl/escape.h"
-#include "ctl/script.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -154,7 +153,7 @@ class Table {
   }
 
   void add_script(const protocol::LaunchStatus& launch) {
-    const Script script = look_at(launch.pid, answer_.pid);
+    const Script script(launch.pid, answer_.pid);
     const char* user = name_of_user(launch.uid);
     out_.format("%7d  ", launch.pid);
     out_.add_spaces(kUserColumns - add_printable(out_, user, strlen(user), kUserColumns));

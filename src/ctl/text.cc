@@ -67,19 +67,6 @@ void Text::format(const char* format, ...) {
   size_ += static_cast<size_t>(size);
 }
 
-bool Text::read_from(int descriptor, size_t limit) {
-  constexpr size_t kPart = 16 << 10;
-  while (size_ < limit) {
-    const size_t wanted = limit - size_ < kPart ? limit - size_ : kPart;
-    const ssize_t got = read(descriptor, reserve(wanted), wanted);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return false;
-    if (got == 0) break;
-    size_ += static_cast<size_t>(got);
-  }
-  return true;
-}
-
 bool Text::write_to(int descriptor) const {
   for (size_t done = 0; done < size_;) {
     const ssize_t written = write(descriptor, bytes_ + done, size_ - done);

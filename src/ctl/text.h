@@ -1,4 +1,4 @@
-// Bytes that grow at their end: what is read from a file, or is about to be printed.
+// Bytes that grow at their end: what is about to be printed.
 #pragma once
 
 #include <stddef.h>
@@ -20,9 +20,6 @@ class Text {
   void add(const Text& text) { add(text.bytes(), text.size()); }
   void add_spaces(int count);
   [[gnu::format(printf, 2, 3)]] void format(const char* format, ...);
-
-  /// Reads `descriptor` to its end, or to `limit` bytes in all. False on an error, which errno names.
-  bool read_from(int descriptor, size_t limit);
 
   /// Writes all of it to `descriptor`. False on an error, which errno names.
   [[nodiscard]] bool write_to(int descriptor) const;

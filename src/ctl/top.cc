@@ -106,12 +106,12 @@ bool wait_for_next(int signals, int& status) {
 
 int watch(const protocol::SocketAddress& address) {
   Answer answer;
-  Text problem;
+  protocol::Problem problem;
   Text table;
   const bool on_terminal = is_on_terminal();
   const Colours its_colours = colours();
   bool answered = ask(address, answer, problem);
-  if (!answered) fail("%s", problem.bytes());
+  if (!answered) fail("%s", printable(problem).bytes());
   const UniqueFd signals(open_signals());
   if (on_terminal) take_terminal();
   int status = EXIT_SUCCESS;
@@ -121,7 +121,7 @@ int watch(const protocol::SocketAddress& address) {
     if (answered) {
       add_table(table, answer, address.un.sun_path, its_colours, size.columns, true);
     } else {
-      table.add(problem);
+      table.add(printable(problem));
     }
     if (on_terminal) {
       show(table, size.rows);
@@ -132,7 +132,7 @@ int watch(const protocol::SocketAddress& address) {
     if (!wait_for_next(signals.get(), status)) break;
     answered = ask(address, answer, problem);
   } while (answered || on_terminal);
-  if (!answered && !on_terminal) fail("%s", problem.bytes());
+  if (!answered && !on_terminal) fail("%s", printable(problem).bytes());
   return status;
 }
 

@@ -17,8 +17,6 @@ struct Host {
   bool warm = false;  // this process runs a script: moonlet.warm
   // The functions of the same name (docs/lua-api.md), in moonletd and in its children. The module has checked
   // that `serve` gets a table. A null one is not there.
-  Function status = nullptr;
-  Function reload = nullptr;
   Function serve = nullptr;
   Function run = nullptr;
 

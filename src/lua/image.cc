@@ -70,6 +70,15 @@ struct Sealed {
 };
 Sealed sealed;
 
+#if defined(MOONLET_BUILTIN_MODULE)
+bool above = false;                         // this image is a layer's
+bool below = false;                         // it is to have layers on it
+[[maybe_unused]] int kilobytes_sealed = 0;  // that Lua had in use at the seal
+[[maybe_unused]] int kilobytes_below = 0;
+#else
+constexpr bool above = false;
+constexpr bool below = false;
+#endif
 [[maybe_unused]] bool incremental = false;  // the collector, whatever lua would choose
 
 // The end of a script, from finish() to the last object's finalizer. os.exit(n, true) closes the state too,
@@ -237,9 +246,58 @@ void put_off_first_cycle(lua_State* L) {
 
 #endif
 
+#if LUA_VERSION_NUM >= 504 && defined(MOONLET_BUILTIN_MODULE)
+
+// A table of strings that grows is written to wherever a string lies: room for as many more as there are, so
+// that a layer above can have its own without that. What a collection would take from it again it is not given.
+void make_room_for_strings(lua_State* L) {
+  constexpr int kOneString = 256;  // bytes, at most; the smallest table takes 512 more
+  constexpr int kMost = 1 << 20;
+  const auto bytes = [L] { return lua_gc(L, LUA_GCCOUNT, 0) * 1024 + lua_gc(L, LUA_GCCOUNTB, 0); };
+  const bool is_running = lua_gc(L, LUA_GCISRUNNING, 0) != 0;
+  lua_gc(L, LUA_GCSTOP, 0);
+  for (int i = 0, before = bytes(), grown = 0; grown < kOneString && i < kMost; i++) {
+    lua_pushfstring(L, "moonlet %d", i);
+    pop(L);
+    grown = bytes() - before;
+    before += grown;
+  }
+  if (is_running) lua_gc(L, LUA_GCRESTART, 0);
+}
+
+// A layer whose script has stopped a generational collector has not written to what is old, and so shares it
+// with the image below. Here too it is left alone: what is new gets as old in three minor collections. Returns
+// false, with nothing done, for any other.
+bool collect_above(lua_State* L) {
+  constexpr int kUntilOld = 3;
+  if (!above || lua_gc(L, LUA_GCISRUNNING, 0) != 0) return false;
+  constexpr int kLittle = 8;        // to divide by
+  constexpr int kUsualMajor = 100;  // percent: the script may have put off major collections
+  const bool is_generational = lua_gc(L, LUA_GCGEN, 0, kUsualMajor) == LUA_GCGEN;
+  lua_gc(L, LUA_GCRESTART, 0);
+  if (!is_generational) lua_gc(L, LUA_GCINC, 0, 0, 0);
+  // Where there is little below, more is gained by a collection of all.
+  if (!is_generational || lua_gc(L, LUA_GCCOUNT, 0) > kLittle * kilobytes_below) return false;
+  for (int i = 0; i < kUntilOld; i++) lua_gc(L, LUA_GCSTEP, 0);
+  return true;
+}
+
+#else
+
+void make_room_for_strings(lua_State*) {}
+
+bool collect_above(lua_State* L) {
+  if (above) lua_gc(L, LUA_GCRESTART, 0);
+  return false;
+}
+
+#endif
+
 // Collects all garbage. Where the collector is generational, what is left is old afterwards: a script's
 // collections neither visit nor write it.
 void collect(lua_State* L) {
+  if (below) make_room_for_strings(L);
+  if (collect_above(L)) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
 #if LUA_VERSION_NUM >= 504
   // After a collection that freed little the generational mode of 5.4 is suspended, and the next step
@@ -511,12 +569,18 @@ void drop_unfinished(lua_State* L) {
   pop(L);
 }
 
+#if defined(MOONLET_BUILTIN_MODULE)
+void expect_layers(bool expected) { below = expected; }
+
 void unseal(lua_State* L) {
+  above = true;
+  kilobytes_below = kilobytes_sealed;
   remember_environment(L);
   sealed.modules = 0;
   sealed.depends_on_directory = false;
   sealed.relative_module = nullptr;
 }
+#endif
 
 void seal(lua_State* L) {
   sealed.metatable_of_globals = metatable_of_globals(L);
@@ -545,6 +609,9 @@ void seal(lua_State* L) {
   fseek(stdout, 0, SEEK_CUR);
 #endif
   __fpurge(stdin);
+#if defined(MOONLET_BUILTIN_MODULE)
+  kilobytes_sealed = lua_gc(L, LUA_GCCOUNT, 0);
+#endif
   heap::seal();
 }
 

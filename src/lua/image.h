@@ -46,6 +46,10 @@ void drop_unfinished(lua_State* L);
 /// under the environment that it has.
 void unseal(lua_State* L);
 
+/// Before the seal: whether the image that it makes is to have layers on it, which shall share as much of it as
+/// they can. That takes a little memory.
+void expect_layers(bool expected);
+
 /// Ends the warm-up: nothing is buffered, no random number taken, the garbage collected, and it is known
 /// which file each module came from. Call it before the first fork. `L`'s stack is empty.
 void seal(lua_State* L);

@@ -503,6 +503,11 @@ void leave(lua_State* L) {
   lua_pushlightuserdata(L, &leaving);
   lua_error(L);
 }
+
+void rename(const char* name) {
+  program_name = *name != '\0' ? name : MOONLET_PROGRAM_NAME;
+  renewal = false;
+}
 #endif
 
 int run(lua_State* L, int argc, char** argv, Purpose purpose) {

@@ -32,4 +32,8 @@ int run(lua_State* L, int argc, char** argv, Purpose purpose);
 /// Raises an error that ends the innermost run() of `L`'s main thread without a message. It does not return.
 void leave(lua_State* L);
 
+/// In a process that has become another one amidst its run(): errors are told as those of a program that was
+/// started as `name`, which lives as long as it.
+void rename(const char* name);
+
 }  // namespace moonlet::interpreter

@@ -3,6 +3,7 @@
 #include "lua/host.h"
 #include "lua/lua_api.h"
 #include "module/spawn.h"
+#include "module/status.h"
 #include "module/translate.h"
 
 #include <stdio.h>
@@ -30,10 +31,6 @@ int call_host(lua_State* L, int (*Host::*function)(lua_State*)) {
   lua_pushliteral(L, "not in moonletd");
   return 2;
 }
-
-int status(lua_State* L) { return call_host(L, &Host::status); }
-
-int reload(lua_State* L) { return call_host(L, &Host::reload); }
 
 int watch(lua_State* L) {
   const char* path = luaL_checkstring(L, 1);

@@ -10,6 +10,7 @@
 #include "zygote/listener.h"
 #include "zygote/log.h"
 #include "zygote/renewal.h"
+#include "zygote/request.h"
 #include "zygote/spares.h"
 #include "zygote/watch.h"
 #include "zygote/zygote.h"
@@ -25,21 +26,21 @@ namespace moonlet::zygote::layer {
 
 namespace {
 
-constexpr int kMostLayers = 16;   // one on another
-constexpr int kMostOnOne = 1000;  // side by side
+constexpr int kMostLayers = 16;        // one on another
+constexpr unsigned kMostOnOne = 1000;  // side by side
 
 // What a zygote and its children share. Whoever can write to it is of the zygote's user.
 struct Page {
   int is_outdated;
-  int layers;
-  pid_t layer[kMostOnOne];  // that were launched from it
+  unsigned layers;          // that were launched from it, so far
+  pid_t layer[kMostOnOne];  // the last of them
 };
 
 Page* own = nullptr;       // of this zygote or, in a child, of the zygote that has forked it
 Page* below[kMostLayers];  // of the images below a layer, from the lowest
 int depth = 0;
 
-// What moonletd would serve with, as long as its warm-up lasts.
+// What moonletd was started with, and would serve with as long as its warm-up lasts.
 const Options* options_of_moonletd = nullptr;
 UniqueFd* inherited_by_moonletd = nullptr;
 const WarmState* before_warm_up = nullptr;
@@ -87,13 +88,29 @@ const char* socket_field(lua_State* L, const char* otherwise) {
   return path != nullptr ? path : otherwise;
 }
 
+// Nothing is overlooked that is misspelt.
+void check_names(lua_State* L) {
+  constexpr const char* kNames[] = {"socket", "mode", "max", "spare", "idle_exit", "layers"};
+  for (lua_pushnil(L); lua_next(L, 1) != 0; pop(L)) {
+    bool known = false;
+    for (const char* name : kNames)
+      known = known || (lua_type(L, -2) == LUA_TSTRING && strcmp(name, lua_tostring(L, -2)) == 0);
+    if (known) continue;
+    lua_pushvalue(L, -2);  // lua_next wants its key as it is
+    const char* text = lua_tostring(L, -1);
+    luaL_error(L, "serve: no option '%s'", text != nullptr ? text : luaL_typename(L, -1));
+  }
+}
+
 void become_layer(lua_State* L) {
   image::unseal(L);
   log_to(STDERR_FILENO);
+  if (!keep_request()) fail("not enough memory");
   handover = {};
   below[depth++] = own;
-  if (own->layers < kMostOnOne) own->layer[own->layers++] = getpid();
+  own->layer[__atomic_fetch_add(&own->layers, 1, __ATOMIC_RELAXED) % kMostOnOne] = getpid();
   keep_none_in_children();
+  close_second_listener();
   WarmState(WarmState::kOnlyStandard).check();
   watch::resume();
 }
@@ -116,6 +133,7 @@ int serve(lua_State* L) {
     return luaL_error(L, "serve: not for a script of another user than moonletd's");
   if (depth == kMostLayers) return luaL_error(L, "serve: too many layers");
   luaL_checkstack(L, LUA_MINSTACK, "serve");
+  check_names(L);
   Options options;
   if (!is_warm()) options = *options_of_moonletd;
   options.socket = socket_field(L, options.socket);
@@ -123,6 +141,8 @@ int serve(lua_State* L) {
   options.max = number_field(L, "max", 0, INT_MAX, options.max);
   options.spare = number_field(L, "spare", 0, kMaxSpares, options.spare);
   options.idle_exit = number_field(L, "idle_exit", 0, INT_MAX / 1000, options.idle_exit);
+  lua_getfield(L, 1, "layers");
+  image::expect_layers(lua_toboolean(L, -1) != 0);
   lua_settop(L, 1);
   if (is_warm()) {
     become_layer(L);
@@ -133,6 +153,7 @@ int serve(lua_State* L) {
     launched = serve_image(L, options, static_cast<UniqueFd&&>(*inherited_by_moonletd));
   }
   if (launched == nullptr) exit(EXIT_SUCCESS);
+  interpreter::rename(launched->argv[0]);
   push_arguments(L, *launched);
   return 1;
 }
@@ -147,7 +168,7 @@ int run(lua_State* L) {
 }
 
 void observe(const char* script) {
-  if (!is_warm() || own == nullptr) return;
+  if (!is_warm() || own == nullptr || options_of_moonletd->trust) return;
   watch::observe();
   if (script != nullptr) watch::add(script);
 }
@@ -186,8 +207,8 @@ bool is_outdated() {
 
 void outdate(const Launches& launches) {
   own->is_outdated = 1;
-  for (int i = 0; i < own->layers && i < kMostOnOne; i++) {
-    if (own->layer[i] > 0 && launches.find(own->layer[i]) >= 0) kill(own->layer[i], SIGHUP);
+  for (const pid_t pid : own->layer) {
+    if (pid > 0 && launches.find(pid) >= 0) kill(pid, SIGHUP);
   }
 }
 

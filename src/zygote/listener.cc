@@ -38,19 +38,22 @@ bool is_served(const protocol::SocketAddress& address) {
   return connect(probe.get(), address.get(), address.size()) == 0 || errno != ECONNREFUSED;
 }
 
-#ifdef MOONLET_SYSTEMD
+#if defined(MOONLET_SYSTEMD) || defined(MOONLET_BUILTIN_MODULE)
+constexpr int kFirstOfSystemd = 3;  // SD_LISTEN_FDS_START
+#endif
+
+#if defined(MOONLET_SYSTEMD)
 
 bool is_own_pid(const char* text) { return text != nullptr && strtol(text, nullptr, 10) == getpid(); }
 
 // What sd_listen_fds(3) would find. -1: nothing.
 int systemd_listener() {
-  constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
   const char* count = getenv("LISTEN_FDS");
   if (count == nullptr || !is_own_pid(getenv("LISTEN_PID"))) return -1;
-  if (strcmp(count, "1") != 0 || !listens(kFirst))
+  if (strcmp(count, "1") != 0 || !listens(kFirstOfSystemd))
     fail("LISTEN_FDS=%s: not one listening Unix stream socket", count);
-  fcntl(kFirst, F_SETFD, FD_CLOEXEC);
-  return kFirst;
+  fcntl(kFirstOfSystemd, F_SETFD, FD_CLOEXEC);
+  return kFirstOfSystemd;
 }
 
 // What sd_notify(3) would do.
@@ -88,6 +91,14 @@ int open_directory_of(char* path) {
 }
 
 }  // namespace
+
+#if defined(MOONLET_BUILTIN_MODULE)
+void close_second_listener() {
+  FileIdentity first;
+  if (listens(STDIN_FILENO) && first.find("/proc/self/fd/0") && first.is_at("/proc/self/fd/3"))
+    close(kFirstOfSystemd);
+}
+#endif
 
 UniqueFd inherited_listener() {
   if (is_renewed()) return UniqueFd();

@@ -23,7 +23,13 @@ constexpr time_t kPatience = 10;  // seconds
 // Holds what follows the header in nearly every request, and the pointers to its strings.
 // On a page of its own: ps shows nothing of strings that share a page with a file's data (the kernel's
 // FOLL_ANON).
-alignas(4096) char usual[16 << 10];
+constexpr size_t kUsual = 16 << 10;
+alignas(4096) char first_usual[kUsual];
+#if defined(MOONLET_BUILTIN_MODULE)
+char* usual = first_usual;
+#else
+constexpr char* usual = first_usual;
+#endif
 
 constexpr const char* kTooManyDescriptors = "too many descriptors";
 constexpr const char* kWrongStrings = "its strings are out of bounds";
@@ -39,7 +45,7 @@ class Reader {
     size_t got = 0;
     while (got < sizeof request_.header) {
       iovec parts[] = {{reinterpret_cast<char*>(&request_.header) + got, sizeof request_.header - got},
-                       {usual, sizeof usual}};
+                       {usual, kUsual}};
       if (const char* problem = receive(parts, 2, got)) return problem;
     }
     ahead_ = usual;
@@ -117,6 +123,12 @@ class Reader {
   time_t deadline_ = 0;  // of CLOCK_MONOTONIC, once it has waited
 };
 
+// Zeroed, or null.
+char* map_pages(size_t size) {
+  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages != MAP_FAILED ? static_cast<char*>(pages) : nullptr;
+}
+
 const char* check_header(const Request& header) {
   if (header.magic != protocol::kMagic) return "it is not a moonlet request";
   if (header.version != protocol::kVersion || header.request_bytes != sizeof header)
@@ -161,6 +173,14 @@ const char* check_numbers(const LaunchRequest& request) {
 
 }  // namespace
 
+#if defined(MOONLET_BUILTIN_MODULE)
+bool keep_request() {
+  char* const next = map_pages(kUsual);
+  if (next != nullptr) usual = next;
+  return next != nullptr;
+}
+#endif
+
 const char* read_request(int connection, LaunchRequest& request) {
   Request& header = request.header;
   Reader reader(connection, request);
@@ -179,11 +199,9 @@ const char* read_request(int connection, LaunchRequest& request) {
   const size_t total = number_bytes + header.string_bytes;
   const size_t pointers_at = (total + sizeof(char*) - 1) & ~(sizeof(char*) - 1);
   char* rest = usual;
-  if (pointers_at + pointer_bytes > sizeof usual) {
-    void* pages =
-        mmap(nullptr, pointers_at + pointer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) return "not enough memory";
-    rest = static_cast<char*>(pages);
+  if (pointers_at + pointer_bytes > kUsual) {
+    rest = map_pages(pointers_at + pointer_bytes);
+    if (rest == nullptr) return "not enough memory";
   }
   if (const char* problem = reader.read(rest, total)) return problem;
   const auto* length = reinterpret_cast<const uint32_t*>(rest);

@@ -24,4 +24,8 @@ struct LaunchRequest {
 /// of printf(3) with no arguments, but perhaps %m: the caller has nothing to undo but to exit.
 const char* read_request(int connection, LaunchRequest& request);
 
+/// In a process whose own request was read, before it forks others which read theirs: leaves its strings where
+/// they are. False without memory.
+bool keep_request();
+
 }  // namespace moonlet::zygote

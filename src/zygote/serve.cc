@@ -239,7 +239,13 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
         launches.forked(i);
       }
     }
-    if (launches.has_connection()) accept_one(listener.get(), launches, spares, terms);
+    if (launches.has_connection()) {
+      // It would be accepted by the next image as well, and who waits for that by asking for the status would
+      // keep this one from ever being quiet.
+      if (stale && layer::is_layer()) return retire(listener, signals, launches, spares);
+      if (stale) renew(launches);
+      accept_one(listener.get(), launches, spares, terms);
+    }
   }
   return false;
 }

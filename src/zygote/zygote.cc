@@ -78,7 +78,8 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   const int signals = open_signals(handover.mask);
   prepare_children(options.compare_clients);
   repeat_hangup();
-  keep_page_tables();
+  // A layer has those of the image below, whose pages it shares.
+  if (!layer::is_layer()) keep_page_tables();
   log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them

@@ -1,10 +1,13 @@
 """require "moonlet": scripts that start scripts, from lua and from moonlet, through a zygote and without one."""
 
+import json
 import os
 import pty
+import pwd
 import select
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -482,11 +485,79 @@ def test_warm_tells_how_this_script_runs(lua, start_zygote, tmp_path):
     assert run(MOONLET, ["lua", "-e", "print(require 'moonlet'.warm)"], environment(MOONLET_SOCKET=zygote.socket, LUA_CPATH=WITH_MODULE)).out == b"true\n"
 
 
+# moonlet.status and moonlet.reload
+
+
+def test_the_status_is_what_moonletctl_tells(any_host, zygote):
+    told = any_host("""
+        local s = assert(moonlet.status(os.getenv 'SPAWN_SOCKET'))
+        local names = {}
+        for name, value in pairs(s) do names[#names + 1] = name .. '=' .. (type(value) == 'table' and #value or value) end
+        table.sort(names)
+        print(table.concat(names, '\\n'))""")
+    its = dict(it.split("=", 1) for it in told.splitlines())
+    ctl = subprocess.run([os.path.join(BUILD, "moonletctl"), "--socket", zygote.socket, "--status=json"], capture_output=True,
+                         timeout=PATIENCE, check=True)
+    expected = json.loads(ctl.stdout)
+    assert set(its) == {name for name, value in expected.items() if value is not None} - {"max"}
+    for name in ("version", "socket", "pid", "spares", "reloads"):
+        assert its[name] == str(expected[name]), name
+
+
+def test_the_status_tells_of_running_scripts(host, zygote):
+    host.write("s.lua", "print 'runs' io.stdout:close() io.read()")
+    out = host("""
+        local s = start{'s.lua', 'two words', stdin = 'pipe', stdout = 'pipe', socket = arg[1]}
+        s.stdout:read()
+        for _, it in ipairs(assert(moonlet.status(arg[1])).scripts) do
+          if it.pid == s.pid then
+            print(it.script, #it.command, it.command[2], it.command[3], it.client_pid > 1, it.uid, it.user,
+                  it.private_bytes > 0, it.shared_bytes > 0, it.age_seconds < 60)
+          end
+        end""", zygote.socket)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert out == f"s.lua two words\t3\ts.lua\ttwo words\ttrue\t{os.geteuid()}\t{user}\ttrue\ttrue\ttrue\n"
+
+
+def test_reload_returns_when_the_warm_up_has_run_anew(any_host, start_zygote):
+    base = start_zygote()
+    out = any_host("""
+        print(moonlet.reload(arg[1]))
+        print(moonlet.status(arg[1]).reloads)""", base.socket)
+    assert out == "true\n1\n"
+
+
+def test_a_script_reloads_the_zygote_that_has_started_it(start_zygote, tmp_path):
+    base = start_zygote()
+    code = "local m = require 'moonlet' print(m.reload()) print(m.status().reloads, m.status().running) os.exit(3)"
+    done = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=base.socket))
+    assert (done.status, done.out) == (3, b"true\n1\t1\n"), done
+
+
+def test_who_is_not_there_has_no_status(any_host):
+    out = any_host("print(moonlet.status '/nonexistent') print(moonlet.reload '/nonexistent') print(pcall(moonlet.status, {}))")
+    first, second, third = out.splitlines()
+    assert first == second == "nil\tmoonlet: connect /nonexistent: No such file or directory (is moonletd running?)\t2"
+    assert "string expected" in third
+
+
+def test_a_refusal_is_told_in_the_words_of_moonletd(any_host, tmp_path):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        asking = any_host.start("print(moonlet.status(arg[1]))", path)
+        with listening.accept()[0] as connection:
+            connection.sendall(b"\x02\0\0\0\x0d\0\0\0not for you!\n")
+        out, _ = asking.communicate(timeout=PATIENCE)
+    assert out.decode() == f"nil\tmoonlet: connect {path}: not for you!\n\n"
+
+
 @plain_lua
 def test_outside_of_moonletd_its_functions_say_so(lua):
-    out = lua("print(moonlet.watch 'x') print(moonlet.status()) print(moonlet.reload()) print(moonlet.serve{}) print(pcall(moonlet.watch))")
-    assert out.splitlines()[:4] == ["false\tnot in moonletd"] + ["nil\tnot in moonletd"] * 3
-    assert "string expected" in out.splitlines()[4]
+    out = lua("print(moonlet.watch 'x') print(moonlet.serve{}) print(moonlet.run()) print(pcall(moonlet.watch)) print(pcall(moonlet.serve))")
+    assert out.splitlines()[:3] == ["false\tnot in a warm-up"] + ["nil\tnot in moonletd"] * 2
+    assert "string expected" in out.splitlines()[3] and "table expected" in out.splitlines()[4]
 
 
 def test_a_module_of_the_users_own_comes_first(zygote, tmp_path):

@@ -475,7 +475,7 @@ def test_a_moonletd_that_knows_of_no_status_declines_and_is_quoted(tmp_path):
 
 def test_a_moonletd_of_another_version_is_named(tmp_path):
     answer = struct.pack("=IHH12sI", 0x534f4f4d, 2, 20, b"9.9.9", 504) + bytes(100)
-    expected = "moonletd is of version 9.9.9, and its status is for a moonletctl of that version"
+    expected = "moonletd is of version 9.9.9, and its status is for who is of that version too"
     assert complaint_about(answer, tmp_path / "s") == expected
 
 

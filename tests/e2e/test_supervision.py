@@ -79,6 +79,12 @@ def unit_directory(tmp_path, manager):
     shipped(f"systemd/{manager}/moonletd.service", units / "moonletd.service", changes)
     shipped(f"systemd/{manager}/moonletd.socket", units / "moonletd.socket", {})
     (tmp_path / "moonletd.lua").write_text("warm = 'warm'\n")
+    changes = {"/usr/bin/moonlet ": MOONLET + " "}
+    if manager == "system":
+        changes["/etc/moonlet-layers"] = tmp_path / "moonlet-layers"
+    shipped(f"systemd/{manager}/moonlet-layer@.service", units / "moonlet-layer@.service", changes)
+    shipped(f"systemd/{manager}/moonlet-layer@.socket", units / "moonlet-layer@.socket", {})
+    (tmp_path / "moonlet-layers").mkdir()
     return units
 
 
@@ -87,7 +93,7 @@ def unit_directory(tmp_path, manager):
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path, manager):
     units = unit_directory(tmp_path, manager)
     done = subprocess.run(["systemd-analyze", f"--{manager}", "--man=no", "verify", units / "moonletd.service",
-                           units / "moonletd.socket"], capture_output=True, text=True,
+                           units / "moonletd.socket", units / "moonlet-layer@some.service"], capture_output=True, text=True,
                           env=environment(XDG_RUNTIME_DIR=str(tmp_path)))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -249,6 +255,58 @@ def test_a_warm_up_that_fails_gives_launches_back_to_lua(systemd, warm_up):
     assert state(systemd, "moonletd.socket") == "failed"
 
 
+@pytest.fixture
+def layers(systemd):
+    """layers(name, text, below): a layer of the units, whose script is returned; it is stopped with the test."""
+    started = []
+    runtime = systemd.env["XDG_RUNTIME_DIR"]
+
+    def start(name, text, below=None):
+        script = pathlib.Path(systemd.env["XDG_CONFIG_HOME"], "moonlet-layers", name + ".lua")
+        script.write_text(text)
+        unit = f"moonlet-layer@{name}.service"
+        if below:
+            drop_in = pathlib.Path(systemd.env["SYSTEMD_UNIT_PATH"], unit + ".d")
+            drop_in.mkdir(exist_ok=True)
+            (drop_in / "below.conf").write_text(
+                f"[Unit]\nWants=moonlet-layer@{below}.service\nAfter=moonlet-layer@{below}.service\n"
+                f"[Service]\nEnvironment=MOONLET_SOCKET={runtime}/moonlet-{below}.sock\n")
+            systemctl(systemd, "daemon-reload")
+        systemctl(systemd, "start", unit)
+        started[:0] = [unit, f"moonlet-layer@{name}.socket"]
+        return script
+
+    yield start
+    systemctl(systemd, "stop", *started)
+    systemctl(systemd, "reset-failed")
+
+
+def launch_in_layer(systemd, name, code):
+    env = {**systemd.env, "MOONLET_SOCKET": f"{systemd.env['XDG_RUNTIME_DIR']}/moonlet-{name}.sock"}
+    return systemd.run(MOONLET, "-e", code, env=env)
+
+
+@under_systemd
+def test_a_layer_serves_on_top_of_moonletd(systemd, layers):
+    layers("first", "layer = warm .. ' and first'")
+    layers("second", "layer = layer .. ' and second'", below="first")
+    assert launch_in_layer(systemd, "second", "print(layer)") == Result(0, b"warm and first and second\n", b"")
+    assert launch_in_layer(systemd, "first", "print(layer)") == Result(0, b"warm and first\n", b"")
+    code = "for i = 3, 9 do local f = io.open('/proc/self/fd/' .. i) if f then print(i) end end"
+    assert launch_in_layer(systemd, "first", code) == Result(0, b"", b"")
+
+
+@under_systemd
+def test_launches_wait_while_a_layer_starts_anew(systemd, layers):
+    """Both layers, when the one below has changed."""
+    first = layers("first", "layer = 1")
+    layers("second", "second = layer", below="first")
+    for version in (b"2", b"3"):
+        first.write_text(f"layer = {version.decode()}")
+        assert launch_in_layer(systemd, "first", "print(layer)") == Result(0, version + b"\n", b"")
+        assert launch_in_layer(systemd, "second", "print(second)") == Result(0, version + b"\n", b"")
+
+
 # s6
 
 
@@ -319,6 +377,22 @@ def s6_moonletd(tmp_path, scan_directory):
 
 
 needs_s6 = needs_program("s6-svscan", "s6")
+
+
+@needs_s6
+def test_under_s6_a_layer_starts_anew_when_moonletd_does(s6_moonletd, tmp_path):
+    scan, below = s6_moonletd
+    script, path = tmp_path / "layer.lua", tmp_path / "layer.sock"
+    script.write_text("layer = 1")
+    definition = tmp_path / "definitions" / "moonlet-layer"
+    shipped("s6/moonlet-layer/run", definition / "run", {
+        "/usr/bin/moonlet": MOONLET, "/etc/moonlet-layers/layer.lua": script, "/run/moonlet-layer.sock": path,
+        "/run/moonlet.sock": below})
+    scan.add(definition, "-wu")
+    assert until_served(path, "print(layer)") == b"1\n"
+    script.write_text("layer = 2")
+    while until_served(path, "print(layer)") != b"2\n":
+        pass
 
 
 @needs_s6

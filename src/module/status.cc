@@ -1,0 +1,175 @@
+#include "module/status.h"
+
+#include "protocol/answer.h"
+#include "protocol/problem.h"
+#include "protocol/reload.h"
+#include "protocol/running_script.h"
+#include "protocol/socket_path.h"
+
+#include <stdint.h>
+#include <string.h>
+
+namespace moonlet::module_of_lua {
+
+namespace {
+
+using protocol::Problem;
+
+// Lives in a userdata, so that an error of Lua's loses no memory.
+struct Asked {
+  protocol::Answer answer;
+  protocol::RunningScript script;
+};
+
+int release(lua_State* L) {
+  auto* asked = static_cast<Asked*>(lua_touserdata(L, 1));
+  free_bytes(asked->answer.bytes);
+  free_bytes(asked->script.command);
+  return 0;
+}
+
+Asked& push_asked(lua_State* L) {
+  auto* asked = static_cast<Asked*>(lua_newuserdata(L, sizeof(Asked)));
+  *asked = {};
+  lua_newtable(L);
+  lua_pushcfunction(L, release);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return *asked;
+}
+
+protocol::SocketAddress check_socket(lua_State* L) {
+  return protocol::socket_address(luaL_optstring(L, 1, nullptr));
+}
+
+int fail(lua_State* L, const Problem& problem) {
+  lua_pushnil(L);
+  lua_pushfstring(L, "moonlet: %s", problem.text);
+  if (problem.error == 0) return 2;
+  lua_pushinteger(L, problem.error);
+  return 3;
+}
+
+// Each sets a field of the table on top of the stack.
+
+void set_number(lua_State* L, const char* name, uint64_t value) {
+  // Lua's integers may have 32 bits.
+  if (sizeof(lua_Integer) > 4 || value <= INT32_MAX) {
+    lua_pushinteger(L, static_cast<lua_Integer>(value));
+  } else {
+    lua_pushnumber(L, static_cast<lua_Number>(value));
+  }
+  lua_setfield(L, -2, name);
+}
+
+void set_string(lua_State* L, const char* name, const char* value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, name);
+}
+
+// As many strings as lie one behind the other.
+void set_names(lua_State* L, const char* name, const protocol::Names& names) {
+  lua_newtable(L);
+  const char* at = names.first;
+  for (uint32_t i = 0; i < names.count; i++, at = protocol::next(at)) {
+    lua_pushstring(L, at);
+    lua_rawseti(L, -2, static_cast<int>(i + 1));
+  }
+  lua_setfield(L, -2, name);
+}
+
+// The arguments from `first` on, with spaces between them.
+void set_script(lua_State* L, const char* first, const char* end) {
+  luaL_Buffer line;
+  luaL_buffinit(L, &line);
+  for (const char* at = first; at < end; at = protocol::next(at)) {
+    if (at != first) luaL_addchar(&line, ' ');
+    luaL_addstring(&line, at);
+  }
+  luaL_pushresult(&line);
+  lua_setfield(L, -2, "script");
+}
+
+void set_command(lua_State* L, const protocol::RunningScript& script) {
+  const char* const first = script.command.data;
+  const char* const end = first + script.command.size;
+  protocol::Names all = {first, 0};
+  for (const char* at = first; at < end; at = protocol::next(at)) all.count++;
+  set_names(L, "command", all);
+  set_script(L, first_argument(script), end);
+}
+
+void push_script(lua_State* L, const protocol::LaunchStatus& launch, Asked& asked) {
+  const protocol::RunningScript& script = asked.script;
+  look_at(launch.pid, asked.answer.pid, asked.script);
+  lua_newtable(L);
+  set_number(L, "pid", static_cast<uint64_t>(launch.pid));
+  set_number(L, "client_pid", static_cast<uint64_t>(launch.client));
+  set_number(L, "uid", launch.uid);
+  set_string(L, "user", protocol::name_of_user(launch.uid));
+  set_number(L, "age_seconds", protocol::seconds_since(launch.started));
+  if (!script.visible) return;
+  if (script.has_memory) set_number(L, "private_bytes", script.private_bytes);
+  if (script.has_memory) set_number(L, "shared_bytes", script.shared_bytes);
+  set_command(L, script);
+}
+
+void set_scripts(lua_State* L, Asked& asked) {
+  lua_newtable(L);
+  int count = 0;
+  for (uint32_t i = 0; i < asked.answer.counts.connections; i++) {
+    if (asked.answer.launch[i].pid <= 0) continue;
+    push_script(L, asked.answer.launch[i], asked);
+    lua_rawseti(L, -2, ++count);
+  }
+  lua_setfield(L, -2, "scripts");
+}
+
+void push_status(lua_State* L, Asked& asked, const char* socket) {
+  const protocol::Answer& answer = asked.answer;
+  const protocol::StatusCounts& counts = answer.counts;
+  lua_newtable(L);
+  set_string(L, "version", answer.head.moonletd);
+  set_string(L, "lua", protocol::name_of_lua(answer.head.lua));
+  set_string(L, "socket", socket);
+  if (answer.pid != 0) set_number(L, "pid", static_cast<uint64_t>(answer.pid));
+  if (counts.max != 0) set_number(L, "max", counts.max);
+  const struct {
+    const char* name;
+    uint64_t value;
+  } numbers[] = {{"uptime_seconds", protocol::seconds_since(counts.started)},
+                 {"warm_heap_bytes", uint64_t{answer.image.kilobytes} * 1024},
+                 {"launches", counts.launches},
+                 {"failed", counts.failed},
+                 {"declined", counts.declined},
+                 {"running", counts.running},
+                 {"waiting", counts.connections - counts.running},
+                 {"spares", counts.spares},
+                 {"reloads", counts.reloads}};
+  for (const auto& it : numbers) set_number(L, it.name, it.value);
+  set_names(L, "modules", answer.modules);
+  set_names(L, "watched", answer.watched);
+  set_scripts(L, asked);
+}
+
+}  // namespace
+
+int status(lua_State* L) {
+  const protocol::SocketAddress address = check_socket(L);
+  Asked& asked = push_asked(L);
+  Problem problem;
+  if (!ask(address, asked.answer, problem)) return fail(L, problem);
+  push_status(L, asked, address.un.sun_path);
+  return 1;
+}
+
+int reload(lua_State* L) {
+  const protocol::SocketAddress address = check_socket(L);
+  Asked& asked = push_asked(L);
+  Problem problem;
+  if (reload(address, asked.answer, problem) != protocol::Reload::kDone) return fail(L, problem);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+}  // namespace moonlet::module_of_lua

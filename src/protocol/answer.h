@@ -1,0 +1,44 @@
+// What a zygote tells of itself: docs/protocol.md, "The status".
+#pragma once
+
+#include "protocol/bytes.h"
+#include "protocol/problem.h"
+#include "protocol/socket_path.h"
+#include "protocol/status.h"
+
+#include <sys/types.h>
+
+namespace moonlet::protocol {
+
+/// Strings in an Answer, one behind the other.
+struct Names {
+  const char* first = nullptr;
+  uint32_t count = 0;
+};
+
+/// The name behind `name` in the same list.
+const char* next(const char* name);
+
+/// Its bytes are to be freed.
+struct Answer {
+  Bytes bytes;    // all that was sent: what follows points into it
+  pid_t pid = 0;  // of the zygote, from the kernel; 0: it is in a pid namespace that cannot be seen from here
+  StatusHead head = {};
+  StatusCounts counts = {};
+  ImageStatus image = {};
+  const LaunchStatus* launch = nullptr;  // counts.connections of them
+  Names modules;
+  Names watched;
+};
+
+/// Asks the zygote at `address`. One that is telling somebody else is asked again, for four seconds. False if
+/// there is no answer: `problem` is then why. An answer that was there before gives its memory to this one.
+bool ask(const SocketAddress& address, Answer& answer, Problem& problem);
+
+/// Seconds since `time`, of the clock that zygotes go by.
+uint32_t seconds_since(uint32_t time);
+
+/// The name of that Lua (Request::lua), or "another Lua".
+const char* name_of_lua(uint32_t code);
+
+}  // namespace moonlet::protocol

@@ -1,0 +1,89 @@
+#include "protocol/reload.h"
+
+#include "base/kernel.h"
+#include "base/unique_fd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace moonlet::protocol {
+
+namespace {
+
+constexpr int kPatienceSeconds = 10;
+constexpr int kBetweenLooks = 20;  // milliseconds
+
+// The process that shall reload.
+struct Zygote {
+  pid_t pid = 0;
+  UniqueFd pidfd;        // owns none before Linux 5.3, or where a filter forbids the call
+  uint32_t reloads = 0;  // so far
+};
+
+// Waits so many milliseconds, or until the zygote has ended, which is true.
+bool has_ended(const Zygote& zygote, int milliseconds) {
+  pollfd end = {zygote.pidfd.get(), POLLIN, 0};
+  return poll(&end, 1, milliseconds) > 0;
+}
+
+// A number may be another process' by the time that a signal is sent to it. The one that still serves after it
+// was opened, under the same number, is the one that is held.
+bool find(const SocketAddress& address, Zygote& zygote, Answer& answer, Problem& problem) {
+  if (!ask(address, answer, problem)) return false;
+  problem = {};
+  zygote.pid = answer.pid;
+  if (zygote.pid == 0) {
+    problem.add("moonletd is in another pid namespace, from where it cannot be signalled");
+    return false;
+  }
+  zygote.pidfd.reset(kernel::open_pidfd(zygote.pid));
+  const bool is_gone = !zygote.pidfd.valid() && errno == ESRCH;
+  if (!is_gone && !ask(address, answer, problem)) return false;
+  problem = {};
+  if (is_gone || answer.pid != zygote.pid || has_ended(zygote, 0)) {
+    problem.add("moonletd %d has just ended", zygote.pid);
+    return false;
+  }
+  zygote.reloads = answer.counts.reloads;
+  return true;
+}
+
+bool send_hangup(const Zygote& zygote) {
+  if (zygote.pidfd.valid()) return kernel::send_signal(zygote.pidfd.get(), SIGHUP, false) == 0;
+  return kill(zygote.pid, SIGHUP) == 0;
+}
+
+time_t now() {
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec;
+}
+
+// Returns null when it has.
+const char* reload(const Zygote& zygote, const SocketAddress& address, Answer& answer) {
+  if (!send_hangup(zygote)) return strerror(errno);
+  const time_t deadline = now() + kPatienceSeconds;
+  while (now() < deadline) {
+    if (has_ended(zygote, kBetweenLooks)) return "it has ended";
+    Problem problem;  // of one that is just about it: the next look tells
+    if (ask(address, answer, problem) && answer.counts.reloads != zygote.reloads) return nullptr;
+  }
+  return "it has not done so within ten seconds (its log may say why)";
+}
+
+}  // namespace
+
+Reload reload(const SocketAddress& address, Answer& answer, Problem& problem) {
+  Zygote zygote;
+  if (!find(address, zygote, answer, problem)) return Reload::kNotAsked;
+  const char* why = reload(zygote, address, answer);
+  if (why == nullptr) return Reload::kDone;
+  problem.add("reload moonletd %d: %s", zygote.pid, why);
+  return Reload::kNotDone;
+}
+
+}  // namespace moonlet::protocol
