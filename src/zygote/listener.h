@@ -12,8 +12,8 @@ namespace moonlet::zygote {
 /// what was passed cannot be served. Nor in a renewed image, which has it already.
 UniqueFd inherited_listener();
 
-/// In a process that systemd has not started itself: StandardInput=socket passes the socket as descriptor 3 too. Here
-/// it is none.
+/// In a process that systemd has not started itself: StandardInput=socket passes the socket as descriptor 3
+/// too. Here it is none.
 void close_second_listener();
 
 class Listener {
