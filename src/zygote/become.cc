@@ -50,11 +50,9 @@ static_assert(sizeof zygote.group >= kRoom && sizeof LaunchRequest::received >= 
 
 char** environment_of_zygote;
 
-[[noreturn]] void decline_with_errno(const Accepted& accepted, const char* doing) {
-  decline(accepted, false, "%s: %m", doing);
+[[noreturn]] void decline_to_take_user(const Accepted& accepted) {
+  decline(accepted, false, "take the client's user and groups: %m");
 }
-
-constexpr const char* kTakingUser = "take the client's user and groups";
 
 // Whom the audit trail names. Where that is nobody yet, as with what an init system has started, a process may
 // choose: so it must be what it is under lua. Without auditing there is no such file.
@@ -76,7 +74,7 @@ void take_credentials(const Accepted& accepted, void* room) {
   auto* const group = static_cast<gid_t*>(room);
   socklen_t size = sizeof zygote.group;
   if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
-    decline_with_errno(accepted, kTakingUser);
+    decline_to_take_user(accepted);
   const auto groups = size / sizeof *group;
   const ucred& peer = accepted.peer;
   const bool same_groups =
@@ -91,12 +89,14 @@ void take_credentials(const Accepted& accepted, void* room) {
       (!same_groups && setgroups(groups, group) != 0) || setresgid(peer.gid, peer.gid, peer.gid) != 0 ||
       setresuid(peer.uid, peer.uid, peer.uid) != 0 ||
       (other_user && kernel::drop_capabilities() != 0))  // the kernel leaves the inheritable ones
-    decline_with_errno(accepted, kTakingUser);
+    decline_to_take_user(accepted);
   // Not dumpable from here on: until start(), this user's other processes must not get at what is still
   // the zygote's.
 }
 
-constexpr const char* kPlacing = "place a descriptor";
+[[noreturn]] void decline_to_place(const Accepted& accepted) {
+  decline(accepted, false, "place a descriptor: %m");
+}
 
 // Gives each received descriptor the number that it has in the client. They arrive at the lowest free
 // numbers in ascending order, so that usually all of them are in place.
@@ -111,19 +111,19 @@ void place_descriptors(Accepted& accepted, LaunchRequest& request, int& log) {
     const auto make_way = [&](int& descriptor) {
       if (descriptor != wanted) return;
       descriptor = fcntl(wanted, F_DUPFD_CLOEXEC, highest + 1);
-      if (descriptor < 0) decline_with_errno(accepted, kPlacing);
+      if (descriptor < 0) decline_to_place(accepted);
     };
     make_way(accepted.connection);
     make_way(log);
     for (int later = i + 1; later < count; later++) make_way(request.received[later]);
-    if (dup2(request.received[i], wanted) < 0) decline_with_errno(accepted, kPlacing);
+    if (dup2(request.received[i], wanted) < 0) decline_to_place(accepted);
     close(request.received[i]);
   }
 }
 
 void take_directory(const Accepted& accepted, const LaunchRequest& request) {
   const int directory = request.received[request.header.fdc];
-  if (fchdir(directory) != 0) decline_with_errno(accepted, "enter the working directory");
+  if (fchdir(directory) != 0) decline(accepted, false, "enter the working directory: %m");
   close(directory);
 }
 
@@ -153,7 +153,7 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
 
 void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
   if (header.nice != zygote.nice && setpriority(PRIO_PROCESS, 0, header.nice) != 0)
-    decline_with_errno(accepted, "set nice value");
+    decline(accepted, false, "set nice value: %m");
   for (int i = 0; i < kernel::kLimits; i++) {
     if (memcmp(&header.limit[i], &zygote.limit[i], sizeof zygote.limit[i]) == 0) continue;
     if (kernel::limit(i, &header.limit[i], nullptr) != 0)
@@ -203,11 +203,11 @@ void keep_in_children(int descriptor) {
   if (zygote.warm_descriptors < kMaxWarmDescriptors) zygote.kept[zygote.warm_descriptors++] = descriptor;
 }
 
-void decline(const Accepted& accepted, bool log, const char* format, ...) {
+void(decline)(const Accepted& accepted, bool log, const char* format, ...) {
   char reason[protocol::kMaxReason];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(reason, sizeof reason, format, arguments);
+  vsnprintf(reason, sizeof reason, unpack(format), arguments);
   va_end(arguments);
   if (log) log_line("request from pid %d, user %u: %s", accepted.peer.pid, accepted.peer.uid, reason);
   tell_declined(accepted.connection, reason);
@@ -238,7 +238,7 @@ void become(Accepted& accepted, LaunchRequest& request) {
   }
   take_credentials(accepted, request.received);
   if (const char* problem = read_request(accepted.connection, request))
-    decline(accepted, true, problem, nullptr);  // a format: it may hold %m
+    (decline)(accepted, true, problem, nullptr);  // a format: it may hold %m
   const protocol::Request& header = request.header;
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
     decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);
@@ -258,7 +258,7 @@ void become(Accepted& accepted, LaunchRequest& request) {
 
 void start(const Accepted& accepted, const LaunchRequest& request) {
   // Out of the zygote's process group: the mark, for the zygote, that this child is the client's now.
-  if (setpgid(0, 0) != 0) decline_with_errno(accepted, "make a process group");
+  if (setpgid(0, 0) != 0) decline(accepted, false, "make a process group: %m");
   const protocol::Report report = {protocol::ReportKind::kStarted, getpid()};
   const int pidfd = kernel::open_pidfd(getpid());
   if (DescriptorMessage::send(accepted.connection, &report, sizeof report, pidfd, 0) < 0) {

@@ -1,6 +1,7 @@
 // The child's becoming the client: everything that exec would have kept of the client's process.
 #pragma once
 
+#include "zygote/packed_text.h"
 #include "zygote/request.h"
 #include "zygote/serve.h"
 
@@ -36,5 +37,8 @@ void start(const Accepted& accepted, const LaunchRequest& request);
 /// Tells the client that nothing will run, and why: `format` is printf(3)'s. With `log`, tells the log too.
 [[noreturn, gnu::format(printf, 3, 4)]] void decline(const Accepted& accepted, bool log, const char* format,
                                                      ...);
+#if defined(MOONLET_PACKED_TEXTS)
+#define decline(accepted, log, ...) decline(accepted, log, MOONLET_TEXT(__VA_ARGS__))
+#endif
 
 }  // namespace moonlet::zygote

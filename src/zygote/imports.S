@@ -1,29 +1,48 @@
 /* How moonletd on MIPS starts, and calls what other libraries define. The linker spends some 60 bytes on each
    function that is imported: a symbol with its name, its hash, a relocation, an address and a stub of four
-   words. Here it is a stub of four bytes, and a name without what it shares with the one before it. imports.cc
-   finds the functions; cmake/Imports.cmake writes imports.inc, the list of them: one line
+   words. Here it is a stub of four bytes, and three for a hash of its name. imports.cc finds the functions;
+   cmake/list-imports writes imports.inc, the list of them, by hash: a line for each, one of
 
-       import NAME, SHARED, REST
-
-   for each, in order: its first SHARED letters are those of the name before it. Then
-
-       copies
-       copy NAME, SHARED, REST
-
-   for each variable, of one word, that nobody will change: here is a copy of it. */
+       import NAME, HASH        a function
+       copy NAME, HASH          a variable, of one word, that nobody will change: here is a copy of it
+       address NAME, HASH       a variable: NAME_address is its address */
 
         .set    noreorder
         .option pic0
 
-        .section .rodata.import_names, "a"
-        .globl  import_names
-        .hidden import_names
-import_names:
+        .section .rodata.import_hashes, "a"
+        .globl  import_hashes
+        .hidden import_hashes
+import_hashes:
+
+        .set    index, 0
+        .macro  next_hash hash
+        .set    index, index + 1
+        .pushsection .rodata.import_hashes
+        .byte   \hash >> 16, \hash >> 8 & 255, \hash & 255
+        .popsection
+        .endm
+
+        .macro  entry name
+        .globl  \name
+        .hidden \name
+        .set    \name, import_table + 4 * index
+        .endm
+
+        .macro  copy name, hash
+        entry   \name
+        next_hash \hash
+        .endm
+
+        .macro  address name, hash
+        entry   \name\()_address
+        next_hash \hash
+        .endm
 
 /* Of the eight registers that MIPS16 code can reach, $2 and $3 are those that hold nothing during a call: arguments are
    in $4 to $7. What is variadic, or passes more arguments on the stack, need not be known here. */
         .set    index, 0
-        .macro  import name, shared, rest
+        .macro  import name, hash
         .globl  \name
         .hidden \name
         .type   \name, @function
@@ -32,30 +51,11 @@ import_names:
         li      $2, index
         b       call_import
         .end    \name
-        next_name \shared, "\rest"
+        next_hash \hash
         .endm
 
-        .macro  copy name, shared, rest
-        .globl  \name
-        .hidden \name
-        .set    \name, import_table + 4 * index
-        next_name \shared, "\rest"
-        .endm
-
-        .macro  copies
-        .globl  import_copies
-        .hidden import_copies
-        .set    import_copies, import_table + 4 * index
-        .endm
-
-        .macro  next_name shared, rest
-        .set    index, index + 1
-        .pushsection .rodata.import_names
-        .byte   \shared
-        .ascii  "\rest"
-        .popsection
-        .endm
-
+        .globl  import_multiplier
+        .hidden import_multiplier
         .section .text.imports, "ax"
         .set    mips16
 #include "imports.inc"
@@ -72,22 +72,20 @@ call_import:
 1:      .word   import_table
         .end    call_import
 
-        .section .rodata.import_names
-        .byte   0, 0                    /* the end: a name without letters */
-
-        .section .data.imports, "aw"    /* .data and .text would be padded */
-        .align  2
-        .globl  find_symbol
-        .hidden find_symbol
-find_symbol:
-        .word   dlsym
+        .globl  import_count
+        .hidden import_count
+        .set    import_count, index
 
         .bss
         .align  2
         .globl  import_table
         .hidden import_table
 import_table:
-        .space  4 * index + 4
+        .space  4 * index
+        .globl  found_names
+        .hidden found_names
+found_names:
+        .space  4 * index
 
         .section .text.start, "ax"
         .set    nomips16

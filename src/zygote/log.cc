@@ -19,7 +19,7 @@ void log_arguments(const char* format, va_list arguments) {
   static constexpr char kPrefix[] = "moonletd: ";
   memcpy(line, kPrefix, sizeof kPrefix);
   size_t used = sizeof kPrefix - 1;
-  vsnprintf(line + used, sizeof line - used - 1, format, arguments);
+  vsnprintf(line + used, sizeof line - used - 1, unpack(format), arguments);
   used += strlen(line + used);
   line[used++] = '\n';
   // A log that is not read must not hold the server up: what does not fit is lost. (Not O_NONBLOCK, which
@@ -32,14 +32,14 @@ void log_arguments(const char* format, va_list arguments) {
 
 }  // namespace
 
-void log_line(const char* format, ...) {
+void(log_line)(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   log_arguments(format, arguments);
   va_end(arguments);
 }
 
-void fail(const char* format, ...) {
+void(fail)(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   log_arguments(format, arguments);

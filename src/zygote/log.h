@@ -1,6 +1,8 @@
 // One line on standard error for what somebody should know.
 #pragma once
 
+#include "zygote/packed_text.h"
+
 namespace moonlet::zygote {
 
 /// Writes "moonletd: " and the formatted line (printf(3)) in one write, at most 1 KiB of it, to the
@@ -13,5 +15,10 @@ namespace moonlet::zygote {
 /// Sends later lines to `fd`, which stays the caller's; -1: nowhere.
 void log_to(int fd);
 int log_descriptor();
+
+#if defined(MOONLET_PACKED_TEXTS)
+#define log_line(...) log_line(MOONLET_TEXT(__VA_ARGS__))
+#define fail(...) fail(MOONLET_TEXT(__VA_ARGS__))
+#endif
 
 }  // namespace moonlet::zygote

@@ -16,7 +16,7 @@ namespace moonlet::zygote {
 
 namespace {
 
-constexpr char kHelp[] =
+constexpr const char* kHelp = MOONLET_TEXT()
     "usage: moonletd [--socket PATH] [--mode OCTAL] [--max N] [--spare N]\n"
 #if MOONLET_HAS_GENERATIONS
     "    [--gc MODE]\n"
@@ -32,6 +32,7 @@ constexpr char kHelp[] =
     "See moonletd(8).\n";
 
 [[noreturn]] void print_and_exit(const char* text) {
+  text = unpack(text);
   const size_t size = strlen(text);
   exit(write(STDOUT_FILENO, text, size) == static_cast<ssize_t>(size) ? EXIT_SUCCESS : EXIT_FAILURE);
 }
@@ -61,8 +62,9 @@ int read_number(const NumberOption& option, const char* text) {
   errno = 0;
   const long value = strtol(text, &end, is_octal ? 8 : 10);
   if (end == text || *end != '\0' || errno != 0 || value < option.least || value > option.most)
-    fail(is_octal ? "--%s: '%s' is no octal number from %o to %o" : "--%s: '%s' is no number from %d to %d",
-         option.name, text, option.least, option.most);
+    (fail)(is_octal ? MOONLET_TEXT("--%s: '%s' is no octal number from %o to %o")
+                    : MOONLET_TEXT("--%s: '%s' is no number from %d to %d"),
+           option.name, text, option.least, option.most);
   return static_cast<int>(value);
 }
 
@@ -109,7 +111,7 @@ Options read_options(int argc, char** argv) {
     } else if (strcmp(argument, "--help") == 0) {
       print_and_exit(kHelp);
     } else if (strcmp(argument, "--version") == 0) {
-      print_and_exit("moonletd " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n");
+      print_and_exit(MOONLET_TEXT("moonletd " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n"));
     } else if (strcmp(argument, "--trust") == 0) {
       options.trust = true;
     } else if (const char* path = value_of("socket", argv + i, used)) {

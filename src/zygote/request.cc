@@ -1,5 +1,7 @@
 #include "zygote/request.h"
 
+#include "zygote/packed_text.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -31,9 +33,9 @@ char* usual = first_usual;
 constexpr char* usual = first_usual;
 #endif
 
-constexpr const char* kTooManyDescriptors = "too many descriptors";
-constexpr const char* kWrongStrings = "its strings are out of bounds";
-constexpr const char* kWrongDescriptors = "its descriptors do not match their numbers";
+constexpr const char* kTooManyDescriptors = MOONLET_TEXT("too many descriptors");
+constexpr const char* kWrongStrings = MOONLET_TEXT("its strings are out of bounds");
+constexpr const char* kWrongDescriptors = MOONLET_TEXT("its descriptors do not match their numbers");
 
 // Reads from the connection until its patience ends.
 class Reader {
@@ -82,10 +84,10 @@ class Reader {
     message.msg_control = &control;
     message.msg_controllen = sizeof control;
     const ssize_t size = recvmsg(connection_, &message, MSG_DONTWAIT);
-    if (size == 0) return "the client left in the middle of it";
+    if (size == 0) return MOONLET_TEXT("the client left in the middle of it");
     if (size < 0) {
       if (errno != EAGAIN) return "%m";
-      return wait() ? nullptr : "the client takes too long";
+      return wait() ? nullptr : MOONLET_TEXT("the client takes too long");
     }
     got += static_cast<size_t>(size);
     return take_descriptors(message);
@@ -130,9 +132,9 @@ char* map_pages(size_t size) {
 }
 
 const char* check_header(const Request& header) {
-  if (header.magic != protocol::kMagic) return "it is not a moonlet request";
+  if (header.magic != protocol::kMagic) return MOONLET_TEXT("it is not a moonlet request");
   if (header.version != protocol::kVersion || header.request_bytes != sizeof header)
-    return "another version of the protocol";
+    return MOONLET_TEXT("another version of the protocol");
   if (header.argc == 0 || header.argc > protocol::kMaxStrings || header.envc > protocol::kMaxStrings ||
       header.string_bytes > protocol::kMaxStringBytes || header.argc + header.envc > header.string_bytes)
     return kWrongStrings;
@@ -201,7 +203,7 @@ const char* read_request(int connection, LaunchRequest& request) {
   char* rest = usual;
   if (pointers_at + pointer_bytes > kUsual) {
     rest = map_pages(pointers_at + pointer_bytes);
-    if (rest == nullptr) return "not enough memory";
+    if (rest == nullptr) return MOONLET_TEXT("not enough memory");
   }
   if (const char* problem = reader.read(rest, total)) return problem;
   const auto* length = reinterpret_cast<const uint32_t*>(rest);

@@ -29,7 +29,7 @@ namespace {
 using protocol::ReportKind;
 
 void refuse(int connection, const char* reason) {
-  tell_declined(connection, reason);
+  tell_declined(connection, unpack(reason));
   close(connection);
 }
 
@@ -51,7 +51,7 @@ void accept_one(int listener, Launches& launches, const Spares& spares, const Te
       (peer.uid != geteuid() && (!kServesOtherUsers || geteuid() != 0))) {
     log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
     launches.counts.declined++;
-    refuse(connection, "this moonletd serves another user");
+    refuse(connection, MOONLET_TEXT("this moonletd serves another user"));
     return;
   }
   if (name_bytes > sizeof(sa_family_t)) {
@@ -59,7 +59,7 @@ void accept_one(int listener, Launches& launches, const Spares& spares, const Te
     answer_status(connection, launches, terms.describe);
     return;
   }
-  if (!launches.add(connection, peer)) refuse(connection, "not enough memory");
+  if (!launches.add(connection, peer)) refuse(connection, MOONLET_TEXT("not enough memory"));
 }
 
 // Finds a child for a connection whose request has begun to come: a spare, or a new one. True in the child.
@@ -70,7 +70,7 @@ bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
   if (pid == 0) return true;
   if (pid < 0) {
     log_line("fork for pid %d: %m", launch.peer.pid);
-    refuse(accepted.connection, "moonletd cannot fork: see its log");
+    refuse(accepted.connection, MOONLET_TEXT("moonletd cannot fork: see its log"));
   }
   launch.pid = pid;
   return false;
@@ -130,7 +130,7 @@ int quiet_milliseconds() {
 // Whoever asks for a launch after a change gets the new image, or lua.
 void renew_for(Launch& launch, int connection, const Launches& launches) {
   renew(launches);
-  refuse(connection, "moonletd cannot start anew: see its log");
+  refuse(connection, MOONLET_TEXT("moonletd cannot start anew: see its log"));
   launch.pid = -1;
 }
 
@@ -143,7 +143,7 @@ bool retire(Listener& listener, int signals, Launches& launches, Spares& spares)
     if (launches.at(i).pid > 0) {
       i++;
     } else {
-      tell_declined(launches.connection(i), "its image is being made anew");
+      tell_declined(launches.connection(i), unpack(MOONLET_TEXT("its image is being made anew")));
       launches.counts.declined++;
       launches.drop(i);
     }

@@ -1,5 +1,6 @@
 """How much of a router's flash moonlet takes: Lua 5.3 and musl on little-endian MIPS. And that it runs there."""
 
+import itertools
 import json
 import os
 import shutil
@@ -82,12 +83,38 @@ def test_moonletd_serves_that_was_started_without_an_environment(start_zygote, e
     assert (done.returncode, done.stderr) == (7, "")
 
 
-def test_a_library_that_lacks_a_function_is_named(tmp_path, emulator):
-    """moonletd looks its imports up by itself there: src/zygote/imports.cc."""
-    with open(MOONLETD, "rb") as program:
-        wanted = program.read()
-    other = tmp_path / "moonletd"
-    other.write_bytes(wanted.replace(b"pointer", b"pointed"))
-    other.chmod(0o755)
-    done = subprocess.run([*emulator, str(other), "--version"], capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stderr) == (127, "moonletd: lua_topointed: symbol not found\n")
+# moonletd looks its imports up by itself there, by a hash of their names: src/zygote/imports.cc.
+
+
+def start_with_renamed(tmp_path, emulator, name, other):
+    """What moonletd says with a liblua where the function `name` is called `other`."""
+    library = tmp_path / "root" / "lib"
+    library.unlink()
+    shutil.copytree(os.path.join(SYSROOT, "lib"), library, ignore=shutil.ignore_patterns("*.a"))
+    lua = library / "liblua5.3.so.0"
+    lua.write_bytes(lua.read_bytes().replace(b"\0%s\0" % name, b"\0%s\0" % other))
+    done = subprocess.run([*emulator, MOONLETD, "--version"], capture_output=True, text=True, timeout=PATIENCE)
+    return done.returncode, done.stderr
+
+
+def test_moonletd_does_not_start_where_a_function_is_missing(tmp_path, emulator):
+    assert start_with_renamed(tmp_path, emulator, b"luaL_openlibs", b"luaL_openlibz") == (
+        127, "moonletd: built for other libraries\n")
+
+
+def test_moonletd_does_not_start_where_two_names_have_a_wanted_hash(tmp_path, emulator):
+    with open(os.path.join(PROGRAMS, "imports", "moonletd", "imports.inc"), encoding="ascii") as file:
+        first, *lines = file.read().splitlines()
+    multiplier = int(first.split()[-1])
+    wanted = {int(line.split()[-1], 16) for line in lines}
+
+    def has_wanted_hash(name):
+        value = 0
+        for letter in name:
+            value = (value + letter) * multiplier % 2**32
+        return value >> 8 in wanted
+
+    name = b"lua_isuserdata"  # which nobody calls
+    names = (b"%014d" % number for number in itertools.count())
+    assert start_with_renamed(tmp_path, emulator, name, next(filter(has_wanted_hash, names))) == (
+        127, "moonletd: built for other libraries\n")
