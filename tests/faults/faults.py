@@ -57,11 +57,11 @@ class Launch:
             raise Wrong("the client does not end: " + tracer.describe())
         if len(runs) > 1:
             raise Wrong(f"run by {' and by '.join(runs)}")
-        if fault and fault.victim == self.process.pid and fault.kind in (KILL, FREEZE_AND_KILL):
+        if fault and fault.victim == self.process.pid and fault.has_killed:
             if status != -signal.SIGKILL:
                 raise Wrong(f"a killed client ended with {status}")
             return
-        if runs == ["lua"] and status == self.expected:
+        if status == self.expected and (runs == ["lua"] or any(it.said_farewell for it in scripts)):
             return
         if runs != ["lua"] and any(it.status == status for it in scripts):
             struck = fault and fault.victim in [it.pid for it in scripts]
@@ -149,7 +149,7 @@ class World:
             if len(children.read().split()) != len(others) or len(others) != self.spares:
                 raise Wrong("left over, or a zombie: " + self.tracer.describe())
         if self.list_descriptors() != self.descriptors:
-            raise Wrong(f"descriptors {self.list_descriptors()}, not {self.descriptors}")
+            raise Wrong(f"descriptors {self.list_descriptors()}, not {self.descriptors}: {self.tracer.describe()}")
 
     def stop(self):
         """The zygote ends as it should."""

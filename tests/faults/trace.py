@@ -3,6 +3,7 @@
 A Tracer starts programs in roles, and follows what these fork. `arm` names one call of one role, and what befalls it
 there; `run` lets all go on until nothing moves any more. It judges nothing."""
 
+import collections
 import ctypes
 import errno
 import os
@@ -41,6 +42,7 @@ def _names():
 NAMES = _names()
 # A poll without end in each of its forms, by (name, arguments).
 WAITS_FOREVER = {"poll": lambda a: a[2] & 0xffffffff == 0xffffffff, "ppoll": lambda a: a[2] == 0,
+                 "restart_syscall": lambda a: a[2] & 0xffffffff == 0xffffffff,  # poll, which a stop has interrupted
                  "recvmsg": lambda a: True, "read": lambda a: True, "wait4": lambda a: True, "pause": lambda a: True}
 
 
@@ -61,7 +63,8 @@ class Fault:
     def __init__(self, role, name, nth, kind, error=0):
         self.role, self.name, self.nth, self.kind, self.error = role, name, nth, kind, error
         self.happened = False
-        self.victim = 0
+        self.victim = 0  # the process
+        self.has_killed = False
 
     def __str__(self):
         how = errno.errorcode[self.error] if self.kind == FAIL else self.kind
@@ -74,6 +77,7 @@ class Process:
         self.call = None  # (name, arguments) of the one that it is in
         self.error = 0    # which that shall end with
         self.is_stopped = False
+        self.history = collections.deque(maxlen=12)  # its last calls
         self.has_begun = False    # its program, after a fork of this one
         self.left_group = False   # setpgid: it has become a script
         self.said_farewell = False
@@ -87,7 +91,6 @@ class Tracer:
         self.early = set()   # stopped before their parent's fork was heard of
         self.fault = None
         self.counts = {}     # calls since arm(), by (role, name)
-        self.refused = {}    # and their arguments, where these decide what may fail
         self.role_of_fork = lambda parent: parent.role
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
 
@@ -136,19 +139,22 @@ class Tracer:
         """Continues or kills what was frozen. False if nothing was."""
         victim = self.processes.get(self.fault.victim) if self.fault and self.fault.kind == FREEZE_AND_KILL else None
         stopped = [it for it in self.processes.values() if it.is_stopped]
-        if victim in stopped:
-            os.kill(victim.pid, signal.SIGKILL)
-            return True
         # A client that has stopped with its script continues it.
-        stopped.sort(key=lambda it: "client" not in it.role)
-        if stopped:
-            os.kill(stopped[0].pid, signal.SIGCONT)
-        return bool(stopped)
+        stopped.sort(key=lambda it: (it is not victim, "client" not in it.role))
+        if not stopped:
+            return False
+        if victim is not None and stopped[0] is victim:
+            self.fault.has_killed = True
+        os.kill(stopped[0].pid, signal.SIGKILL if stopped[0] is victim else signal.SIGCONT)
+        stopped[0].is_stopped = False
+        return True
 
     def describe(self):
-        return "; ".join(f"{it.role} {it.pid} " + ("is stopped" if it.is_stopped else
-                                                  f"in {it.call[0]}{it.call[1]}" if it.call else "runs")
-                         for it in self.processes.values()) or "no process"
+        """What each process does, and did."""
+        def one(process):
+            now = "is stopped" if process.is_stopped else f"in {process.call}" if process.call else "runs"
+            return f"{process.role} {process.pid} {now} after {' '.join(process.history)}"
+        return "; ".join(map(one, self.processes.values())) or "no process"
 
     def end(self):
         for pid in list(self.processes):
@@ -226,17 +232,21 @@ class Tracer:
 
     def _enter(self, process, name, arguments):
         process.call = (name, arguments)
+        process.history.append(name)
         key = (process.role, name)
         nth = self.counts[key] = self.counts.get(key, 0) + 1
         fault = self.fault
         if fault is None or fault.happened or key != (fault.role, fault.name) or nth != fault.nth:
+            process.said_farewell |= name == "rt_sigqueueinfo"
             return
-        if fault.kind == FAIL and not can_fail(name, arguments, fault.error):
+        if fault.kind == FAIL and name in CANNOT_FAIL and CANNOT_FAIL[name](process, arguments):
             return
         fault.happened = True
         fault.victim = process.pid
+        process.said_farewell |= name == "rt_sigqueueinfo" and fault.kind in (FREEZE, FREEZE_AND_KILL)
         if fault.kind == KILL:
             os.kill(process.pid, signal.SIGKILL)
+            fault.has_killed = True
         elif fault.kind == FAIL:
             process.error = fault.error
             if name != "close":  # which closes in any case
@@ -253,8 +263,6 @@ class Tracer:
             self._set_result(process, result)
         if result == 0 and name == "setpgid":
             process.left_group = True
-        if result == 0 and name == "rt_sigqueueinfo":
-            process.said_farewell = True
 
     def _skip(self, process):
         if MACHINE == "x86_64":
@@ -277,8 +285,8 @@ class Tracer:
         ptrace(request, process.pid, which, ctypes.addressof(vector))
 
 
-# What the manual page of each call lists, as far as it can come of how things stand and not of a mistake. fcntl is
-# that of a new descriptor. A wait4 with WNOHANG, and what takes no more than a look at the own process, cannot fail.
+# What the manual page of each call lists, as far as it can come of how things stand and not of a mistake. EPIPE at a
+# socket and ECONNRESET are left out: they say that the peer is gone, which kills see to.
 ERRORS = {
     "accept4": "EAGAIN ECONNABORTED EINTR EMFILE ENFILE ENOBUFS ENOMEM EPERM EPROTO",
     "brk": "ENOMEM",
@@ -309,21 +317,23 @@ ERRORS = {
     "prlimit64": "EINVAL EPERM",
     "pread64": "EINTR EIO", "read": "EINTR EIO",
     "readlink": "EACCES EIO ENOENT ENOMEM", "readlinkat": "EACCES EIO ENOENT ENOMEM",
-    "recvfrom": "ECONNRESET EINTR ENOMEM", "recvmsg": "ECONNRESET EINTR ENOMEM",
+    "recvfrom": "EINTR ENOMEM", "recvmsg": "EINTR ENOMEM",
     "rt_sigqueueinfo": "EAGAIN EPERM ESRCH",
-    "sendmsg": "ECONNRESET EINTR EMSGSIZE ENOBUFS ENOMEM EPERM EPIPE ETOOMANYREFS",
-    "sendto": "EAGAIN ECONNRESET ENOBUFS ENOMEM EPIPE",
+    "sendmsg": "EINTR EMSGSIZE ENOBUFS ENOMEM EPERM ETOOMANYREFS",
+    "sendto": "EAGAIN ENOBUFS ENOMEM",
     "setpgid": "EACCES EPERM ESRCH",
     "setpriority": "EACCES EPERM",
     "signalfd4": "EMFILE ENFILE ENODEV ENOMEM",
     "socket": "EACCES EMFILE ENFILE ENOBUFS ENOMEM", "socketpair": "EMFILE ENFILE ENOMEM",
     "write": "EAGAIN EDQUOT EFBIG EINTR EIO ENOSPC EPERM EPIPE", "writev": "EAGAIN EINTR EIO ENOSPC EPIPE",
 }
-DUPLICATES = (0, 1030)  # F_DUPFD, F_DUPFD_CLOEXEC
-
-
-def can_fail(name, arguments, _error):
-    return name != "fcntl" or arguments[1] in DUPLICATES
+# But for a signal to oneself, a look at the own limits, and all that fcntl does but make descriptors (F_DUPFD,
+# F_DUPFD_CLOEXEC).
+CANNOT_FAIL = {
+    "fcntl": lambda _, arguments: arguments[1] not in (0, 1030),
+    "kill": lambda process, arguments: arguments[0] == process.pid,
+    "prlimit64": lambda _, arguments: arguments[0] == 0 and arguments[2] == 0,
+}
 
 
 def errors_of(name):
