@@ -19,7 +19,8 @@ namespace {
 constexpr int kUsual = 16;
 constexpr int kCrowd = 256;
 
-// Where descriptors are short and no launch is there to end, others have them, and say nothing when they close one.
+// Where descriptors are short and no launch is there to end, others have them, and say nothing when they close
+// one.
 constexpr int kPauseMilliseconds = 1000;
 
 // Seconds that no change of the clock reaches, and that go on while the machine sleeps.
@@ -119,10 +120,11 @@ void Launches::restore(int file, int count, size_t launch_bytes) {
   for (; count > 0; count--) {
     int fd = -1;
     Launch launch = {};
-    if (read(file, &fd, sizeof fd) != sizeof fd || read(file, &launch, known) != static_cast<ssize_t>(known))
-      return;
+    // One that nobody knows of would wait for ever; the end of this process hangs up on it.
+    if (read(file, &fd, sizeof fd) != sizeof fd || read(file, &launch, known) != static_cast<ssize_t>(known) ||
+        !add(fd < 0 ? ~fd : fd, launch.peer))
+      fail("take over launches: %m");
     lseek(file, static_cast<off_t>(launch_bytes - known), SEEK_CUR);
-    if (!add(fd < 0 ? ~fd : fd, launch.peer)) return;
     const int index = count_ - 1;
     fcntl(connection(index), F_SETFD, FD_CLOEXEC);
     launch_[index] = launch;

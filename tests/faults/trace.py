@@ -27,7 +27,7 @@ STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 WALL = 0x40000000
 PATIENCE = 15  # seconds without an end
 MACHINE = platform.machine()
-X86_ORIG_RAX, X86_RAX = 15 * 8, 10 * 8
+X86_ORIG_RAX, X86_RAX, X86_RDI = 15 * 8, 10 * 8, 14 * 8
 ARM_PRSTATUS, ARM_SYSTEM_CALL = 1, 0x404
 KILL, FREEZE, FREEZE_AND_KILL, FAIL = "kill", "freeze", "freeze, then kill", "fail"
 
@@ -248,9 +248,7 @@ class Tracer:
             os.kill(process.pid, signal.SIGKILL)
             fault.has_killed = True
         elif fault.kind == FAIL:
-            process.error = fault.error
-            if name != "close":  # which closes in any case
-                self._skip(process)
+            self._fail(process, name, fault.error)
         else:
             os.kill(process.pid, signal.SIGSTOP)
 
@@ -260,23 +258,30 @@ class Tracer:
         if process.error != 0:
             result = -process.error
             process.error = 0
-            self._set_result(process, result)
+            self._set_register(process, X86_RAX, result)
         if result == 0 and name == "setpgid":
             process.left_group = True
 
-    def _skip(self, process):
+    def _fail(self, process, name, error):
+        if name == "brk":  # the kernel's own fails by changing nothing
+            self._set_register(process, X86_RDI, 0)
+            return
+        process.error = error
+        if name == "close":  # which closes in any case
+            return
         if MACHINE == "x86_64":
             ptrace(POKEUSER, process.pid, X86_ORIG_RAX, -1)
         else:
             self._regset(process, ARM_SYSTEM_CALL, SETREGSET, (ctypes.c_int * 1)(-1))
 
-    def _set_result(self, process, result):
+    def _set_register(self, process, x86, value):
+        """On x86-64 that one; on ARM the one that is both result and first argument."""
         if MACHINE == "x86_64":
-            ptrace(POKEUSER, process.pid, X86_RAX, result)
+            ptrace(POKEUSER, process.pid, x86, value)
         else:
             registers = (ctypes.c_int64 * 34)()
             self._regset(process, ARM_PRSTATUS, GETREGSET, registers)
-            registers[0] = result
+            registers[0] = value
             self._regset(process, ARM_PRSTATUS, SETREGSET, registers)
 
     @staticmethod
@@ -327,11 +332,12 @@ ERRORS = {
     "socket": "EACCES EMFILE ENFILE ENOBUFS ENOMEM", "socketpair": "EMFILE ENFILE ENOMEM",
     "write": "EAGAIN EDQUOT EFBIG EINTR EIO ENOSPC EPERM EPIPE", "writev": "EAGAIN EINTR EIO ENOSPC EPIPE",
 }
-# But for a signal to oneself, a look at the own limits, and all that fcntl does but make descriptors (F_DUPFD,
-# F_DUPFD_CLOEXEC).
+# But for a signal to oneself, a look at the own limits, a place in a memory file of one's own (the zygote seeks in no
+# other), and all that fcntl does but make descriptors (F_DUPFD, F_DUPFD_CLOEXEC).
 CANNOT_FAIL = {
     "fcntl": lambda _, arguments: arguments[1] not in (0, 1030),
     "kill": lambda process, arguments: arguments[0] == process.pid,
+    "lseek": lambda process, _: process.role == "zygote",
     "prlimit64": lambda _, arguments: arguments[0] == 0 and arguments[2] == 0,
 }
 
