@@ -63,6 +63,7 @@ class Fault:
     def __init__(self, role, name, nth, kind, error=0):
         self.role, self.name, self.nth, self.kind, self.error = role, name, nth, kind, error
         self.happened = False
+        self.cannot_happen = False
         self.victim = 0  # the process
         self.has_killed = False
 
@@ -72,13 +73,13 @@ class Fault:
 
 
 class Process:
-    def __init__(self, pid, role):
+    def __init__(self, pid, role, execs):
         self.pid, self.role = pid, role
+        self.execs = execs  # to come, until its calls count
         self.call = None  # (name, arguments) of the one that it is in
         self.error = 0    # which that shall end with
         self.is_stopped = False
         self.history = collections.deque(maxlen=12)  # its last calls
-        self.has_begun = False    # its program, after a fork of this one
         self.left_group = False   # setpgid: it has become a script
         self.said_farewell = False
         self.status = None        # as waitpid's
@@ -94,8 +95,8 @@ class Tracer:
         self.role_of_fork = lambda parent: parent.role
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
 
-    def start(self, role, argv, env, stdin, output):
-        """Starts argv[0] as `role`; stdout and stderr are `output`. Its own calls are seen from its exec on."""
+    def start(self, role, argv, env, stdin, output, execs=1):
+        """Starts argv[0] as `role`; stdout and stderr are `output`. Its calls are seen from exec number `execs` on."""
         gate, opener = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -113,7 +114,7 @@ class Tracer:
                 os._exit(126)
         os.close(gate)
         ptrace(SEIZE, pid, 0, OPTIONS)
-        self.processes[pid] = Process(pid, role)
+        self.processes[pid] = Process(pid, role, execs)
         os.close(opener)
         return self.processes[pid]
 
@@ -196,7 +197,7 @@ class Tracer:
             elif event in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE):
                 self._forked(process)
             elif event == EVENT_EXEC:
-                process.has_begun = True
+                process.execs -= 1
                 process.call = ("execve", ())
             elif event == EVENT_STOP:
                 process.is_stopped = number in STOPS
@@ -205,7 +206,7 @@ class Tracer:
             if process.is_stopped:
                 ptrace(LISTEN, pid)
             else:
-                ptrace(SYSCALL if process.has_begun else CONT, pid, 0, deliver)
+                ptrace(SYSCALL if process.execs <= 0 else CONT, pid, 0, deliver)
         except OSError as gone:  # killed meanwhile: its end is heard next
             if gone.errno != errno.ESRCH:
                 raise
@@ -214,9 +215,7 @@ class Tracer:
         message = ctypes.c_ulong()
         ptrace(GETEVENTMSG, parent.pid, 0, ctypes.addressof(message))
         pid = message.value
-        child = self.processes[pid] = Process(pid, self.role_of_fork(parent))
-        child.has_begun = True
-        child.forked_by = parent.role
+        self.processes[pid] = Process(pid, self.role_of_fork(parent), 0)
         if pid in self.early:
             self.early.remove(pid)
             ptrace(SYSCALL, pid)
@@ -240,6 +239,7 @@ class Tracer:
             process.said_farewell |= name == "rt_sigqueueinfo"
             return
         if fault.kind == FAIL and name in CANNOT_FAIL and CANNOT_FAIL[name](process, arguments):
+            fault.cannot_happen = True
             return
         fault.happened = True
         fault.victim = process.pid
