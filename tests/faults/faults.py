@@ -35,21 +35,22 @@ ROLES = ("client", "child", "zygote", "next spare")
 
 
 class Wrong(Exception):
-    pass
+    """A promise is not kept."""
 
 
 class Launch:
     """A client, and what is to come of it."""
 
     def __init__(self, world, script, role="client"):
-        self.text, self.expected = SCRIPTS[script]
+        text, self.expected = SCRIPTS[script]
         self.runs = world.directory / f"runs of {role}"
         self.runs.write_text("")
         env = {"PATH": os.environ["PATH"], "LUA_CPATH": os.path.join(BUILD, "modules", "?.so"), "RUNS": str(self.runs),
                "MOONLET_FALLBACK": REAL_LUA, "MOONLET_SOCKET": world.socket}
-        self.process = world.start(role, "moonlet", ["-e", self.text], env, world.stdin)
+        self.process = world.start(role, "moonlet", ["-e", text], env, world.read_end)
 
     def check(self, tracer, fault, zygote_lives):
+        """The status is true, and no script has run twice."""
         status, runs = self.process.status, self.runs.read_text().split()
         scripts = [it for it in tracer.ended if it.left_group]
         if status is None:
@@ -60,16 +61,17 @@ class Launch:
             if status != -signal.SIGKILL:
                 raise Wrong(f"a killed client ended with {status}")
             return
+        # A script's end is what it has said itself, or what the kernel tells of its process.
         if status == self.expected and (runs == ["lua"] or any(it.said_farewell for it in scripts)):
             return
         if runs != ["lua"] and any(it.status == status for it in scripts):
-            struck = fault and fault.victim in [it.pid for it in scripts]
-            if runs and not struck and status != self.expected:
+            is_struck = fault and fault.victim in [it.pid for it in scripts]  # and may end in another way, as lua would
+            if runs and not is_struck and status != self.expected:
                 raise Wrong(f"status {status}")
             return
-        lost = not zygote_lives and any(it.status < 0 and not it.said_farewell for it in scripts)
-        no_lua = fault and fault.role == "client" and fault.name == "execve"
-        if status == 125 and runs != ["lua"] and (lost or no_lua):
+        is_lost = not zygote_lives and any(it.status < 0 and not it.said_farewell for it in scripts)
+        has_no_lua = fault and fault.role == "client" and fault.name == "execve"
+        if status == 125 and runs != ["lua"] and (is_lost or has_no_lua):
             return
         raise Wrong(f"status {status}, run by {runs or 'nobody'}, scripts ended with {[it.status for it in scripts]}")
 
@@ -87,7 +89,6 @@ class World:
         self.log_path = self.directory / "log"
         self.log = os.open(self.log_path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
         self.read_end, self.write_end = os.pipe()
-        self.stdin = self.read_end
         self.tracer = Tracer()
         self.tracer.role_of_fork = self.role_of_fork
         self.zygote = None
@@ -142,6 +143,7 @@ class World:
         self.tracer.arm(fault)
 
     def settle(self):
+        """Until nothing moves and nothing is stopped."""
         self.tracer.run()
         for _ in range(10):
             if not self.tracer.thaw():
@@ -158,6 +160,7 @@ class World:
             if self.tracer.processes:
                 raise Wrong("left over: " + self.tracer.describe())
             return
+        # A child that is not waited for any more is still one of the zygote's.
         others = [it for it in self.tracer.processes.values() if it is not self.zygote]
         with open(f"/proc/{self.zygote.pid}/task/{self.zygote.pid}/children") as children:
             if len(children.read().split()) != len(others) or len(others) != self.spares:
@@ -176,7 +179,7 @@ class World:
         self.zygote = None
 
     def round(self, fault):
-        """One launch, and what befalls it."""
+        """One launch, and what befalls it. Returns how often each call was made, by (role, name)."""
         self.begin()
         self.arm(fault)
         launches = self.course()
