@@ -21,7 +21,7 @@ constexpr int kCrowd = 256;
 
 // Where descriptors are short and no launch is there to end, others have them, and say nothing when they close
 // one.
-constexpr int kPauseMilliseconds = 1000;
+constexpr unsigned kPauseMilliseconds = 1000;
 
 // Seconds that no change of the clock reaches, and that go on while the machine sleeps.
 uint32_t now() {
@@ -58,7 +58,7 @@ bool Launches::reserve(int count) {
 
 bool Launches::wait(int timeout) {
   const bool room = has_room();
-  if (paused_ && timeout < 0) timeout = kPauseMilliseconds;
+  if (paused_ && static_cast<unsigned>(timeout) > kPauseMilliseconds) timeout = kPauseMilliseconds;
   polled_[kListener] = {paused_ ? -1 : listener_, POLLIN, 0};
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
