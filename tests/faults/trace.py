@@ -40,10 +40,10 @@ def _names():
 
 
 NAMES = _names()
-# A poll without end in each of its forms, by (name, arguments).
+# Calls that wait without a time limit, by their arguments. (A wait4 that does not wait looks asleep for a moment.)
 WAITS_FOREVER = {"poll": lambda a: a[2] & 0xffffffff == 0xffffffff, "ppoll": lambda a: a[2] == 0,
                  "restart_syscall": lambda a: a[2] & 0xffffffff == 0xffffffff,  # poll, which a stop has interrupted
-                 "recvmsg": lambda a: True, "read": lambda a: True, "wait4": lambda a: True, "pause": lambda a: True}
+                 "recvmsg": lambda a: True, "read": lambda a: True, "wait4": lambda a: a[2] & os.WNOHANG == 0, "pause": lambda a: True}
 
 
 def ptrace(request, pid, address=0, data=0):
