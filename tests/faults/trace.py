@@ -43,7 +43,7 @@ NAMES = _names()
 # Calls that wait without a time limit, by their arguments. (A wait4 that does not wait looks asleep for a moment.)
 WAITS_FOREVER = {"poll": lambda a: a[2] & 0xffffffff == 0xffffffff, "ppoll": lambda a: a[2] == 0,
                  "restart_syscall": lambda a: a[2] & 0xffffffff == 0xffffffff,  # poll, which a stop has interrupted
-                 "recvmsg": lambda a: True, "read": lambda a: True, "wait4": lambda a: a[2] & os.WNOHANG == 0, "pause": lambda a: True}
+                 "recvmsg": lambda a: True, "read": lambda a: True, "wait4": lambda a: a[2] & os.WNOHANG == 0}
 
 
 def ptrace(request, pid, address=0, data=0):
