@@ -20,6 +20,10 @@ namespace {
 constexpr int kUsual = 16;
 constexpr int kCrowd = 256;
 
+// Where descriptors are short and no launch is there to end, others have them, and say nothing when they close
+// one.
+constexpr unsigned kPauseMilliseconds = 1000;
+
 // Seconds that no change of the clock reaches, and that go on while the machine sleeps.
 uint32_t now() {
   timespec time = {};
@@ -65,6 +69,7 @@ bool Launches::has_room_for(uid_t user) const {
 }
 
 bool Launches::wait(int timeout) {
+  if (paused_ && static_cast<unsigned>(timeout) > kPauseMilliseconds) timeout = kPauseMilliseconds;
   polled_[kListener] = {paused_ ? -1 : listener_, POLLIN, 0};
   bool room = false;
   for (int i = 0, last = -1; i < count_; i++) {
@@ -82,6 +87,7 @@ bool Launches::wait(int timeout) {
     for (int i = 0; i <= count_ + kFirst; i++) polled_[i].revents = 0;
   }
   has_change_ = changes.revents != 0;
+  if (events == 0) paused_ = false;
   return events != 0;
 }
 
@@ -124,7 +130,9 @@ bool Launches::save(int file) const {
 
 void Launches::restore(const int* connection, int count, size_t launch_bytes) {
   const auto* from = reinterpret_cast<const char*>(connection + count);
-  for (int i = 0; i < count && add(connection[i], {}); i++, from += launch_bytes) {
+  for (int i = 0; i < count; i++, from += launch_bytes) {
+    // One that nobody knows of would wait for ever; the end of this process hangs up on it.
+    if (!add(connection[i], {})) fail("take over launches: %m");
     memcpy(&launch_[i], from, launch_bytes < sizeof(Launch) ? launch_bytes : sizeof(Launch));
     if (launch_[i].pid <= 0) continue;
     polled_[kFirst + i].events = 0;

@@ -86,7 +86,7 @@ class Launches {
   /// Takes no connection any more.
   void close_to_all() { listener_ = -1; }
 
-  /// Takes no connection until a launch ends.
+  /// Takes no connection until a launch ends, or until nothing has happened for a second.
   void pause() { paused_ = true; }
 
   /// Writes `counts`, then all launches, to `connection`: see protocol/status.h.
