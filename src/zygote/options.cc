@@ -24,6 +24,9 @@ constexpr const char* kHelp = MOONLET_TEXT()
 #if defined(MOONLET_IDLE_EXIT)
     "    [--idle-exit N]\n"
 #endif
+#if defined(MOONLET_REEXEC_EVERY)
+    "    [--reexec-every N]\n"
+#endif
 #if defined(MOONLET_CONFINEMENT)
     "    [--compare-clients 0|1]\n"
 #endif
@@ -49,6 +52,9 @@ constexpr NumberOption kNumbers[] = {
     {"spare", &Options::spare, 0, kMaxSpares},
 #if defined(MOONLET_IDLE_EXIT)
     {"idle-exit", &Options::idle_exit, 0, INT_MAX / 1000},
+#endif
+#if defined(MOONLET_REEXEC_EVERY)
+    {"reexec-every", &Options::reexec_every, 0, INT_MAX},
 #endif
 #if defined(MOONLET_CONFINEMENT)
     {"compare-clients", &Options::compare_clients, 0, 1},

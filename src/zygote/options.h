@@ -17,6 +17,7 @@ struct Options {
   int spare = 0;                 // --spare, children forked ahead
   bool incremental = false;      // --gc=incremental, where there is another mode
   int idle_exit = 0;             // --idle-exit, in seconds without a launch; 0: never
+  int reexec_every = 0;          // --reexec-every, in launches; 0: never
   bool trust = false;            // --trust: no file will change
   int compare_clients = -1;      // --compare-clients; -1: where moonletd has capabilities
   int ready_fd = -1;             // --ready-fd

@@ -15,6 +15,12 @@ constexpr bool kEndsWhenIdle = true;
 constexpr bool kEndsWhenIdle = false;
 #endif
 
+#if defined(MOONLET_REEXEC_EVERY)
+constexpr bool kCountsLaunches = true;
+#else
+constexpr bool kCountsLaunches = false;
+#endif
+
 // Where it does not, whoever is not the zygote's own user gets lua, as everybody does from a zygote that is not
 // root.
 #if defined(MOONLET_OTHER_USERS)

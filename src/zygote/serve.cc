@@ -192,6 +192,7 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
   reap(launches, spares);
   time_t last_launch = 0;
   bool stale = false;
+  int served = 0;
   for (;;) {
     int timeout = stale ? quiet_milliseconds() : spares.delay();
     if (kEndsWhenIdle && terms.idle_exit > 0) {
@@ -236,6 +237,7 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
           return true;
         }
         handover.idle_renewals = 0;
+        if (kCountsLaunches && ++served == terms.reexec_every) stale = true;
         launches.forked(i);
       }
     }

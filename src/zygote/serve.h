@@ -21,9 +21,10 @@ int open_signals(kernel::SignalSet& before);
 
 /// How to serve.
 struct Terms {
-  int max;        // launches at once; 0: as many as there are descriptors for
-  int spare;      // children forked ahead
-  int idle_exit;  // seconds without a launch after which to stop; 0: never
+  int max;           // launches at once; 0: as many as there are descriptors for
+  int spare;         // children forked ahead
+  int reexec_every;  // launches after which a new image takes over; 0: never
+  int idle_exit;     // seconds without a launch after which to stop; 0: never
   void (*prepare)(int channel,
                   bool is_spare);    // in each child, before it waits for anything: keeps `channel` open
   void (*describe)(int connection);  // in a child that tells the status: writes all that is behind the launches

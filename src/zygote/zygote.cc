@@ -84,7 +84,8 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;
-  if (serve(listener, signals, {options.max, options.spare, options.idle_exit, prepare_child, describe},
+  if (serve(listener, signals,
+            {options.max, options.spare, options.reexec_every, options.idle_exit, prepare_child, describe},
             accepted)) {
     listener.abandon();
     return become_launch(accepted);

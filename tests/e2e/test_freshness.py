@@ -496,6 +496,15 @@ def test_a_storm_of_reloads(tree, start_zygote):
     print(f"MEASURED: {len(done)} launches over {images} images")
 
 
+def test_reexec_every(start_zygote):
+    """So that not all scripts for ever share an address layout."""
+    zygote = start_zygote("-e", "here = tostring({})", options=("--reexec-every", "3"))
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    seen = [run(MOONLET, ["lua", "-e", "print(here)"], env).out for _ in range(9)]
+    serving(zygote, 4)
+    assert len({*seen}) == 3 and seen[0] == seen[2] != seen[3] == seen[5] != seen[6]
+
+
 def test_idle_exit(tmp_path, start_zygote):
     zygote = start_zygote(options=("--idle-exit", "1"))
     script = Launch(MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], environment(MOONLET_SOCKET=zygote.socket))

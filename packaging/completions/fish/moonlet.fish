@@ -71,6 +71,7 @@ switch $program
         complete -c $program -n __moonlet_option -l gc -x -a 'incremental generational' -d 'Mode of the garbage collector'
         complete -c $program -n __moonlet_option -l compare-clients -x -a '0 1' -d 'Whether to decline clients that are confined'
         complete -c $program -n __moonlet_option -l trust -d 'Watch no file for changes'
+        complete -c $program -n __moonlet_option -l reexec-every -x -d 'Make a new image after so many launches'
         complete -c $program -n __moonlet_option -l idle-exit -x -d 'End after so many seconds without a launch'
         complete -c $program -n __moonlet_option -l ready-fd -x -d 'Where to write a newline when serving'
     case moonlet moonletctl
