@@ -1,6 +1,6 @@
 /* How moonletd on MIPS starts, and calls what other libraries define. The linker spends some 60 bytes on each
    function that is imported: a symbol with its name, its hash, a relocation, an address and a stub of four
-   words. Here it is a stub of four bytes, and some two for a hash of its name. imports.cc finds the functions;
+   words. Here it is a stub of four bytes, and three for a hash of its name. imports.cc finds the functions;
    cmake/list-imports writes imports.inc, the list of them, by hash: a line for each, one of
 
        import NAME, HASH        a function
@@ -11,23 +11,16 @@
         .option pic0
 
         .section .rodata.import_hashes, "a"
-        .align  1
         .globl  import_hashes
         .hidden import_hashes
 import_hashes:
 
-/* How much each hash is more than the one before it. 0xffff: that much, and what follows. */
         .set    index, 0
-        .set    previous, 0
         .macro  next_hash hash
         .set    index, index + 1
         .pushsection .rodata.import_hashes
-        .rept   (\hash - previous) / 0xffff
-        .half   0xffff
-        .endr
-        .half   (\hash - previous) % 0xffff
+        .byte   \hash >> 16, \hash >> 8 & 255, \hash & 255
         .popsection
-        .set    previous, \hash
         .endm
 
         .macro  entry name
@@ -89,9 +82,10 @@ call_import:
         .hidden import_table
 import_table:
         .space  4 * index
-        .if     index > 256
-        .error  "imports.cc has room for 256"
-        .endif
+        .globl  found_names
+        .hidden found_names
+found_names:
+        .space  4 * index
 
         .section .text.start, "ax"
         .set    nomips16

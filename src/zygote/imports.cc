@@ -14,9 +14,11 @@ extern "C" {
 [[noreturn]] void start_c_library(int (*program)(int, char**), int argc, char** argv, void (*)(), void (*)(),
                                   void (*)()) __asm__("__libc_start_main");
 
-// imports.S: the hashes of the imports' names, in order, and what each is found to be.
-[[gnu::visibility("hidden")]] extern const uint16_t import_hashes[];
+// imports.S: for each import three bytes of the hash of its name, in order, what it is found to be, and the
+// name that it was found by.
+[[gnu::visibility("hidden")]] extern const uint8_t import_hashes[][3];
 [[gnu::visibility("hidden")]] extern uintptr_t import_table[];
+[[gnu::visibility("hidden")]] extern const char* found_names[];
 // Numbers, which the linker knows as addresses: how many there are, and by what the hash is multiplied.
 [[gnu::visibility("hidden")]] extern const char import_count[];
 [[gnu::visibility("hidden")]] extern const char import_multiplier[];
@@ -30,12 +32,6 @@ extern const r_debug* const volatile __RLD_MAP;  // NOLINT(bugprone-reserved-ide
 
 namespace {
 
-struct Wanted {
-  uint32_t hash;
-  const char* name;  // by which it was found
-  uintptr_t value;   // 0: none, or there is another name with this hash
-};
-
 bool are_equal(const char* a, const char* b) {
   while (*a == *b && *a != '\0') {
     a++;
@@ -44,66 +40,69 @@ bool are_equal(const char* a, const char* b) {
   return *a == *b;
 }
 
-// `name` means `value`, if it is wanted and has no meaning yet.
-void define(Wanted* wanted, const char* name, uintptr_t value, unsigned info) {
+// `name` means `value`, if it is wanted, and has no meaning yet. Two names with its hash have none.
+void define(const char* name, uintptr_t value, unsigned info) {
   uint32_t hash = 0;
   for (const char* letter = name; *letter != '\0'; letter++) {
     hash = (hash + static_cast<uint8_t>(*letter)) * reinterpret_cast<uintptr_t>(import_multiplier);
   }
-  hash >>= 10;
-  while (wanted->hash < hash) wanted++;
-  if (wanted->hash != hash) return;
-  if (wanted->name == nullptr) {
-    wanted->name = name;
+  hash >>= 8;
+  size_t low = 0;
+  size_t high = reinterpret_cast<uintptr_t>(import_count);
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    const uint8_t* const byte = import_hashes[middle];
+    const auto wanted = static_cast<uint32_t>(byte[0] << 16 | byte[1] << 8 | byte[2]);
+    if (wanted < hash) {
+      low = middle + 1;
+      continue;
+    }
+    high = middle;
+    if (wanted > hash) continue;
+    const char*& found = found_names[middle];
     // A variable of libc's that is weak, because the standard does not know it, is environ, and changes.
     if (info == ELF32_ST_INFO(STB_GLOBAL, STT_OBJECT)) value = *reinterpret_cast<uintptr_t*>(value);
-    wanted->value = value;
-  } else if (!are_equal(wanted->name, name)) {
-    wanted->value = 0;
+    if (found == nullptr) {
+      found = name;
+    } else if (are_equal(found, name)) {
+      return;
+    } else {
+      value = 0;
+    }
+    import_table[middle] = value;
+    return;
   }
 }
 
-// Fills the table. False if one is not there, or may be either of two. `wanted`: room for all, and the end.
-[[gnu::noinline]] bool find_imports(Wanted* wanted) {
-  const auto count = reinterpret_cast<uintptr_t>(import_count);
-  uint32_t hash = 0;
-  const uint16_t* more = import_hashes;
-  for (size_t i = 0; i < count; i++) {
-    while (*more == 0xffff) hash += *more++;
-    hash += *more++;
-    wanted[i] = {hash, nullptr, 0};
-  }
-  wanted[count].hash = UINT32_MAX;
+// Fills the table. False if one is not there, or may be either of two.
+bool find_imports() {
   for (const link_map* object = __RLD_MAP->r_map; object != nullptr; object = object->l_next) {
     const char* names = nullptr;
     const Elf32_Sym* symbol = nullptr;
-    size_t symbols = 0;
+    size_t count = 0;
     for (const Elf32_Dyn* entry = object->l_ld; entry->d_tag != DT_NULL; entry++) {
       const uintptr_t address = object->l_addr + entry->d_un.d_ptr;
       if (entry->d_tag == DT_STRTAB) names = reinterpret_cast<const char*>(address);
       if (entry->d_tag == DT_SYMTAB) symbol = reinterpret_cast<const Elf32_Sym*>(address);
-      if (entry->d_tag == DT_MIPS_SYMTABNO) symbols = entry->d_un.d_val;
+      if (entry->d_tag == DT_MIPS_SYMTABNO) count = entry->d_un.d_val;
     }
-    for (; symbols != 0; symbols--, symbol++) {
+    for (; count != 0; count--, symbol++) {
       if (symbol->st_shndx != SHN_UNDEF) {
-        define(wanted, names + symbol->st_name, object->l_addr + symbol->st_value, symbol->st_info);
+        define(names + symbol->st_name, object->l_addr + symbol->st_value, symbol->st_info);
       }
     }
   }
-  bool complete = true;
-  for (size_t i = 0; i < count; i++) {
-    import_table[i] = wanted[i].value;
-    if (wanted[i].value == 0) complete = false;
+  for (size_t i = 0; i < reinterpret_cast<uintptr_t>(import_count); i++) {
+    if (import_table[i] == 0) return false;
   }
-  return complete;
+  return true;
 }
 
 }  // namespace
 
 // `stack`: what execve(2) has left there, the number of arguments, then these.
 void moonlet_start(void** stack) {
-  Wanted wanted[257];
-  if (!find_imports(wanted)) {
+  if (!find_imports()) {
     moonlet::zygote::log_line("built for other libraries");  // most of which must be there
     _exit(127);                                              // as the loader
   }
