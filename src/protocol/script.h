@@ -4,6 +4,7 @@
 #include "base/descriptor_message.h"
 #include "protocol/protocol.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -18,8 +19,12 @@ struct Script {
 
 /// Reads one report, and into `script` the pidfd that comes with it. False at the end of the connection.
 inline bool receive(Script& script, Report& report) {
-  // Reports are sent whole and are too small for the kernel to split.
-  return DescriptorMessage::receive(script.connection, &report, sizeof report, script.pidfd) == sizeof report;
+  ssize_t got = 0;
+  // Who takes a failure (ENOMEM, EINTR) for the end may run a script that has started once more.
+  do {
+    got = DescriptorMessage::receive(script.connection, &report, sizeof report, script.pidfd);
+  } while (got < 0 && (errno == EINTR || errno == ENOMEM));
+  return got == sizeof report;  // sent whole, and too small for the kernel to split
 }
 
 /// False for a report that is none, like one of a kind that this side does not know: its value would go where a

@@ -19,6 +19,10 @@ namespace {
 constexpr int kUsual = 16;
 constexpr int kCrowd = 256;
 
+// Where descriptors are short and no launch is there to end, others have them, and say nothing when they close
+// one.
+constexpr unsigned kPauseMilliseconds = 1000;
+
 // Seconds that no change of the clock reaches, and that go on while the machine sleeps.
 uint32_t now() {
   timespec time = {};
@@ -54,6 +58,7 @@ bool Launches::reserve(int count) {
 
 bool Launches::wait(int timeout) {
   const bool room = has_room();
+  if (paused_ && static_cast<unsigned>(timeout) > kPauseMilliseconds) timeout = kPauseMilliseconds;
   polled_[kListener] = {paused_ ? -1 : listener_, POLLIN, 0};
   for (int i = 0; i < count_; i++) {
     if (launch_[i].pid == 0) polled_[kFirst + i].events = room ? POLLIN : 0;
@@ -66,6 +71,7 @@ bool Launches::wait(int timeout) {
     for (int i = 0; i <= count_ + kFirst; i++) polled_[i].revents = 0;
   }
   has_change_ = changes.revents != 0;
+  if (events == 0) paused_ = false;
   return events != 0;
 }
 
@@ -114,10 +120,11 @@ void Launches::restore(int file, int count, size_t launch_bytes) {
   for (; count > 0; count--) {
     int fd = -1;
     Launch launch = {};
-    if (read(file, &fd, sizeof fd) != sizeof fd || read(file, &launch, known) != static_cast<ssize_t>(known))
-      return;
+    // One that nobody knows of would wait for ever; the end of this process hangs up on it.
+    if (read(file, &fd, sizeof fd) != sizeof fd || read(file, &launch, known) != static_cast<ssize_t>(known) ||
+        !add(fd < 0 ? ~fd : fd, launch.peer))
+      fail("take over launches: %m");
     lseek(file, static_cast<off_t>(launch_bytes - known), SEEK_CUR);
-    if (!add(fd < 0 ? ~fd : fd, launch.peer)) return;
     const int index = count_ - 1;
     fcntl(connection(index), F_SETFD, FD_CLOEXEC);
     launch_[index] = launch;

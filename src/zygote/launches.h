@@ -32,8 +32,8 @@ class Launches {
   /// Writes all launches to `file`, and lets their connections stay open at an exec. False if that failed.
   [[nodiscard]] bool save(int file) const;
 
-  /// Reads `count` launches that save() wrote, of an image whose sizeof(Launch) was `launch_bytes`. What cannot
-  /// be read is lost.
+  /// Reads `count` launches that save() wrote, of an image whose sizeof(Launch) was `launch_bytes`. Ends the
+  /// process if they cannot be read.
   void restore(int file, int count, size_t launch_bytes);
 
   [[nodiscard]] int count() const { return count_; }
@@ -83,7 +83,7 @@ class Launches {
   /// Takes no connection any more.
   void close_to_all() { listener_ = -1; }
 
-  /// Takes no connection until a launch ends.
+  /// Takes no connection until a launch ends, or until nothing has happened for a second.
   void pause() { paused_ = true; }
 
   /// Writes `counts`, then all launches, to `connection`: see protocol/status.h.

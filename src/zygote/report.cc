@@ -1,5 +1,6 @@
 #include "zygote/report.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -10,7 +11,10 @@ using protocol::ReportKind;
 
 void tell(int connection, ReportKind kind, int value) {
   const Report report = {kind, value};
-  send(connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT);
+  // Nobody else knows how a script was killed: short of memory the kernel is asked again.
+  for (int tries = 0; tries < 10; tries++) {
+    if (send(connection, &report, sizeof report, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 || errno == EPIPE) return;
+  }
 }
 
 void tell_declined(int connection, const char* reason) {
