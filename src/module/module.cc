@@ -2,6 +2,7 @@
 
 #include "lua/host.h"
 #include "lua/lua_api.h"
+#include "module/restart.h"
 #include "module/spawn.h"
 #include "module/status.h"
 #include "module/translate.h"
@@ -52,7 +53,7 @@ int watch(lua_State* L) {
 
 int serve(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  return call_host(L, &Host::serve);
+  return host() != nullptr ? call_host(L, &Host::serve) : restart_in_moonletd(L);
 }
 
 int run(lua_State* L) { return call_host(L, &Host::run); }

@@ -1,15 +1,14 @@
 """Layers: scripts that were launched become zygotes, and moonletd's warm-up becomes one by itself."""
 
 import os
-
 import select
 import signal
 import socket
 import subprocess
 
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Pair, Result, environment, run,
-                      wait_gone)
+from conftest import (BUILD, CPATH, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Pair, Result,
+                      about_the_file, environment, run, wait_gone)
 
 SERVE_AND_RUN = "local moonlet = require 'moonlet' {} moonlet.serve{{socket = '{}'{}}} moonlet.run()"
 
@@ -88,6 +87,10 @@ def start_layer(tmp_path):
 @pytest.fixture
 def layer(zygote, start_layer):
     return start_layer(zygote, "shared = 'loaded once'")
+
+
+def name_of_lua():
+    return "LuaJIT" if LUA == "luajit" else "Lua " + LUA
 
 
 def wait_until(layer, condition):
@@ -569,3 +572,21 @@ def test_a_layer_lies_on_a_warm_up_that_serves(start_zygote, start_layer, tmp_pa
     (tmp_path / "warm.lua").write_text("shared = 'below' require 'moonlet'.serve{} require 'moonlet'.run()")
     layer = start_layer(start_zygote(str(tmp_path / "warm.lua")), "shared = shared .. ' and above'")
     assert layer.run("-e", "print(shared)").out == b"below and above\n"
+
+
+@about_the_file
+@pytest.mark.skipif(SANITIZED, reason="THE REAL LUA IS NOT SANITIZED, AND CANNOT LOAD WHAT IS")
+def test_in_the_real_lua_the_script_starts_anew_in_moonletd(tmp_path):
+    """With the options and arguments that it has, in the same process."""
+    script, path = tmp_path / "warm.lua", str(tmp_path / "lua.sock")
+    script.write_text("warm = {given, ...} require 'moonlet'.serve{socket = arg[1]} require 'moonlet'.run()")
+    env = environment(LUA_CPATH=os.path.join(BUILD, "?.so") + ";" + CPATH,
+                      PATH=os.path.dirname(MOONLETD) + ":" + os.environ["PATH"])
+    with subprocess.Popen([REAL_LUA, "-e", "given = 'by -e'", str(script), path, "two words"], env=env,
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline() == f"moonletd: serving {name_of_lua()} at {path}\n".encode()
+        code = "print(require 'moonlet'.status().pid, warm[1], warm[3])"
+        told = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=path, LUA_CPATH=env["LUA_CPATH"]))
+        assert told == Result(0, f"{process.pid}\tby -e\ttwo words\n".encode(), b"")
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
