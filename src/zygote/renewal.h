@@ -22,12 +22,13 @@ struct Handover {
   uint32_t launch_bytes = 0;  // sizeof(Launch)
   pid_t pid = 0;              // of the process; 0: this is its first image
   int listener = 0;
-  int launches = 0;            // how many follow, see Launches::save
-  int removes_socket = 0;      // the socket file was made here
-  FileIdentity socket;         // if so
-  kernel::SignalSet mask;      // of blocked signals, when the process started
-  uint32_t renewals = 0;       // images before this one
-  uint32_t idle_renewals = 0;  // the last of them, without a launch in between
+  int launches = 0;               // how many follow, see Launches::save
+  int removes_socket = 0;         // the socket file was made here
+  FileIdentity socket;            // if so
+  kernel::SignalSet mask;         // of blocked signals, when the process started
+  uint32_t renewals = 0;          // images before this one
+  uint32_t idle_renewals = 0;     // the last of them, without a launch in between
+  uint32_t renewals_in_vain = 0;  // for a launch that has not been forked yet
   protocol::StatusCounts counts = {};
 };
 

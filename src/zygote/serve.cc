@@ -127,9 +127,11 @@ int quiet_milliseconds() {
   return 50 << (handover.idle_renewals < kMostDoublings ? handover.idle_renewals : kMostDoublings);
 }
 
-// Whoever asks for a launch after a change gets the new image, or lua.
+// Whoever asks for a launch after a change gets the new image, or lua: also where files change faster than a
+// warm-up reads them.
 void renew_for(Launch& launch, int connection, const Launches& launches) {
-  renew(launches);
+  constexpr uint32_t kMostInVain = 20;
+  if (handover.renewals_in_vain++ < kMostInVain) renew(launches);
   refuse(connection, MOONLET_TEXT("moonletd cannot start anew: see its log"));
   launch.pid = -1;
 }
@@ -191,10 +193,13 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
   restore(launches);
   reap(launches, spares);
   time_t last_launch = 0;
-  bool stale = false;
-  int served = 0;
+  bool stale = false;     // nobody gets a copy of this image any more
+  bool is_asked = false;  // for a new one, which may wait until this one has been of use
+  bool has_served = false;
+  int forked = 0;
   for (;;) {
-    int timeout = stale ? quiet_milliseconds() : spares.delay();
+    const bool is_due = stale || is_asked;
+    int timeout = is_due ? quiet_milliseconds() : spares.delay();
     if (kEndsWhenIdle && terms.idle_exit > 0) {
       if (launches.count() != 0 || last_launch == 0) last_launch = now();
       const time_t left = last_launch + terms.idle_exit - now();
@@ -202,7 +207,7 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
       if (timeout < 0) timeout = static_cast<int>(left) * 1000;
     }
     if (!launches.wait(timeout)) {
-      if (stale) {
+      if (is_due) {
         if (layer::is_layer()) return retire(listener, signals, launches, spares);
         renew(launches);
         continue;
@@ -217,7 +222,7 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
     if (launches.has_signal()) {
       const int signal = take_signal(signals, launches, spares);
       if (signal == SIGTERM || signal == SIGINT) break;
-      stale |= signal == SIGHUP;
+      is_asked |= signal == SIGHUP;
     }
     if (launches.has_change()) stale |= watch::has_changed();
     end_orphans(launches);
@@ -236,17 +241,20 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
           terms.prepare(accepted.connection, false);
           return true;
         }
-        handover.idle_renewals = 0;
-        if (kCountsLaunches && ++served == terms.reexec_every) stale = true;
+        handover.idle_renewals = handover.renewals_in_vain = 0;
+        if (kCountsLaunches && ++forked == terms.reexec_every) is_asked = true;
+        has_served = true;
         launches.forked(i);
       }
     }
     if (launches.has_connection()) {
-      // It would be accepted by the next image as well, and who waits for that by asking for the status would
-      // keep this one from ever being quiet.
-      if (stale && layer::is_layer()) return retire(listener, signals, launches, spares);
-      if (stale) renew(launches);
       accept_one(listener.get(), launches, spares, terms);
+      has_served = true;
+    }
+    if (is_asked && has_served) {
+      if (layer::is_layer()) return retire(listener, signals, launches, spares);
+      renew(launches);
+      is_asked = false;
     }
   }
   return false;
