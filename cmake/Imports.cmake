@@ -2,7 +2,13 @@
 # and the second one, which makes moonletd, has a stub for each of these.
 
 enable_language(ASM)
-set_property(TARGET moonletd APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/moonletd.ld)
+# That the stack is not executable. The linker adds an empty segment on MIPS, which scripts/strip-sections turns into this one.
+set(stack "stack PT_GNU_STACK FLAGS(6);")
+if(MOONLET_STRIP)
+  set(stack "")
+endif()
+configure_file(cmake/moonletd.ld ${CMAKE_BINARY_DIR}/moonletd.ld @ONLY)
+set_property(TARGET moonletd APPEND PROPERTY LINK_DEPENDS ${CMAKE_BINARY_DIR}/moonletd.ld)
 set(imports ${CMAKE_BINARY_DIR}/imports)
 
 function(moonletd_with_imports target) # and what list-imports is told of another link
@@ -15,7 +21,7 @@ function(moonletd_with_imports target) # and what list-imports is told of anothe
   target_include_directories(${target}_imports PRIVATE ${imports}/${target})
   target_link_libraries(${target} PRIVATE ${target}_imports)
   target_link_options(${target} PRIVATE -nostartfiles -Wl,--spare-dynamic-tags=0
-    -Wl,-T,${CMAKE_SOURCE_DIR}/cmake/moonletd.ld
+    -Wl,-T,${CMAKE_BINARY_DIR}/moonletd.ld
     -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map)
 endfunction()
 

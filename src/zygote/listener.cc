@@ -19,10 +19,6 @@ namespace moonlet::zygote {
 
 namespace {
 
-[[noreturn]] void give_up(const char* doing, const char* on, const char* hint = "") {
-  fail("%s %s: %m%s", doing, on, hint);
-}
-
 bool listens(int fd) {
   const auto has = [fd](int option, int wanted) {
     int value = 0;
@@ -106,7 +102,7 @@ UniqueFd inherited_listener() {
   if (from_systemd >= 0) return UniqueFd(from_systemd);
   if (!listens(STDIN_FILENO)) return UniqueFd();
   UniqueFd inherited(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!inherited.valid()) give_up("move", "descriptor 0");
+  if (!inherited.valid()) fail("move descriptor 0: %m");
   close(STDIN_FILENO);
   open_standard_descriptors();
   return inherited;
@@ -134,7 +130,7 @@ Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
 
 void Listener::queue_connections() {
   // Whoever waits for others to finish waits in this queue: as long as the kernel lets it be.
-  if (listen(fd_.get(), 4096) != 0) give_up("listen on", name());
+  if (listen(fd_.get(), 4096) != 0) fail("listen on %s: %m", name());
 }
 
 void Listener::bind_path(const char* named, unsigned mode) {
@@ -142,10 +138,10 @@ void Listener::bind_path(const char* named, unsigned mode) {
   char* const path = address.un.sun_path;
   if (!address.fits) {
     errno = ENAMETOOLONG;
-    give_up("bind", path);
+    fail("bind %s: %m", path);
   }
   fd_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd_.valid()) give_up("socket", path);
+  if (!fd_.valid()) fail("socket %s: %m", path);
   // Two that start at once must not both find a stale file and remove each other's. Where the directory
   // cannot be read there is no lock, only less luck.
   const UniqueFd lock(open_directory_of(path));
@@ -164,10 +160,9 @@ void Listener::bind_path(const char* named, unsigned mode) {
   }
   umask(before);
   if (bound != 0) {
-    const char* hint = "";
-    if (errno == EADDRINUSE)
-      hint = S_ISSOCK(found.st_mode) ? " (is another moonletd running?)" : " (it is no socket)";
-    give_up("bind", path, hint);
+    if (errno != EADDRINUSE) fail("bind %s: %m", path);
+    if (!S_ISSOCK(found.st_mode)) fail("bind %s: %m (it is no socket)", path);
+    fail("bind %s: %m (is another moonletd running?)", path);
   }
   file_.find(path);
   path_ = strdup(path);

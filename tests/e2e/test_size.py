@@ -53,6 +53,12 @@ def test_moonletd_needs_liblua_and_libc_alone():
     assert [line.split("[")[1].rstrip("]") for line in needed] == ["liblua5.3.so.0", "libc.so"]
 
 
+def test_no_stack_is_executable():
+    for program in MOONLETD, MOONLET:
+        stack, = [line.split() for line in readelf("--segments", program).splitlines() if "GNU_STACK" in line]
+        assert stack[-2] == "RW"
+
+
 def test_moonlet_is_static():
     assert "There is no dynamic section" in readelf("--dynamic", MOONLET)
 
