@@ -43,6 +43,8 @@ bool are_equal(const char* a, const char* b) {
 // `name` means `value`, if it is wanted, and has no meaning yet. Two names with its hash have none.
 void define(const char* name, uintptr_t value, unsigned info) {
   uint32_t hash = 0;
+  // Each object has a table of names.
+  // NOLINTNEXTLINE(clang-analyzer-core.NullDereference)
   for (const char* letter = name; *letter != '\0'; letter++) {
     hash = (hash + static_cast<uint8_t>(*letter)) * reinterpret_cast<uintptr_t>(import_multiplier);
   }
@@ -78,15 +80,16 @@ void define(const char* name, uintptr_t value, unsigned info) {
 bool find_imports() {
   for (const link_map* object = __RLD_MAP->r_map; object != nullptr; object = object->l_next) {
     const char* names = nullptr;
-    const Elf32_Sym* symbol = nullptr;
+    const ElfW(Sym)* symbol = nullptr;
     size_t count = 0;
-    for (const Elf32_Dyn* entry = object->l_ld; entry->d_tag != DT_NULL; entry++) {
+    for (const ElfW(Dyn)* entry = object->l_ld; entry->d_tag != DT_NULL; entry++) {
       const uintptr_t address = object->l_addr + entry->d_un.d_ptr;
       if (entry->d_tag == DT_STRTAB) names = reinterpret_cast<const char*>(address);
-      if (entry->d_tag == DT_SYMTAB) symbol = reinterpret_cast<const Elf32_Sym*>(address);
+      if (entry->d_tag == DT_SYMTAB) symbol = reinterpret_cast<const ElfW(Sym)*>(address);
       if (entry->d_tag == DT_MIPS_SYMTABNO) count = entry->d_un.d_val;
     }
     for (; count != 0; count--, symbol++) {
+      // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): and one of symbols
       if (symbol->st_shndx != SHN_UNDEF) {
         define(names + symbol->st_name, object->l_addr + symbol->st_value, symbol->st_info);
       }

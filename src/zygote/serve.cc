@@ -132,6 +132,7 @@ int quiet_milliseconds() {
 void renew_for(Launch& launch, int connection, const Launches& launches) {
   constexpr uint32_t kMostInVain = 20;
   if (handover.renewals_in_vain++ < kMostInVain) renew(launches);
+  handover.renewals_in_vain = 0;
   refuse(connection, MOONLET_TEXT("moonletd cannot start anew: see its log"));
   launch.pid = -1;
 }

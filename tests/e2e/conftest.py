@@ -291,6 +291,9 @@ def wait_gone(pid):
         os.close(pidfd)
 
 
+# What its build leaves out: docs/deployment.md, "What routers do without".
+WITHOUT = os.environ.get("MOONLET_WITHOUT", "").split()
+serves_other_users = pytest.mark.skipif("OTHER_USERS" in WITHOUT, reason="THIS MOONLETD SERVES ONE USER: left out of its build")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NEEDS ROOT: run it as root to have this tested")
 
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BUILD, MOONLET, REAL_LUA, SANITIZED, Pair, both, environment, needs_pidfd, needs_root, run
+from conftest import (BUILD, MOONLET, REAL_LUA, SANITIZED, Pair, both, environment, needs_pidfd, needs_root, run,
+                      serves_other_users)
 
 ENVIRON = "io.write(require('probe').environ())"
 
@@ -218,6 +219,7 @@ def wait_until_pending(pid, number):
 
 
 @needs_root
+@serves_other_users
 def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_directory):
     """User, group, groups, capabilities and the rest of it, as the client has them."""
     zygote = start_zygote(options=["--mode", "0666", "--socket", str(open_directory / "s")])

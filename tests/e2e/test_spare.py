@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import (LUA, MOONLET, MOONLETD, PATIENCE, Pair, Result, environment, needs_root, run, wait_gone)
+from conftest import (COMPARE, LUA, MOONLET, MOONLETD, PATIENCE, Pair, Result, environment, needs_root, run, wait_gone)
 
 ALL = "local t = {} for i = 1, 4 do t[i] = math.random(1, 1 << 30) end print(table.concat(t, ' '))"
 
@@ -124,7 +124,7 @@ def test_spares_have_random_numbers_of_their_own(start_zygote):
 @needs_root
 def test_a_spare_of_root_serves_another_user_as_that_user(start_zygote, open_directory):
     path = open_directory / "socket"
-    process = subprocess.Popen([MOONLETD, "--socket", path, "--mode", "666", "--spare", "1", "--ready-fd", "1"],
+    process = subprocess.Popen([MOONLETD, "--socket", path, "--mode", "666", "--spare", "1", "--ready-fd", "1", *COMPARE],
                                stdout=subprocess.PIPE, env=environment())
     try:
         assert process.stdout.read(1) == b"\n"
