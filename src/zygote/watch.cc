@@ -49,8 +49,10 @@ class Keys {
   bool add(uint32_t key) {
     if (2 * count_ >= capacity_ && !grow()) return false;
     uint32_t* const free = slot(key);
-    if (*free == 0) count_++;
-    *free = key;
+    if (*free == 0) {  // what a layer shares with the image below is not written to
+      count_++;
+      *free = key;
+    }
     return true;
   }
 
@@ -177,10 +179,11 @@ void resume() {
   inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   all_told = true;
   for (int i = 0; i < files; i++) {
-    file[i].is_told = inotify >= 0 && follow(file[i].path);
     // What has changed before it was told of is looked at, and found to differ, from now on.
-    if (look_of(file[i].path) != file[i].look) file[i].is_told = false;
-    all_told &= file[i].is_told;
+    const bool is_told = inotify >= 0 && follow(file[i].path) && look_of(file[i].path) == file[i].look;
+    if (file[i].is_told != is_told)
+      file[i].is_told = is_told;  // shared with the image below, if it is not written to
+    all_told &= is_told;
   }
 }
 
