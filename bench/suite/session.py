@@ -98,6 +98,9 @@ class Session:
     def pick(self, full, quick):
         return quick if self.quick else full
 
+    # Of moonletd. As for any user: only root's looks at its clients (docs/benchmarks.md).
+    options = ["--compare-clients", "0"]
+
     def program(self, name):
         return str(self.build / name)
 
@@ -115,9 +118,7 @@ class Session:
     def moonletd(self, name, *warm_up, spare=0, variables=None, build=None):
         """A context: moonletd with this warm-up, of `build` or this build."""
         socket = os.path.join(self.work, f"{name}-{spare}.sock")
-        # As for any user: only root's looks at its clients (docs/benchmarks.md).
-        argv = [str((build or self.build) / "moonletd"), "--compare-clients", "0", "--socket", socket,
-                "--ready-fd", "READY",
+        argv = [str((build or self.build) / "moonletd"), *self.options, "--socket", socket, "--ready-fd", "READY",
                 *(["--spare", spare] if spare else []), *warm_up]
         return self._zygote(argv, socket, variables or {}, ready_fd=True)
 

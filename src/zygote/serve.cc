@@ -249,6 +249,9 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
       }
     }
     if (launches.has_connection()) {
+      // Where a supervisor holds a layer's socket, the next one accepts it.
+      if (layer::is_layer() && (stale || is_asked || layer::is_outdated()))
+        return retire(listener, signals, launches, spares);
       accept_one(listener.get(), launches, spares, terms);
       has_served = true;
     }

@@ -505,7 +505,7 @@ def test_the_status_is_what_moonletctl_tells(any_host, zygote):
 
 
 def test_the_status_tells_of_running_scripts(host, zygote):
-    host.write("s.lua", "print 'runs' io.stdout:close() io.read()")
+    host.write("s.lua", "print 'runs' io.stdout:flush() io.read()")
     out = host("""
         local s = start{'s.lua', 'two words', stdin = 'pipe', stdout = 'pipe', socket = arg[1]}
         s.stdout:read()

@@ -3,6 +3,7 @@
 // NUL.
 
 #include "fuzz.h"
+#include "zygote/renewal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,11 @@ int is_terminal(int) { return has_terminal ? 1 : 0; }
 
 }  // namespace
 }  // namespace moonlet::fuzz
+
+// This is a first image.
+namespace moonlet::zygote {
+constinit Handover handover;
+}
 
 #define isatty moonlet::fuzz::is_terminal
 #define exit moonlet::fuzz::exit_with

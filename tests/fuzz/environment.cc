@@ -3,6 +3,7 @@
 // NUL; one that begins with a byte of 1 is not set.
 
 #include "fuzz.h"
+#include "zygote/renewal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +70,11 @@ ssize_t notify(const char* text, const void* address, socklen_t size) {
 
 }  // namespace
 }  // namespace moonlet::fuzz
+
+// This is a first image.
+namespace moonlet::zygote {
+constinit Handover handover;
+}
 
 #define getenv moonlet::fuzz::value_of
 #define _exit moonlet::fuzz::exit_with
