@@ -500,7 +500,7 @@ def test_the_status_is_what_moonletctl_tells(any_host, zygote):
                          timeout=PATIENCE, check=True)
     expected = json.loads(ctl.stdout)
     assert set(its) == {name for name, value in expected.items() if value is not None} - {"max"}
-    for name in ("version", "socket", "pid", "spares", "reloads"):
+    for name in ("version", "socket", "pid", "reloads"):
         assert its[name] == str(expected[name]), name
 
 
