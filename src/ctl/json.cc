@@ -102,17 +102,8 @@ void add_json(Text& out, const Answer& answer, const char* socket) {
   add_names(out, "modules", answer.modules);
   out.add(kNext);
   add_names(out, "watched", answer.watched);
-  const struct {
-    const char* name;
-    uint64_t value;
-  } numbers[] = {{"launches", counts.launches},
-                 {"failed", counts.failed},
-                 {"declined", counts.declined},
-                 {"running", counts.running},
-                 {"waiting", counts.connections - counts.running},
-                 {"spares", counts.spares},
-                 {"reloads", counts.reloads}};
-  for (const auto& it : numbers) {
+  const protocol::NamedCounts named = protocol::name_counts(counts);
+  for (const auto& it : named.each) {
     out.add(kNext);
     add_number(out, it.name, it.value);
   }

@@ -134,19 +134,10 @@ void push_status(lua_State* L, Asked& asked, const char* socket) {
   set_string(L, "socket", socket);
   if (answer.pid != 0) set_number(L, "pid", static_cast<uint64_t>(answer.pid));
   if (counts.max != 0) set_number(L, "max", counts.max);
-  const struct {
-    const char* name;
-    uint64_t value;
-  } numbers[] = {{"uptime_seconds", protocol::seconds_since(counts.started)},
-                 {"warm_heap_bytes", uint64_t{answer.image.kilobytes} * 1024},
-                 {"launches", counts.launches},
-                 {"failed", counts.failed},
-                 {"declined", counts.declined},
-                 {"running", counts.running},
-                 {"waiting", counts.connections - counts.running},
-                 {"spares", counts.spares},
-                 {"reloads", counts.reloads}};
-  for (const auto& it : numbers) set_number(L, it.name, it.value);
+  set_number(L, "uptime_seconds", protocol::seconds_since(counts.started));
+  set_number(L, "warm_heap_bytes", uint64_t{answer.image.kilobytes} * 1024);
+  const protocol::NamedCounts named = protocol::name_counts(counts);
+  for (const auto& it : named.each) set_number(L, it.name, it.value);
   set_names(L, "modules", answer.modules);
   set_names(L, "watched", answer.watched);
   set_scripts(L, asked);

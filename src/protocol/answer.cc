@@ -140,6 +140,16 @@ bool ask(const SocketAddress& address, Answer& answer, Problem& problem) {
   return false;
 }
 
+NamedCounts name_counts(const StatusCounts& counts) {
+  return {{{"launches", counts.launches},
+           {"failed", counts.failed},
+           {"declined", counts.declined},
+           {"running", counts.running},
+           {"waiting", counts.connections - counts.running},
+           {"spares", counts.spares},
+           {"reloads", counts.reloads}}};
+}
+
 uint32_t seconds_since(uint32_t time) {
   timespec now = {};
   clock_gettime(CLOCK_BOOTTIME, &now);

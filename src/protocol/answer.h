@@ -35,6 +35,15 @@ struct Answer {
 /// there is no answer: `problem` is then why. An answer that was there before gives its memory to this one.
 bool ask(const SocketAddress& address, Answer& answer, Problem& problem);
 
+/// The zygote's counts under the names by which moonletctl and the Lua module tell them, in their order.
+struct NamedCounts {
+  struct {
+    const char* name;
+    uint32_t value;
+  } each[7];
+};
+NamedCounts name_counts(const StatusCounts& counts);
+
 /// Seconds since `time`, of the clock that zygotes go by.
 uint32_t seconds_since(uint32_t time);
 

@@ -1,6 +1,7 @@
 // The moonletd that $MOONLET_AUTOSTART asks for: where who starts scripts and who starts it find each other.
 #pragma once
 
+#include "base/hash.h"
 #include "protocol/protocol.h"
 #include "protocol/socket_path.h"
 
@@ -30,13 +31,10 @@ inline SocketToAsk socket_to_ask(const char* named) {
     named = "/moonlet.sock";
     const char* value = setting(kAutostart);
     if (value != nullptr && (runtime != nullptr || getauxval(AT_EUID) == 0)) {
-      uint32_t hash = 2166136261U ^ MOONLET_LUA_CODE ^ uint32_t { kVersion } << 24;  // FNV-1a
-      do {
-        hash = (hash ^ static_cast<unsigned char>(*value)) * 16777619U;
-      } while (*++value != '\0');
+      uint32_t key = hash(kHashBasis ^ MOONLET_LUA_CODE ^ uint32_t{kVersion} << 24, value, strlen(value));
       static char own[] = "/moonlet-XXXXXXXX.sock";
-      for (char* letter = own + sizeof "/moonlet-" - 1; *letter != '.'; hash >>= 4)
-        *letter++ = static_cast<char>('a' + hash % 16);
+      for (char* letter = own + sizeof "/moonlet-" - 1; *letter != '.'; key >>= 4)
+        *letter++ = static_cast<char>('a' + key % 16);
       named = own;
       ask.is_private = true;
     }

@@ -1,6 +1,6 @@
 #include "zygote/watch.h"
 
-#include "zygote/log.h"
+#include "base/hash.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,18 +25,10 @@ constexpr uint32_t kContent = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB;
 
 constexpr int kMostLinks = 40;  // as many as the kernel follows, path_resolution(7)
 
-// FNV-1a.
-constexpr uint32_t kBasis = 2166136261U;
-uint32_t hash(uint32_t so_far, const void* data, size_t size) {
-  const auto* byte = static_cast<const unsigned char*>(data);
-  while (size-- > 0) so_far = (so_far ^ *byte++) * 16777619U;
-  return so_far;
-}
-
 // Of a name in the directory with watch descriptor `watch`; an empty name is the watched file itself. 0 is no
 // watch descriptor: that of whole paths.
 uint32_t key_of(int watch, const char* name) {
-  return hash(hash(kBasis, &watch, sizeof watch), name, strlen(name)) | 1;
+  return hash(hash(kHashBasis, &watch, sizeof watch), name, strlen(name)) | 1;
 }
 
 // A set of keys. Two things with one key: a change of the one passes for a change of the other, which costs a
@@ -104,7 +96,7 @@ uint32_t look_of(const char* path) {
   if (stat(path, &found) != 0) return 0;
   if (!S_ISREG(found.st_mode)) return kNoSource;
   found.st_atim = {};
-  return hash(kBasis, &found, sizeof found) | 1;
+  return hash(kHashBasis, &found, sizeof found) | 1;
 }
 
 // Has the kernel tell of `events` at the first `length` letters of `path`, the working directory if there are
@@ -189,22 +181,21 @@ void resume() {
 
 #endif
 
-bool add(const char* path) {
+void add(const char* path) {
   const uint32_t key = key_of(0, path);
-  if (!active || keys.has(key) || is_made_up(path)) return true;
+  if (!active || keys.has(key) || is_made_up(path)) return;
   const uint32_t look = look_of(path);
-  if (look == kNoSource) return true;
+  if (look == kNoSource) return;
   void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
-  if (grown == nullptr) return false;
+  if (grown == nullptr) return;
   file = static_cast<File*>(grown);
   File& added = file[files];
   added.path = strdup(path);
-  if (added.path == nullptr || !keys.add(key)) return false;
+  if (added.path == nullptr || !keys.add(key)) return;
   files++;
   added.is_told = inotify >= 0 && follow(path);
   added.look = look;
   all_told &= added.is_told;
-  return true;
 }
 
 int descriptor() { return inotify; }

@@ -10,10 +10,10 @@ void begin();
 void end();
 
 /// Watches what `path` leads to, and every directory and symbolic link on its way: also where there is nothing
-/// yet. To be called before the file is opened, so that no change is missed. Relative to
-/// the working directory. What is no regular file does not count, nor what the kernel makes up in /proc and
-/// /sys. False if there is no memory for it.
-bool add(const char* path);
+/// yet. To be called before the file is opened, so that no change is missed. Relative to the working directory.
+/// What is no regular file does not count, nor what the kernel makes up in /proc and /sys. Without memory it is
+/// not watched.
+void add(const char* path);
 
 /// In a script that may become a layer: from here on add() remembers what is opened, for resume().
 void observe();

@@ -215,6 +215,17 @@ def first_answer(connection):
     return client.receive(connection)[:2]
 
 
+def connected_by_another(connection, zygote):
+    """Connects, from a process that has ended afterwards, and returns the number that it had."""
+    connection.settimeout(PATIENCE)
+    connecting = os.fork()
+    if connecting == 0:
+        connection.connect(zygote.socket)
+        os._exit(0)
+    assert os.waitpid(connecting, 0)[1] == 0
+    return connecting
+
+
 def test_a_client_that_leaves_its_number_to_another(careful):
     """What is looked at is the process that connected. This one has gone, and an innocent one has its number."""
     if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 5):
@@ -222,12 +233,7 @@ def test_a_client_that_leaves_its_number_to_another(careful):
     if os.geteuid() != 0:
         pytest.skip("NEEDS ROOT: who else may choose a process' number")
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(PATIENCE)
-        connecting = os.fork()
-        if connecting == 0:
-            connection.connect(careful.socket)
-            os._exit(0)
-        assert os.waitpid(connecting, 0)[1] == 0
+        connecting = connected_by_another(connection, careful)
         number = ctypes.c_int(connecting)
         arguments = struct.pack("=11Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, ctypes.addressof(number), 1, 0)
         innocent = libc.syscall(435, arguments, len(arguments))  # clone3(2) with set_tid
@@ -247,12 +253,7 @@ def test_a_client_that_leaves_its_number_to_another(careful):
 def test_a_client_that_has_gone_is_no_client(careful):
     """Its request alone, in the hands of another process, starts nothing."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(PATIENCE)
-        connecting = os.fork()
-        if connecting == 0:
-            connection.connect(careful.socket)
-            os._exit(0)
-        assert os.waitpid(connecting, 0)[1] == 0
+        connected_by_another(connection, careful)
         assert first_answer(connection)[0] == client.DECLINED
 
 

@@ -331,13 +331,18 @@ def waits(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"
 
 
-def test_ctrl_c_interrupts_a_wait(host):
-    process = host.start(PIDS + "print(require 'probe'.pid()) io.flush() s:wait()", stderr=subprocess.PIPE)
+def interrupt_its_wait(process):
+    """SIGINT, when the script whose pid is the second line that it writes sleeps."""
     process.stdout.readline()
     pid = int(process.stdout.readline())
     while not waits(pid):
         os.sched_yield()
     process.send_signal(signal.SIGINT)
+
+
+def test_ctrl_c_interrupts_a_wait(host):
+    process = host.start(PIDS + "print(require 'probe'.pid()) io.flush() s:wait()", stderr=subprocess.PIPE)
+    interrupt_its_wait(process)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and b"interrupted!" in err
 
@@ -352,11 +357,7 @@ def test_ctrl_c_interrupts_a_spawn_that_waits_for_its_turn(any_host, start_zygot
         print(probe.pid()) io.flush()
         print(pcall(spawn, {'-e', 'io.open("ran", "w")'})) collect()
         print(before == probe.fds()) s.stdin:close() print(s:wait())""")
-    process.stdout.readline()
-    pid = int(process.stdout.readline())
-    while not waits(pid):
-        os.sched_yield()
-    process.send_signal(signal.SIGINT)
+    interrupt_its_wait(process)
     out, _ = process.communicate(timeout=PATIENCE)
     assert out.decode().splitlines()[1:] == ["true", "true\texit\t0"] and out.startswith(b"false\t") and b"interrupted!" in out
     assert not (any_host.directory / "ran").exists()
