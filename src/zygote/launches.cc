@@ -132,7 +132,7 @@ void Launches::restore(const int* connection, int count, size_t launch_bytes) {
   const auto* from = reinterpret_cast<const char*>(connection + count);
   for (int i = 0; i < count; i++, from += launch_bytes) {
     // One that nobody knows of would wait for ever; the end of this process hangs up on it.
-    if (!add(connection[i], {})) fail("take over launches: %m");
+    if (!add(connection[i], {})) fail("not enough memory");
     memcpy(&launch_[i], from, launch_bytes < sizeof(Launch) ? launch_bytes : sizeof(Launch));
     if (launch_[i].pid <= 0) continue;
     polled_[kFirst + i].events = 0;

@@ -51,9 +51,10 @@ class Keys {
  private:
   // Where the key is, or would be.
   [[nodiscard]] uint32_t* slot(uint32_t key) const {
-    uint32_t i = key / 2;
-    while (table_[i & (capacity_ - 1)] != 0 && table_[i & (capacity_ - 1)] != key) i++;
-    return &table_[i & (capacity_ - 1)];
+    for (uint32_t i = key / 2;; i++) {
+      uint32_t* const at = &table_[i & (capacity_ - 1)];
+      if (*at == 0 || *at == key) return at;
+    }
   }
 
   bool grow() {
