@@ -340,13 +340,25 @@ void use_up(size_t size, const void* end) {
   if (size > kCached) free(const_cast<void*>(block));
 }
 
+// Gives the kernel what use_up() has written to of the free end of malloc's heap, but keeps the addresses.
+void clear_end(uintptr_t end, size_t page) {
+  void* const first = malloc(2 * kSmall);  // joins the end again
+  const auto free_from = reinterpret_cast<uintptr_t>(first);
+  free(first);
+  const size_t from = round_up(free_from, page);
+  const auto to = reinterpret_cast<uintptr_t>(sbrk(0)) & ~(page - 1);
+  if (free_from >= end && from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 // Leaves nothing free in malloc's heap but its end: a launch that was handed some of the rest would copy the
 // page, and those of its neighbours in malloc's lists, where what is new takes fresh pages.
 void seal_malloc() {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   malloc_trim(0);
-  const void* const end = static_cast<char*>(sbrk(0)) - 2 * sysconf(_SC_PAGESIZE);
+  const void* const end = static_cast<char*>(sbrk(0)) - 2 * page;
   for (size_t size = kSmall; size >= 24; size -= 16) use_up(size, end);
   for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, end);
+  clear_end(reinterpret_cast<uintptr_t>(end), page);
 }
 
 #else
