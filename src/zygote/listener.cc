@@ -181,15 +181,14 @@ bool Listener::is_for_others() const {
 }
 
 void Listener::abandon() {
-  free(path_);
-  path_ = nullptr;
-  fd_.release();
+  fd_.release();  // the path stays: free(3) would write to a page that the zygote shares
 }
 
 void Listener::stop() {
   if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
-  const UniqueFd closed(fd_.get());
-  abandon();
+  free(path_);
+  path_ = nullptr;
+  fd_.reset();
 }
 
 void announce_ready(int ready_fd) {
