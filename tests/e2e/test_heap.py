@@ -70,15 +70,16 @@ def test_an_idle_script_shares_the_warm_heap(start_zygote):
 
 
 def pages_of_variables(pid, program):
-    """How many pages of a program's variables a process has to itself: of its file, and of what follows without one."""
+    """How many pages of a program's variables a process has to itself: in what is mapped from its file for writing, and what
+    follows that."""
     kilobytes = end = 0
     is_its = False
     with open(f"/proc/{pid}/smaps") as file:
         for line in file:
-            mapping = re.match(r"(\w+)-(\w+) \S+ \S+ \S+ \d+ *(.*)", line)
+            mapping = re.match(r"(\w+)-(\w+) (\S+) \S+ \S+ \d+ *(.*)", line)
             if mapping:
-                follows = is_its and end == mapping[1] and mapping[3] == ""
-                is_its = follows or mapping[3] == program
+                follows = is_its and end == mapping[1] and mapping[4] == ""
+                is_its = follows or (mapping[4] == program and mapping[3] == "rw-p")
                 end = mapping[2]
             elif is_its and line.startswith("Private_Dirty:"):
                 kilobytes += int(line.split()[1])
