@@ -31,7 +31,7 @@ constexpr size_t kPage = 4096;
 MOONLET_LARGE char first_room[kRequestRoom + kPage - 1];
 char* later_room = nullptr;
 #else
-alignas(kPage) char first_room[kRequestRoom];
+MOONLET_LARGE alignas(kPage) char first_room[kRequestRoom];
 #endif
 
 constexpr const char* kTooManyDescriptors = MOONLET_TEXT("too many descriptors");
