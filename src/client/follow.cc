@@ -1,5 +1,6 @@
 #include "client/follow.h"
 
+#include "base/layout.h"
 #include "client/request.h"
 #include "protocol/script.h"
 
@@ -136,7 +137,7 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
         break;
       case ReportKind::kDeclined:
         if (script.pid != 0) break;
-        static protocol::Reason reason;
+        MOONLET_LARGE static protocol::Reason reason;
         refusal = {"launch through", path, 0, protocol::receive_reason(script, report, reason)};
         return;
       case ReportKind::kExited:

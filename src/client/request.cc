@@ -1,5 +1,6 @@
 #include "client/request.h"
 
+#include "base/layout.h"
 #include "protocol/outgoing_request.h"
 
 #include <errno.h>
@@ -18,12 +19,12 @@ using protocol::kMaxDescriptors;
 
 // Ascending, and one more for the working directory. Static: untouched, it costs nothing.
 struct Descriptors {
-  int32_t number[kMaxDescriptors + 1];
   uint32_t count;
+  int32_t number[kMaxDescriptors + 1];
 };
-Descriptors passed;
+MOONLET_OPEN_ENDED Descriptors passed;
 
-protocol::OutgoingRequest request;
+constinit protocol::OutgoingRequest request = {};
 
 // A process starts with a table of 64 descriptors, which grows when a higher number is opened.
 constexpr int kFirstTable = 64;

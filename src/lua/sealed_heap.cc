@@ -36,7 +36,7 @@ constexpr size_t kRuns = 64;             // in a chunk
 constexpr size_t kChunk = kRuns * kRun;  // bytes, and its alignment
 
 // Bytes that a script that prints a line takes.
-constexpr size_t kFirst = 16 << 10;
+constexpr size_t kFirst = 8 << 10;
 
 // Bytes: for less the free lists are not walked.
 constexpr size_t kReclaimAtLeast = 1 << 20;

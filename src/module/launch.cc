@@ -1,6 +1,7 @@
 #include "module/launch.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "base/unique_fd.h"
 
 #include <errno.h>
@@ -119,7 +120,7 @@ bool await_answer(Handle& handle, const protocol::SocketAddress& address, Refusa
     return false;
   }
   if (report.kind == ReportKind::kDeclined) {
-    static protocol::Reason reason;
+    MOONLET_LARGE static protocol::Reason reason;
     refusal = {"launch through", path, 0, protocol::receive_reason(handle.script, report, reason)};
     return false;
   }

@@ -2,6 +2,7 @@
 
 #include "base/descriptor_message.h"
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "base/unique_fd.h"
 #include "zygote/confinement.h"
 #include "zygote/descriptors.h"
@@ -43,10 +44,10 @@ struct Zygote {
   int kept[kMaxWarmDescriptors + 2];  // what the warm-up left open, then room for two of the child's own
   int warm_descriptors;
   kernel::Limit limit[kernel::kLimits];
-  gid_t group[kMostGroups];
 };
 Zygote zygote;
-static_assert(sizeof zygote.group >= kRoom && sizeof LaunchRequest::received >= kRoom);
+MOONLET_LARGE gid_t groups_of_zygote[kMostGroups];
+static_assert(sizeof groups_of_zygote >= kRoom && kRequestRoom >= sizeof groups_of_zygote);
 
 char** environment_of_zygote;
 
@@ -66,19 +67,19 @@ void take_login(const ucred& peer) {
 
 // The peer's user and groups. Before anything of the request is read: what follows is done with no more
 // rights than the client has.
-// `room` is for kMostGroups: where the descriptors will be, because that page is needed anyway.
+// `room` is for kMostGroups.
 void take_credentials(const Accepted& accepted, void* room) {
 #ifndef SO_PEERGROUPS
   constexpr int SO_PEERGROUPS = 59;
 #endif
   auto* const group = static_cast<gid_t*>(room);
-  socklen_t size = sizeof zygote.group;
+  socklen_t size = sizeof groups_of_zygote;
   if (getsockopt(accepted.connection, SOL_SOCKET, SO_PEERGROUPS, group, &size) != 0)
     decline_to_take_user(accepted);
   const auto groups = size / sizeof *group;
   const ucred& peer = accepted.peer;
-  const bool same_groups =
-      groups == static_cast<size_t>(zygote.groups) && memcmp(group, zygote.group, groups * sizeof *group) == 0;
+  const bool same_groups = groups == static_cast<size_t>(zygote.groups) &&
+                           memcmp(group, groups_of_zygote, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == zygote.gid && peer.uid == zygote.uid) return;
   if (!kServesOtherUsers) decline(accepted, false, "its groups are others than moonletd's");
   const bool other_user = peer.uid != zygote.uid;
@@ -178,7 +179,7 @@ void reset_signals() {
 }  // namespace
 
 void prepare_children(int compares) {
-  if (kComparesClients) prepare_comparison(compares, reinterpret_cast<char*>(zygote.group));
+  if (kComparesClients) prepare_comparison(compares, reinterpret_cast<char*>(groups_of_zygote));
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -188,7 +189,7 @@ void prepare_children(int compares) {
   zygote.nice = getpriority(PRIO_PROCESS, 0);
   zygote.uid = geteuid();
   zygote.gid = getegid();
-  zygote.groups = getgroups(kMostGroups, zygote.group);
+  zygote.groups = getgroups(kMostGroups, groups_of_zygote);
   zygote.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   environment_of_zygote = environ;
   // Above the numbers that nearly every client passes, which then arrive where they belong.
@@ -231,12 +232,12 @@ void become(Accepted& accepted, LaunchRequest& request) {
   if (kernel::close_range(STDIN_FILENO, STDERR_FILENO) != 0) {
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   }
-  // The memory is for the descriptors, later.
+  char* const room = request_room();
   if (kComparesClients) {
-    if (const char* confined = find_confinement(accepted, reinterpret_cast<char*>(request.received)))
+    if (const char* confined = find_confinement(accepted, room))
       decline(accepted, false, "the client is confined (proc(5): %s)", confined);
   }
-  take_credentials(accepted, request.received);
+  take_credentials(accepted, room);
   if (const char* problem = read_request(accepted.connection, request))
     (decline)(accepted, true, problem, nullptr);  // a format: it may hold %m
   const protocol::Request& header = request.header;

@@ -1,6 +1,7 @@
 #include "zygote/confinement.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "base/unique_fd.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ struct Box {
   uint64_t right[kRights];
   char name[kNamespaces][32];  // "mnt:[4026531841]"
 };
-Box own;
+MOONLET_LARGE Box own;
 constexpr const char* kHidden = "not readable";
 bool compares;
 

@@ -112,7 +112,7 @@ Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
     : fd_(static_cast<UniqueFd&&>(inherited)) {
   if (is_renewed()) {
     fd_.reset(handover.listener);
-    if (handover.removes_socket != 0) path_ = strdup(protocol::socket_address(named).un.sun_path);
+    if (handover.removes_socket != 0) keep(protocol::socket_address(named));
     file_ = handover.socket;
     return;
   }
@@ -124,8 +124,13 @@ Listener::Listener(UniqueFd inherited, const char* named, unsigned mode)
   // Several processes may share an inherited socket: what another one has taken must not block this one.
   fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
   handover.listener = fd_.get();
-  handover.removes_socket = path_ != nullptr ? 1 : 0;
+  handover.removes_socket = *path_ != '\0' ? 1 : 0;
   handover.socket = file_;
+}
+
+void Listener::keep(const protocol::SocketAddress& address) {
+  // Both are of one size. NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.strcpy)
+  strcpy(path_, address.un.sun_path);
 }
 
 void Listener::queue_connections() {
@@ -165,7 +170,7 @@ void Listener::bind_path(const char* named, unsigned mode) {
     fail("bind %s: %m (is another moonletd running?)", path);
   }
   file_.find(path);
-  path_ = strdup(path);
+  keep(address);
   queue_connections();  // under the lock: until then the socket answers as a stale one
 }
 
@@ -180,16 +185,12 @@ bool Listener::is_for_others() const {
   return stat(address.un.sun_path, &found) != 0 || (found.st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
 
-void Listener::abandon() {
-  free(path_);
-  path_ = nullptr;
-  fd_.release();
-}
+void Listener::abandon() { fd_.release(); }
 
 void Listener::stop() {
-  if (path_ != nullptr && file_.is_at(path_)) unlink(path_);
-  const UniqueFd closed(fd_.get());
-  abandon();
+  if (file_.is_at(path_)) unlink(path_);  // nothing is at an empty path
+  path_[0] = '\0';
+  fd_.reset();
 }
 
 void announce_ready(int ready_fd) {

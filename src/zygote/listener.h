@@ -3,6 +3,7 @@
 
 #include "base/file_identity.h"
 #include "base/unique_fd.h"
+#include "protocol/socket_path.h"
 
 namespace moonlet::zygote {
 
@@ -26,7 +27,7 @@ class Listener {
   [[nodiscard]] int get() const { return fd_.get(); }
 
   /// What it listens on, for people to read.
-  [[nodiscard]] const char* name() const { return path_ != nullptr ? path_ : "the inherited socket"; }
+  [[nodiscard]] const char* name() const { return *path_ != '\0' ? path_ : "the inherited socket"; }
 
   /// In a child: forgets the descriptor, whose number will be the client's.
   void abandon();
@@ -38,12 +39,15 @@ class Listener {
   void stop();
 
  private:
+  void keep(const protocol::SocketAddress& address);
   void queue_connections();
   void bind_path(const char* named, unsigned mode);
 
   UniqueFd fd_;
-  char* path_ = nullptr;  // absolute or not, as it was bound; null: inherited, not ours to remove
   FileIdentity file_;
+  // Absolute or not, as it was bound; empty: inherited, not ours to remove. Not on the heap: to free it, a
+  // child would write to a page that the zygote shares.
+  char path_[sizeof sockaddr_un::sun_path] = "";
 };
 
 /// Tells whoever waits for it that the zygote serves: a newline to `ready_fd` (s6-notifywhenup; closed

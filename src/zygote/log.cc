@@ -1,5 +1,7 @@
 #include "zygote/log.h"
 
+#include "base/layout.h"
+
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +17,7 @@ int descriptor = STDERR_FILENO;
 
 void log_arguments(const char* format, va_list arguments) {
   if (descriptor < 0) return;
-  static char line[1024];
+  MOONLET_LARGE static char line[1024];
   static constexpr char kPrefix[] = "moonletd: ";
   memcpy(line, kPrefix, sizeof kPrefix);
   size_t used = sizeof kPrefix - 1;

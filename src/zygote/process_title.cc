@@ -1,5 +1,6 @@
 #include "zygote/process_title.h"
 
+#include "base/layout.h"
 #include "zygote/descriptors.h"
 
 #include <stdlib.h>
@@ -21,11 +22,11 @@ size_t area_size = 0;
 constexpr unsigned char kFields[] = {26, 27, 45, 46, 47, 0,
                                      28, 48, 49, 50, 51};  // in the order of prctl_mm_map; 0: brk
 bool read_map() {
-  static char line[1024];
+  MOONLET_LARGE static char line[1024];
   read_text("/proc/self/stat", line, sizeof line);
   const char* at = strrchr(line, ')');  // the name may hold anything
   if (at == nullptr) return false;
-  static unsigned long long field[52];
+  MOONLET_LARGE static unsigned long long field[52];
   char* rest = const_cast<char*>(at) + 3;  // field 3, the state, is a letter
   for (int i = 4; i < 52; i++) field[i] = strtoull(rest, &rest, 10);
   for (size_t i = 0; i < sizeof kFields; i++)

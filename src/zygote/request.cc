@@ -1,5 +1,6 @@
 #include "zygote/request.h"
 
+#include "base/layout.h"
 #include "zygote/packed_text.h"
 
 #include <errno.h>
@@ -22,40 +23,54 @@ constexpr int kHighestDescriptor = 0x7fffffff & -64;
 // A client sends its request in one go. One that takes longer than this holds a process for nothing.
 constexpr time_t kPatience = 10;  // seconds
 
-// Holds what follows the header in nearly every request, and the pointers to its strings.
 // On a page of its own: ps shows nothing of strings that share a page with a file's data (the kernel's
 // FOLL_ANON).
-constexpr size_t kUsual = 16 << 10;
-alignas(4096) char first_usual[kUsual];
+constexpr size_t kPage = 4096;
 #if defined(MOONLET_BUILTIN_MODULE)
-char* usual = first_usual;
+// Were it aligned, all that begins as zero would be, and lie on another page than what does not.
+MOONLET_LARGE char first_room[kRequestRoom + kPage - 1];
+char* later_room = nullptr;
 #else
-constexpr char* usual = first_usual;
+MOONLET_LARGE alignas(kPage) char first_room[kRequestRoom];
 #endif
 
 constexpr const char* kTooManyDescriptors = MOONLET_TEXT("too many descriptors");
 constexpr const char* kWrongStrings = MOONLET_TEXT("its strings are out of bounds");
 constexpr const char* kWrongDescriptors = MOONLET_TEXT("its descriptors do not match their numbers");
 
+}  // namespace
+
+char* request_room() {
+#if defined(MOONLET_BUILTIN_MODULE)
+  if (later_room != nullptr) return later_room;
+  return first_room + (-reinterpret_cast<uintptr_t>(first_room) & (kPage - 1));
+#else
+  return first_room;
+#endif
+}
+
+namespace {
+
 // Reads from the connection until its patience ends.
 class Reader {
  public:
   Reader(int connection, LaunchRequest& request) : connection_(connection), request_(request) {}
 
-  // Reads the header, and into `usual` what comes along with it.
+  // Reads the header, and into the room what comes along with it.
   const char* read_header() {
     size_t got = 0;
+    char* const room = request_room();
     while (got < sizeof request_.header) {
       iovec parts[] = {{reinterpret_cast<char*>(&request_.header) + got, sizeof request_.header - got},
-                       {usual, kUsual}};
+                       {room, kRequestRoom}};
       if (const char* problem = receive(parts, 2, got)) return problem;
     }
-    ahead_ = usual;
+    ahead_ = room;
     ahead_size_ = got - sizeof request_.header;
     return nullptr;
   }
 
-  // Reads exactly `size` bytes to `data`, which may lie at the beginning of `usual`, and whatever descriptors
+  // Reads exactly `size` bytes to `data`, which may lie at the beginning of the room, and whatever descriptors
   // come with them.
   const char* read(void* data, size_t size) {
     size_t got = size < ahead_size_ ? size : ahead_size_;
@@ -177,8 +192,8 @@ const char* check_numbers(const LaunchRequest& request) {
 
 #if defined(MOONLET_BUILTIN_MODULE)
 bool keep_request() {
-  char* const next = map_pages(kUsual);
-  if (next != nullptr) usual = next;
+  char* const next = map_pages(kRequestRoom);
+  if (next != nullptr) later_room = next;
   return next != nullptr;
 }
 #endif
@@ -200,8 +215,8 @@ const char* read_request(int connection, LaunchRequest& request) {
   const size_t number_bytes = (strings + header.fdc) * sizeof(uint32_t);
   const size_t total = number_bytes + header.string_bytes;
   const size_t pointers_at = (total + sizeof(char*) - 1) & ~(sizeof(char*) - 1);
-  char* rest = usual;
-  if (pointers_at + pointer_bytes > kUsual) {
+  char* rest = request_room();
+  if (pointers_at + pointer_bytes > kRequestRoom) {
     rest = map_pages(pointers_at + pointer_bytes);
     if (rest == nullptr) return MOONLET_TEXT("not enough memory");
   }

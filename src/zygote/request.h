@@ -3,6 +3,8 @@
 
 #include "protocol/protocol.h"
 
+#include <stddef.h>
+
 namespace moonlet::zygote {
 
 /// A request as the child uses it. The strings lie in pages of their own, for as long as the process
@@ -18,6 +20,12 @@ struct LaunchRequest {
   protocol::Request header;  // behind what is short, because that is then within reach of short instructions
   int received[protocol::kMaxDescriptors + 1];  // the same descriptors here; last, the working directory
 };
+
+/// Bytes that hold what follows the header of nearly every request.
+constexpr size_t kRequestRoom = 16 << 10;
+
+/// That room, before the request is read. Its first page is needed anyway.
+char* request_room();
 
 /// Reads a whole request from `connection`, a stream socket. Descriptors that come along are open in this
 /// process afterwards, without close-on-exec. Returns null, or why the request cannot be used, as a format

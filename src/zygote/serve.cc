@@ -1,6 +1,7 @@
 #include "zygote/serve.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "protocol/protocol.h"
 #include "zygote/launches.h"
 #include "zygote/layer.h"
@@ -188,7 +189,7 @@ int open_signals(kernel::SignalSet& before) {
 
 bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accepted) {
   static Launches launches;
-  static Spares spares;
+  MOONLET_LARGE static Spares spares;
   launches.begin(listener.get(), signals, watch::descriptor(), terms.max);
   spares.begin(terms.spare);
   restore(launches);

@@ -1,5 +1,6 @@
 #include "zygote/warm_state.h"
 
+#include "base/layout.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
 #include "zygote/log.h"
@@ -17,7 +18,7 @@ namespace {
 
 // Descriptors from 1024 up are not told apart: who passes so many to a daemon passes them on purpose.
 constexpr int kKnown = 1024;
-bool was_open[kKnown];
+MOONLET_LARGE bool was_open[kKnown];
 
 void remember(int descriptor, void*) {
   if (descriptor < kKnown) was_open[descriptor] = true;

@@ -1,5 +1,6 @@
 #include "zygote/zygote.h"
 
+#include "base/layout.h"
 #include "lua/host.h"
 #include "lua/image.h"
 #include "lua/interpreter.h"
@@ -48,7 +49,7 @@ void describe(int connection) {
 
 // In a child: makes it the client's process.
 LaunchRequest* become_launch(Accepted& accepted) {
-  static constinit LaunchRequest request = {};
+  MOONLET_OPEN_ENDED static constinit LaunchRequest request = {};
   become(accepted, request);
   const interpreter::Outline outline = interpreter::outline(request.argv);
   if (outline.invalid || outline.interactive)

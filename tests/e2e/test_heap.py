@@ -1,5 +1,7 @@
 """The sealed heap and the collector, as a script and its machine see them."""
 
+import mmap
+import re
 import resource
 
 import pytest
@@ -18,6 +20,8 @@ local fields = file:read('*a'):match('%) (.*)')
 local n = 2
 for field in fields:gmatch('%S+') do n = n + 1 if n == 10 then print(field) end end
 """
+
+PRINT_PID = "print((io.open('/proc/self/stat'):read('*a'):match('%d+')))"
 
 PRIVATE = """
 local function private()
@@ -63,6 +67,33 @@ def test_an_idle_script_shares_the_warm_heap(start_zygote):
     zygote = start_zygote("-e", WARM)
     out = run(MOONLET, ["lua", "-e", PRIVATE + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
     assert float(out) < 400  # KB; the warm heap has 3000
+
+
+def pages_of_variables(pid, program):
+    """How many pages of a program's variables a process has to itself: in what is mapped from its file for writing, and what
+    follows that."""
+    kilobytes = end = 0
+    is_its = False
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            mapping = re.match(r"(\w+)-(\w+) (\S+) \S+ \S+ \d+ *(.*)", line)
+            if mapping:
+                follows = is_its and end == mapping[1] and mapping[4] == ""
+                is_its = follows or (mapping[4] == program and mapping[3] == "rw-p")
+                end = mapping[2]
+            elif is_its and line.startswith("Private_Dirty:"):
+                kilobytes += int(line.split()[1])
+    return kilobytes * 1024 // mmap.PAGESIZE
+
+
+@not_sanitized
+def test_what_a_launch_writes_lies_together(start_zygote, launch):
+    """Of moonletd's variables a child has one page to itself, and one with its strings; moonlet has one."""
+    zygote = start_zygote()
+    running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), f"{PRINT_PID} io.flush() io.read()")
+    child = running.hear()
+    assert pages_of_variables(child, MOONLETD) == 2
+    assert pages_of_variables(running.process.pid, MOONLET) == 1
 
 
 @not_sanitized
