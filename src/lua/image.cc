@@ -607,6 +607,9 @@ void seal(lua_State* L) {
   // The stream would go on in the old way of buffering until it leaves off writing: a seek does that, also
   // where it fails.
   fseek(stdout, 0, SEEK_CUR);
+  // Where each stream stands in its file it keeps in mind, and goes by that at the next seek. A script has
+  // other files there.
+  stdin->_offset = stdout->_offset = stderr->_offset = -1;
 #endif
   __fpurge(stdin);
 #if defined(MOONLET_BUILTIN_MODULE)

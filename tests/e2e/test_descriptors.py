@@ -170,6 +170,34 @@ def test_standard_streams_of_every_kind(same, tmp_path):
     both(same, with_socket)
 
 
+def test_position_in_a_standard_stream_is_that_of_the_scripts_file(start_zygote, tmp_path):
+    """moonletd has files of its own there, in which its warm-up has had a look at where it is."""
+    from conftest import Pair
+    source = tmp_path / "in"
+    source.write_text("0123456789")
+    script = tmp_path / "s.lua"
+    script.write_text("""print(io.read(3), io.stdin:seek('cur'), io.stdout:seek('cur'))
+                         io.stderr:write(io.stderr:seek('cur'), ' ')""")
+
+    def into_files(program, env):
+        with open(source, "rb", buffering=0) as file, tempfile.TemporaryFile(buffering=0) as out, \
+                tempfile.TemporaryFile(buffering=0) as err:
+            file.seek(2)
+            out.write(b"before ")
+            err.write(b"before it ")
+            subprocess.run(["lua", str(script)], executable=program, env=env, stdin=file, stdout=out, stderr=err)
+            out.write(b"after")
+            err.write(b"after")
+            out.seek(0)
+            err.seek(0)
+            return file.read(), out.read(), err.read()
+
+    with open(source) as file:
+        look = "io.read(1) io.stdin:seek('cur') io.stdout:seek('cur') io.stderr:seek('cur')"
+        zygote = start_zygote("-e", look, stdin=file)
+    assert both(Pair(zygote), into_files) == (b"56789", b"before 234\t5\t7\nafter", b"before it 10 after")
+
+
 BUFFERING = """
     io.write('written ')
     io.stderr:write('to stderr ')

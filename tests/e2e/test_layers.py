@@ -520,6 +520,15 @@ def test_three_zygotes_take_little_more_than_the_largest_alone():
     print("".join(f"| {line}\n" for line in done.out.decode().splitlines()))
 
 
+@pytest.mark.parametrize("path, message", [("/none", "moonlet is not on PATH"),
+                                           (BUILD + ":" + os.environ["PATH"], "'moonletd' does not serve")])
+def test_what_the_measurement_lacks_it_says_and_ends(path, message):
+    env = environment(LUA_PATH="/none/?.lua", PATH=path)
+    done = run("/bin/sh", ["sh", os.path.join(SOURCE, "docs/examples/layers/measure")], env)
+    *_, last = done.err.decode().splitlines()
+    assert (done.status, done.out, last.startswith("measure: " + message)) == (1, b"", True), done
+
+
 # moonletd's own warm-up
 
 
