@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 // Null in plain lua.
 #pragma weak moonlet_host
@@ -33,6 +34,9 @@ int call_host(lua_State* L, int (*Host::*function)(lua_State*)) {
   return 2;
 }
 
+// What a file is linked to that somebody has switched off.
+bool is_null(const struct stat& found) { return S_ISCHR(found.st_mode) && found.st_rdev == makedev(1, 3); }
+
 int watch(lua_State* L) {
   const char* path = luaL_checkstring(L, 1);
   const Host* its = host();
@@ -41,9 +45,9 @@ int watch(lua_State* L) {
     lua_pushliteral(L, "not in a warm-up");
     return 2;
   }
-  // moonletd watches whatever is opened. Anything but a file may wait for somebody.
+  // moonletd watches whatever is opened. Anything but these may wait for somebody, or do something.
   struct stat found;
-  if (stat(path, &found) != 0 || S_ISREG(found.st_mode)) {
+  if (stat(path, &found) != 0 || S_ISREG(found.st_mode) || S_ISDIR(found.st_mode) || is_null(found)) {
     FILE* file = fopen(path, "r");
     if (file != nullptr) fclose(file);
   }

@@ -28,7 +28,7 @@ constexpr int kMostLinks = 40;  // as many as the kernel follows, path_resolutio
 // Of a name in the directory with watch descriptor `watch`; an empty name is the watched file itself. 0 is no
 // watch descriptor: that of whole paths.
 uint32_t key_of(int watch, const char* name) {
-  return hash(hash(kHashBasis, &watch, sizeof watch), name, strlen(name)) | 1;
+  return hash(static_cast<uint32_t>(watch) * kHashBasis, name, strlen(name)) | 1;
 }
 
 // A set of keys. Two things with one key: a change of the one passes for a change of the other, which costs a
@@ -88,14 +88,13 @@ File* file = nullptr;
 int files = 0;
 bool all_told = true;
 
-// What changes with a file, whatever is done to it. 0: there is none; kNoSource: what is there cannot be read
-// the same twice, as a pipe.
-constexpr uint32_t kNoSource = 2;
+// What changes with a file, whatever is done to it; an odd number. 0: there is none. Of anything else only that
+// it is of another kind: what a device has to say is never the same twice.
 uint32_t look_of(const char* path) {
   struct stat found;
   memset(&found, 0, sizeof found);  // what it is padded with too
   if (stat(path, &found) != 0) return 0;
-  if (!S_ISREG(found.st_mode)) return kNoSource;
+  if (!S_ISREG(found.st_mode)) return found.st_mode & S_IFMT;
   found.st_atim = {};
   return hash(kHashBasis, &found, sizeof found) | 1;
 }
@@ -111,8 +110,8 @@ bool tell(char* path, size_t length, uint32_t events) {
   return watch >= 0 ? keys.add(key_of(watch, path + length)) : errno == ENOENT || errno == ENOTDIR;
 }
 
-// Watches each directory and link on the way. False if the kernel does not tell of everything. What is too long
-// for these nobody opens.
+// Watches each directory and link on the way. False if the kernel does not tell of everything, or the way is
+// longer with its links than these.
 bool follow(const char* path) {
   char done[PATH_MAX];  // its first `used` letters lead up to a slash, without links; behind them is the next
                         // name
@@ -130,7 +129,7 @@ bool follow(const char* path) {
     for (;;) {
       at += strspn(at, "/");
       const size_t length = strcspn(at, "/");
-      if (length == 0 || used + length + 2 > sizeof done) return true;
+      if (length == 0 || used + length + 2 > sizeof done) return length == 0;
       memcpy(done + used, at, length);
       done[used + length] = '\0';
       at += length;
@@ -139,13 +138,15 @@ bool follow(const char* path) {
       if (size > 0) break;
       if (errno != EINVAL) return true;  // there is nothing
       // What happens through an overlay some kernels tell the directory alone.
-      if (*at == '\0') return tell(done, used + length, kContent) && tell(done, used, kNames | kContent);
+      if (*at == '\0')
+        return look_of(done) % 2 == 0 ||
+               (tell(done, used + length, kContent) && tell(done, used, kNames | kContent));
       used += length;
       done[used++] = '/';
     }
     in_front = link;
   }
-  return true;
+  return false;
 }
 
 // The kernel makes it up.
@@ -173,7 +174,7 @@ void resume() {
   all_told = true;
   for (int i = 0; i < files; i++) {
     // What has changed before it was told of is looked at, and found to differ, from now on.
-    const bool is_told = inotify >= 0 && follow(file[i].path) && look_of(file[i].path) == file[i].look;
+    const bool is_told = follow(file[i].path) && look_of(file[i].path) == file[i].look;
     if (file[i].is_told != is_told)
       file[i].is_told = is_told;  // shared with the image below, if it is not written to
     all_told &= is_told;
@@ -186,15 +187,16 @@ void add(const char* path) {
   const uint32_t key = key_of(0, path);
   if (!active || keys.has(key) || is_made_up(path)) return;
   const uint32_t look = look_of(path);
-  if (look == kNoSource) return;
+  if (look == S_IFIFO) return;  // to look for changes would be to read it
   void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
   if (grown == nullptr) return;
   file = static_cast<File*>(grown);
   File& added = file[files];
   added.path = strdup(path);
-  if (added.path == nullptr || !keys.add(key)) return;
+  if (added.path == nullptr) return;
   files++;
-  added.is_told = inotify >= 0 && follow(path);
+  keys.add(key);
+  added.is_told = follow(path);
   added.look = look;
   all_told &= added.is_told;
 }

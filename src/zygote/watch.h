@@ -11,8 +11,8 @@ void end();
 
 /// Watches what `path` leads to, and every directory and symbolic link on its way: also where there is nothing
 /// yet. To be called before the file is opened, so that no change is missed. Relative to the working directory.
-/// What is no regular file does not count, nor what the kernel makes up in /proc and /sys. Without memory it is
-/// not watched.
+/// Of what is no regular file only that it becomes one; a pipe does not count, nor what the kernel makes up in
+/// /proc and /sys. Without memory it is not watched.
 void add(const char* path);
 
 /// In a script that may become a layer: from here on add() remembers what is opened, for resume().

@@ -226,6 +226,55 @@ def test_a_pipe_that_the_warm_up_reads_is_no_source(tmp_path, start_zygote):
     assert result == Result(0, b"once\n", b"")
 
 
+@pytest.mark.parametrize("before", ["link to a device", "directory"])
+@pytest.mark.parametrize("by", ["loadfile", "moonlet.watch"])
+def test_what_was_no_file_and_becomes_one(tmp_path, start_zygote, before, by):
+    """A link to /dev/null is a file that an administrator has switched off."""
+    path = tmp_path / "extra.lua"
+    if before == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null")
+    zygote = start_zygote("-e", {
+        "loadfile": f"local load = loadfile '{path}' value = load and load()",
+        "moonlet.watch": f"""
+            require 'moonlet'.watch '{path}'
+            local load = io.popen("cat '{path}' 2>/dev/null")
+            value = load:read '*a':match 'return (%d)' load:close()""",
+    }[by])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"nil\n"
+    (tmp_path / "new").write_text("return 1")
+    if before == "directory":
+        path.rmdir()
+    os.rename(tmp_path / "new", path)
+    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
+
+
+def test_a_device_is_no_source(tmp_path, start_zygote):
+    """What is written to it is not there to be read."""
+    zygote = start_zygote("-e", "here = tostring({}) io.open '/dev/null':read '*a'")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    before = run(MOONLET, ["lua", "-e", "print(here)"], env)
+    pathlib.Path("/dev/null").write_text("something")
+    assert run(MOONLET, ["lua", "-e", "print(here)"], env) == before
+
+
+def test_links_that_make_a_way_longer_than_a_path_may_be(tmp_path, start_zygote, monkeypatch):
+    """The kernel takes one link after another, and never has the whole of it before it."""
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("target")
+    os.symlink(f"{tmp_path}/{'./' * 1500}target", "link")
+    behind = "/".join(["d" * 200] * 9)
+    os.makedirs(f"target/{behind}")
+    (tmp_path / "target" / behind / "warm.lua").write_text("value = 1")
+    zygote = start_zygote(f"{tmp_path}/link/{behind}/warm.lua")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
+    (tmp_path / "target" / behind / "warm.lua").write_text("value = 2")
+    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
+
+
 def serving(zygote, times):
     """Waits until it has said so often that it serves."""
     with subprocess.Popen(["tail", "-n", "+1", "-f", zygote.log_path], stdout=subprocess.PIPE) as tail:
