@@ -3,6 +3,7 @@
 #include "protocol/protocol.h"
 #include "zygote/log.h"
 #include "zygote/parts.h"
+#include "zygote/report.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -176,7 +177,7 @@ bool Launches::drop_idle() {
 }
 
 void Launches::drop(int index) {
-  close(connection(index));
+  hang_up(connection(index));
   forget(index);
 }
 

@@ -1,8 +1,13 @@
 #include "zygote/report.h"
 
+#include "zygote/parts.h"
+
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace moonlet::zygote {
 
@@ -27,6 +32,25 @@ void tell_declined(int connection, const char* reason) {
   memcpy(message.reason, reason, length);
   // One message: the zygote's report of this process' end must not come between.
   send(connection, &message, sizeof message.report + length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// With what nobody has read go the descriptors in it. To close the last of a TCP socket takes as long as who sent it
+// wants (SO_LINGER, socket(7)), but in a process that ends.
+void hang_up(int connection) {
+  pid_t undertaker = 0;
+  if (kServesOtherUsers) {
+    int unread = 0;
+    shutdown(connection, SHUT_RD);  // nothing more comes
+    ioctl(connection, FIONREAD, &unread);
+    if (unread > 0) {
+      undertaker = fork();
+      if (undertaker == 0) {
+        for (;;) pause();
+      }
+    }
+  }
+  close(connection);
+  if (undertaker > 0) kill(undertaker, SIGKILL);
 }
 
 }  // namespace moonlet::zygote

@@ -11,4 +11,7 @@ void tell(int connection, protocol::ReportKind kind, int value);
 /// That nothing will run, and why: `reason` has at most protocol::kMaxReason bytes.
 void tell_declined(int connection, const char* reason);
 
+/// Closes `connection`, in the zygote: without waiting for what its client has put into it.
+void hang_up(int connection);
+
 }  // namespace moonlet::zygote

@@ -31,7 +31,7 @@ using protocol::ReportKind;
 
 void refuse(int connection, const char* reason) {
   tell_declined(connection, unpack(reason));
-  close(connection);
+  hang_up(connection);
 }
 
 // Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root. Who

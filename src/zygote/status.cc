@@ -2,6 +2,7 @@
 
 #include "protocol/status.h"
 #include "zygote/become.h"
+#include "zygote/report.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -35,7 +36,7 @@ void answer_status(int connection, Launches& launches, void (*describe)(int conn
     answering = fork();
     if (answering == 0) answer(connection, launches, describe);
   }
-  close(connection);
+  hang_up(connection);
 }
 
 void status_reaped(pid_t pid) {

@@ -7,12 +7,13 @@ import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import time
 
 import client
 import pytest
-from conftest import BUILD, MOONLET, MOONLETD, PATIENCE, environment, needs_root, run
+from conftest import BUILD, MOONLET, MOONLETD, PATIENCE, environment, needs_root, run, serves_other_users
 from test_hostile import answer, connected, send, serves, settled
 
 ATTENTION = 10  # seconds that moonletd has for the rest of a request (kPatience in src/zygote/request.cc)
@@ -130,6 +131,30 @@ probe.pause()
         finally:
             os.killpg(script, signal.SIGKILL)
         assert bomber.wait(PATIENCE) == -signal.SIGKILL
+
+
+def lingering(listener):
+    """A TCP socket whose last close waits until `listener` reads, which it does not."""
+    connection = socket.create_connection(listener.getsockname())
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 10 * PATIENCE))
+    connection.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection.send(bytes(LARGE))
+    return connection
+
+
+@serves_other_users
+def test_descriptors_whose_close_takes_long(start_zygote):
+    """They lie in a request that waits for its turn, and whose client leaves."""
+    zygote = start_zygote(options=["--max", "1"])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with connected(zygote) as running, connected(zygote) as waiting:
+            send(running, b"M")  # of a request that lasts
+            with lingering(listener) as slow:
+                send(waiting, b"M", [slow.fileno()])
+            waiting.close()
+        assert takes(serves, zygote) < AT_ONCE
 
 
 def test_a_log_on_a_full_disk(tmp_path):
