@@ -142,9 +142,9 @@ struct Limit {
 };
 constexpr int kLimits = 16;  // RLIM_NLIMITS
 
-/// prlimit(2) on the calling process; either pointer may be null.
-inline long limit(int resource, const Limit* set, Limit* old) {
-  return syscall(SYS_prlimit64, 0, resource, set, old);
+/// prlimit(2), on the calling process unless told; either pointer may be null.
+inline long limit(int resource, const Limit* set, Limit* old, pid_t pid = 0) {
+  return syscall(SYS_prlimit64, pid, resource, set, old);
 }
 
 }  // namespace moonlet::kernel

@@ -54,6 +54,11 @@ bool Launches::reserve(int count) {
   void* launch = realloc(launch_, wanted * sizeof *launch_);
   if (launch == nullptr) return false;
   launch_ = static_cast<Launch*>(launch);
+  if (kServesOtherUsers) {
+    void* user = realloc(user_, wanted * sizeof *user_);
+    if (user == nullptr) return false;
+    user_ = static_cast<uid_t*>(user);
+  }
   capacity_ = count;
   return true;
 }
@@ -62,11 +67,24 @@ bool Launches::reserve(int count) {
 // is left when another has his half, and so on, so that a new one finds room.
 bool Launches::has_room_for(uid_t user) const {
   if (!kServesOtherUsers || counts.max == 0 || user == geteuid()) return has_room();
-  auto taken = static_cast<int>(counts.running);
-  for (int i = 0; i < count_; i++) {
-    if (launch_[i].pid > 0 && launch_[i].peer.uid == user) taken++;
+  uint32_t taken = counts.running;
+  for (uint32_t i = 0; i < counts.running; i++) {
+    if (user_[i] == user) taken++;
   }
-  return taken < static_cast<int>(counts.max);
+  return taken < counts.max;
+}
+
+void Launches::runs_for(uid_t user) {
+  if (kServesOtherUsers) user_[counts.running] = user;
+  counts.running++;
+}
+
+void Launches::ran_for(uid_t user) {
+  counts.running--;
+  if (!kServesOtherUsers) return;
+  uid_t* at = user_;
+  while (*at != user) at++;
+  *at = user_[counts.running];
 }
 
 bool Launches::wait(int timeout) {
@@ -137,7 +155,7 @@ void Launches::restore(const int* connection, int count, size_t launch_bytes) {
     memcpy(&launch_[i], from, launch_bytes < sizeof(Launch) ? launch_bytes : sizeof(Launch));
     if (launch_[i].pid <= 0) continue;
     polled_[kFirst + i].events = 0;
-    counts.running++;
+    runs_for(launch_[i].peer.uid);
   }
 }
 
@@ -149,14 +167,14 @@ void Launches::forked(int index) {
   }
   polled_[kFirst + index].events = 0;  // POLLHUP comes unasked
   launch_[index].started = now();
-  counts.running++;
+  runs_for(launch_[index].peer.uid);
   counts.launches++;
 }
 
 void Launches::ignore_client(int index) { polled_[kFirst + index].fd = ~connection(index); }
 
 void Launches::end(int index, int status) {
-  counts.running--;
+  ran_for(launch_[index].peer.uid);
   if (status != 0) {
     const bool declined = WIFEXITED(status) && WEXITSTATUS(status) == protocol::kOwnFailure;  // become.cc
     (declined ? counts.declined : counts.failed)++;

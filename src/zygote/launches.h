@@ -53,6 +53,10 @@ class Launches {
   /// beyond `max` is none.
   [[nodiscard]] int next_event(int index) const;
 
+  /// Whether so many wait that one more would be a burden on all: each turn looks at every one, and each fork
+  /// copies its descriptor.
+  [[nodiscard]] bool is_crowded() const { return static_cast<uint32_t>(count_) - counts.running >= kMostWaiting; }
+
   /// Whether the event at `index` is that the client has closed the connection.
   [[nodiscard]] bool client_left(int index) const;
 
@@ -96,6 +100,7 @@ class Launches {
   protocol::StatusCounts counts = {};
 
  private:
+  static constexpr uint32_t kMostWaiting = 4096;  // as many again wait in the listen queue
   static constexpr int kListener = 0;
   static constexpr int kSignals = 1;
   static constexpr int kFirst = 2;  // polled_[kFirst + i] belongs to launch_[i]
@@ -106,6 +111,8 @@ class Launches {
   void forget(int index);
   [[nodiscard]] bool has_room() const { return counts.max == 0 || counts.running < counts.max; }
   [[nodiscard]] bool has_room_for(uid_t user) const;
+  void runs_for(uid_t user);
+  void ran_for(uid_t user);
 
   int listener_ = 0;
   int changes_ = 0;
@@ -115,6 +122,7 @@ class Launches {
   bool paused_ = false;
   pollfd* polled_ = nullptr;  // a connection that is not of interest is there as ~fd, which poll skips
   Launch* launch_ = nullptr;
+  uid_t* user_ = nullptr;  // of each launch that runs, in no order
 };
 
 }  // namespace moonlet::zygote

@@ -29,7 +29,7 @@ namespace {
 constexpr int kMostLayers = 16;        // one on another
 constexpr unsigned kMostOnOne = 1000;  // side by side
 
-// What a zygote and its children share. Whoever can write to it is of the zygote's user.
+// What a zygote and its children share. Whoever can write to it is of the zygote's user: forget().
 struct Page {
   int is_outdated;
   unsigned layers;          // that were launched from it, so far
@@ -194,6 +194,7 @@ void announce() {
 void forget() {
   munmap(own, sizeof *own);
   own = nullptr;
+  while (depth > 0) munmap(below[--depth], sizeof *own);
 }
 
 bool is_layer() { return depth != 0; }

@@ -34,8 +34,8 @@ void tell_declined(int connection, const char* reason) {
   send(connection, &message, sizeof message.report + length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-// With what nobody has read go the descriptors in it. To close the last of a TCP socket takes as long as who sent it
-// wants (SO_LINGER, socket(7)), but in a process that ends.
+// With what nobody has read go the descriptors in it. To close the last of a TCP socket takes as long as who
+// sent it wants (SO_LINGER, socket(7)), but in a process that ends.
 void hang_up(int connection) {
   pid_t undertaker = 0;
   if (kServesOtherUsers) {

@@ -29,22 +29,27 @@ namespace {
 
 using protocol::ReportKind;
 
+constexpr int kMany = 64;
+
 void refuse(int connection, const char* reason) {
   tell_declined(connection, unpack(reason));
   hang_up(connection);
 }
 
 // Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root. Who
-// has given his socket a name of its own asks for the status.
-void accept_one(int listener, Launches& launches, const Spares& spares, const Terms& terms) {
+// has given his socket a name of its own asks for the status. False if there was none to take.
+bool accept_one(int listener, Launches& launches, const Spares& spares, const Terms& terms) {
   sockaddr name;
   socklen_t name_bytes = sizeof name;
-  const int connection = accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
+  int connection = -1;
+  errno = EMFILE;
+  if (!kServesOtherUsers || !launches.is_crowded())
+    connection = accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
   if (connection < 0) {
     // Out of descriptors: whoever sent nothing yet has waited longest for nothing, and loses nothing,
     // because its client falls back.
     if ((errno == EMFILE || errno == ENFILE) && !launches.drop_idle()) launches.pause();
-    return;
+    return false;
   }
   ucred peer = {};
   socklen_t size = sizeof peer;
@@ -53,14 +58,15 @@ void accept_one(int listener, Launches& launches, const Spares& spares, const Te
     log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
     launches.counts.declined++;
     refuse(connection, MOONLET_TEXT("this moonletd serves another user"));
-    return;
+    return true;
   }
   if (name_bytes > sizeof(sa_family_t)) {
     launches.counts.spares = spares.waiting();
     answer_status(connection, launches, terms.describe);
-    return;
+    return true;
   }
   if (!launches.add(connection, peer)) refuse(connection, MOONLET_TEXT("not enough memory"));
+  return true;
 }
 
 // Finds a child for a connection whose request has begun to come: a spare, or a new one. True in the child.
@@ -253,7 +259,9 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
       // Where a supervisor holds a layer's socket, the next one accepts it.
       if (layer::is_layer() && (stale || is_asked || layer::is_outdated()))
         return retire(listener, signals, launches, spares);
-      accept_one(listener.get(), launches, spares, terms);
+      // Where many wait, a turn takes long: whoever comes then must not wait for a turn of each that came before.
+      int more = kServesOtherUsers && launches.count() > kMany ? kMany : 1;
+      while (accept_one(listener.get(), launches, spares, terms) && --more > 0) continue;
       has_served = true;
     }
     if (is_asked && has_served) {

@@ -50,6 +50,35 @@ def test_two_thousand_clients_that_send_nothing(start_zygote, options):
     assert settled(zygote) == before
 
 
+@serves_other_users
+def test_more_clients_than_may_wait(start_zygote):
+    """Of those that send nothing the oldest are hung up on: each turn and each fork takes longer for every one."""
+    zygote = start_zygote()
+    with descriptors(5000), contextlib.ExitStack() as idle:
+        first = idle.enter_context(connected(zygote))
+        for _ in range(4999):
+            idle.enter_context(connected(zygote))
+        assert takes(serves, zygote) < AT_ONCE
+        assert answer(first) is None
+        assert len(zygote.descriptors()) < 4200
+
+
+@needs_root
+@serves_other_users
+def test_idle_clients_of_two_users_by_turns(start_zygote, open_directory):
+    """Under a limit each user has a share: to see whether there is room for one does not take all others."""
+    zygote = start_zygote(options=["--max", "4", "--mode", "0666", "--socket", str(open_directory / "s")])
+    zygote.socket = str(open_directory / "s")
+    with descriptors(4000), contextlib.ExitStack() as idle:
+        for i in range(4000):
+            os.seteuid(65534 - i % 2)
+            try:
+                idle.enter_context(connected(zygote))
+            finally:
+                os.seteuid(0)
+        assert takes(serves, zygote) < AT_ONCE / 5
+
+
 def begin_large(connection, *fds):
     """The beginning of a request of which more is to come than will."""
     fixed, _ = client.request(["client", "-e", "x" * LARGE], [], {})

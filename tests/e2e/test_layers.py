@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from conftest import (BUILD, CPATH, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Pair, Result,
-                      about_the_file, environment, run, wait_gone)
+                      about_the_file, environment, needs_root, run, serves_other_users, wait_gone)
 
 SERVE_AND_RUN = "local moonlet = require 'moonlet' {} moonlet.serve{{socket = '{}'{}}} moonlet.run()"
 
@@ -598,3 +598,15 @@ def test_in_the_real_lua_the_script_starts_anew_in_moonletd(tmp_path):
         assert told == Result(0, f"{process.pid}\tby -e\ttwo words\n".encode(), b"")
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+@needs_root
+@serves_other_users
+def test_another_user_s_script_shares_no_memory_with_a_layer(zygote, start_layer, open_directory):
+    """What root's layer and the image below it share says when the layer is to end, and whom to signal."""
+    socket_for_all = str(open_directory / "s")
+    layer = start_layer(zygote, options=f", socket = '{socket_for_all}', mode = '666'")
+    layer.socket = socket_for_all
+    shared = "for line in io.lines('/proc/self/maps') do if line:find('^%S+ ...s') then print(line) end end"
+    assert layer.run("-e", shared).out != b""
+    assert layer.run("-e", shared, user=65534, group=65534, extra_groups=[], cwd="/").out == b""

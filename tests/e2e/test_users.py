@@ -54,6 +54,35 @@ def test_a_user_s_script_has_nothing_of_what_root_could_inherit(shared):
     Pair(zygote)("-e", "io.write((require('probe').credentials()))", env=environment_for(zygote), **ALICE)
 
 
+CLAIM = """
+import os, resource, sys
+sys.path.insert(0, sys.argv[1])
+import client
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+os.nice(5)
+exec(sys.argv[3])
+try:
+    print(client.launch(sys.argv[2], ['client', '-e', ''], {}))
+except client.Declined as reason:
+    print(reason)
+"""
+MORE_FILES = "real = resource.getrlimit; resource.getrlimit = lambda kind: (50, 101) if kind == 7 else real(kind)"
+LESS_NICE = "os.nice = lambda _: 4"
+
+
+@pytest.mark.parametrize("claim, answer", [("", "0"), (MORE_FILES, "the client has not the limits that it claims"),
+                                           (LESS_NICE, "the client has not the limits that it claims")],
+                         ids=["the truth", "a higher hard limit", "a lower nice value"])
+def test_a_request_gains_no_resources(shared, claim, answer):
+    """A user's limits are what he may have, not what he writes into a request."""
+    zygote = shared()
+    directory = os.path.dirname(zygote.socket)
+    shutil.copy(client.__file__, directory)
+    done = subprocess.run(["/usr/bin/python3", "-Bc", CLAIM, directory, zygote.socket, claim], capture_output=True,
+                          timeout=PATIENCE, **ALICE)
+    assert done.stdout.decode() == answer + "\n", done
+
+
 @pytest.mark.skipif(KEYCTL is None, reason="THE NUMBER OF keyctl(2) IS NOT KNOWN HERE")
 def test_a_user_s_script_does_not_have_root_s_keys(shared):
     if not os.path.exists("/proc/keys"):
