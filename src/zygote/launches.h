@@ -55,7 +55,9 @@ class Launches {
 
   /// Whether so many wait that one more would be a burden on all: each turn looks at every one, and each fork
   /// copies its descriptor.
-  [[nodiscard]] bool is_crowded() const { return static_cast<uint32_t>(count_) - counts.running >= kMostWaiting; }
+  [[nodiscard]] bool is_crowded() const {
+    return static_cast<uint32_t>(count_) - counts.running >= kMostWaiting;
+  }
 
   /// Whether the event at `index` is that the client has closed the connection.
   [[nodiscard]] bool client_left(int index) const;

@@ -259,7 +259,8 @@ bool serve(Listener& listener, int signals, const Terms& terms, Accepted& accept
       // Where a supervisor holds a layer's socket, the next one accepts it.
       if (layer::is_layer() && (stale || is_asked || layer::is_outdated()))
         return retire(listener, signals, launches, spares);
-      // Where many wait, a turn takes long: whoever comes then must not wait for a turn of each that came before.
+      // Where many wait, a turn takes long: whoever comes then must not wait for a turn of each that came
+      // before.
       int more = kServesOtherUsers && launches.count() > kMany ? kMany : 1;
       while (accept_one(listener.get(), launches, spares, terms) && --more > 0) continue;
       has_served = true;

@@ -32,6 +32,16 @@ def descriptors(count):
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@contextlib.contextmanager
+def user(uid):
+    """Who connects is that one, to the kernel."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def takes(action, *arguments):
     start = time.monotonic()
     assert action(*arguments)
@@ -71,11 +81,8 @@ def test_idle_clients_of_two_users_by_turns(start_zygote, open_directory):
     zygote.socket = str(open_directory / "s")
     with descriptors(4000), contextlib.ExitStack() as idle:
         for i in range(4000):
-            os.seteuid(65534 - i % 2)
-            try:
+            with user(65534 - i % 2):
                 idle.enter_context(connected(zygote))
-            finally:
-                os.seteuid(0)
         assert takes(serves, zygote) < AT_ONCE / 5
 
 
@@ -173,13 +180,17 @@ def lingering(listener):
     return connection
 
 
+@needs_root
 @serves_other_users
-def test_descriptors_whose_close_takes_long(start_zygote):
-    """They lie in a request that waits for its turn, and whose client leaves."""
-    zygote = start_zygote(options=["--max", "1"])
+def test_descriptors_whose_close_takes_long(start_zygote, open_directory):
+    """They lie in a request of another user that waits for its turn, and whose client leaves."""
+    zygote = start_zygote(options=["--max", "2", "--mode", "0666", "--socket", str(open_directory / "s")])
+    zygote.socket = str(open_directory / "s")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        with connected(zygote) as running, connected(zygote) as waiting:
-            send(running, b"M")  # of a request that lasts
+        with user(65534):
+            running, waiting = connected(zygote), connected(zygote)
+        with running, waiting:
+            send(running, b"M")  # of a request that lasts: that user's share
             with lingering(listener) as slow:
                 send(waiting, b"M", [slow.fileno()])
             waiting.close()
