@@ -56,8 +56,8 @@ int reload(const protocol::SocketAddress& address) {
     fprintf(stderr, "moonletctl: %s\n", printable(problem).bytes());
     return EXIT_FAILURE;
   }
-  printf("moonletd %d has reloaded: %u modules, %u KB\n", answer.pid, answer.modules.count,
-         answer.image.kilobytes);
+  printf("moonletd %d has reloaded: %u module%s, %u KB\n", answer.pid, answer.modules.count,
+         answer.modules.count == 1 ? "" : "s", answer.image.kilobytes);
   return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

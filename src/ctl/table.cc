@@ -85,7 +85,7 @@ class Table {
     if (!brief) add_modules();
     out_.add("\n");
     add_label("watched");
-    out_.format("%u files\n", answer_.watched.count);
+    out_.format("%u file%s\n", answer_.watched.count, answer_.watched.count == 1 ? "" : "s");
   }
 
   void add_counts() {

@@ -142,6 +142,7 @@ int serve(lua_State* L) {
   options.spare = number_field(L, "spare", 0, kMaxSpares, options.spare);
   options.idle_exit = number_field(L, "idle_exit", 0, INT_MAX / 1000, options.idle_exit);
   lua_getfield(L, 1, "layers");
+  if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "serve: 'layers' must be true or false");
   image::expect_layers(lua_toboolean(L, -1) != 0);
   lua_settop(L, 1);
   if (is_warm()) {

@@ -241,6 +241,7 @@ def complaint(zygote, tmp_path, code):
     ("mode = 660", "serve: 'mode' must be a string of octal digits from \"0\" to \"777\""),
     ("mode = ''", "serve: 'mode' must be a string of octal digits from \"0\" to \"777\""),
     ("socket = 1", "serve: 'socket' must be a path"),
+    ("layers = 1", "serve: 'layers' must be true or false"),
     ("sokcet = 'x'", "serve: no option 'sokcet'"),
 ], ids=lambda it: it.replace(" ", "") if "serve:" not in it else "")
 def test_serve_refuses_what_it_does_not_know(zygote, tmp_path, options, expected):

@@ -681,3 +681,9 @@ def test_the_example_of_the_manual(lua):
     result = run(REAL_LUA, ["lua", "parallel.lua", "2", *jobs], lua.env, cwd=lua.directory)
     assert result.status == 1 and sorted(result.out.decode().splitlines()) == sorted(
         [f"{name}: exit {int(name == 'job3.lua')}" for name in jobs]), result
+
+
+@plain_lua
+def test_the_example_wants_its_number(lua):
+    result = run(REAL_LUA, ["lua", os.path.join(SOURCE, "docs/examples/parallel.lua"), "job.lua", "job.lua"], lua.env)
+    assert result == Result(1, b"", b"lua: usage: parallel.lua N SCRIPT...\n")

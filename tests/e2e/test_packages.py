@@ -188,7 +188,8 @@ def test_the_deb_has_each_program_and_what_its_manual_pages_name(deb, root):
     root.dpkg("--install", deb)
     for program in ("moonlet", "moonletd", "moonletctl", "moonlet-bench"):
         assert os.access(root.path / "usr/bin" / program, os.X_OK)
-    for name in ("deployment.md", "design.md", "lua-api.md", "protocol.md"):
+    for name in ("deployment.md", "design.md", "layers.md", "lua-api.md", "protocol.md", "security.md",
+                 "examples/parallel.lua", "examples/layers/layer.lua"):
         assert (root.path / "usr/share/doc/moonlet" / name).is_file(), name
 
 
