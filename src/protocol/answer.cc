@@ -33,10 +33,10 @@ class Parts {
   }
 
   bool take_launches(Answer& answer) {
-    const size_t size = size_t{answer.counts.connections} * sizeof *answer.launch;
-    if (static_cast<size_t>(end_ - at_) < size) return false;
+    const size_t count = answer.counts.connections;
+    if (static_cast<size_t>(end_ - at_) / sizeof *answer.launch < count) return false;
     answer.launch = reinterpret_cast<const LaunchStatus*>(at_);
-    at_ += size;
+    at_ += count * sizeof *answer.launch;
     return true;
   }
 

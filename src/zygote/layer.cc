@@ -82,8 +82,10 @@ int mode_field(lua_State* L, int otherwise) {
 // The string stays in the table at index 1.
 const char* socket_field(lua_State* L, const char* otherwise) {
   lua_getfield(L, 1, "socket");
-  if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "serve: 'socket' must be a path");
-  const char* path = lua_tostring(L, -1);
+  const bool is_named = !lua_isnil(L, -1);
+  size_t length = 0;
+  const char* path = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : nullptr;
+  if (is_named && (path == nullptr || strlen(path) != length)) luaL_error(L, "serve: 'socket' must be a path");
   lua_pop(L, 1);
   return path != nullptr ? path : otherwise;
 }
@@ -132,6 +134,7 @@ int serve(lua_State* L) {
   if (is_warm() && own == nullptr)
     return luaL_error(L, "serve: not for a script of another user than moonletd's");
   if (depth == kMostLayers) return luaL_error(L, "serve: too many layers");
+  if (is_warm() && watch::has_lost_track()) return luaL_error(L, "serve: too many files were read before");
   luaL_checkstack(L, LUA_MINSTACK, "serve");
   check_names(L);
   Options options;

@@ -111,7 +111,7 @@ void renew(const Launches& launches) {
   handover.idle_renewals++;
   close_in_next_image();
   const auto state = static_cast<int>(syscall(SYS_memfd_create, "moonletd", 0U));
-  if (write(state, &handover, sizeof handover) == sizeof handover && launches.save(state) &&
+  if (state >= 0 && write(state, &handover, sizeof handover) == sizeof handover && launches.save(state) &&
       fchdir(start.directory) == 0) {
     fcntl(handover.listener, F_SETFD, 0);
     char variable[kVariableLength + 12];

@@ -88,6 +88,13 @@ File* file = nullptr;
 int files = 0;
 bool all_told = true;
 
+#if defined(MOONLET_BUILTIN_MODULE)
+constexpr int kMostOfScript = 1 << 16;  // some 60 bytes each
+int most_files = INT_MAX;
+#else
+constexpr bool has_lost_track() { return false; }
+#endif
+
 // What changes with a file, whatever is done to it; an odd number. 0: there is none. Of anything else only that
 // it is of another kind: what a device has to say is never the same twice.
 uint32_t look_of(const char* path) {
@@ -166,10 +173,14 @@ void end() { active = false; }
 void observe() {
   active = true;
   inotify = -1;  // it was the zygote's
+  most_files = files + kMostOfScript;
 }
+
+bool has_lost_track() { return files >= most_files; }
 
 void resume() {
   active = false;
+  most_files = INT_MAX;
   inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   all_told = true;
   for (int i = 0; i < files; i++) {
@@ -185,7 +196,7 @@ void resume() {
 
 void add(const char* path) {
   const uint32_t key = key_of(0, path);
-  if (!active || keys.has(key) || is_made_up(path)) return;
+  if (!active || has_lost_track() || keys.has(key) || is_made_up(path)) return;
   const uint32_t look = look_of(path);
   if (look == S_IFIFO) return;  // to look for changes would be to read it
   void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));

@@ -15,8 +15,12 @@ void end();
 /// /proc and /sys. Without memory it is not watched.
 void add(const char* path);
 
-/// In a script that may become a layer: from here on add() remembers what is opened, for resume().
+/// In a script that may become a layer: from here on add() remembers what is opened, for resume(); but not for
+/// ever, because the script may be none.
 void observe();
+
+/// Whether more was opened since observe() than add() remembers.
+bool has_lost_track();
 
 /// In a layer: watches what the image below has read and what add() has remembered since. If something of it
 /// has changed meanwhile, looks_changed() says so.
