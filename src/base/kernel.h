@@ -142,9 +142,14 @@ struct Limit {
 };
 constexpr int kLimits = 16;  // RLIM_NLIMITS
 
-/// prlimit(2), on the calling process unless told; either pointer may be null.
-inline long limit(int resource, const Limit* set, Limit* old, pid_t pid = 0) {
-  return syscall(SYS_prlimit64, pid, resource, set, old);
+/// prlimit(2) on the calling process; either pointer may be null.
+inline long limit(int resource, const Limit* set, Limit* old) {
+  return syscall(SYS_prlimit64, 0, resource, set, old);
+}
+
+/// The limit that process `pid` has (prlimit(2)).
+inline long limit_of(pid_t pid, int resource, Limit* its) {
+  return syscall(SYS_prlimit64, pid, resource, nullptr, its);
 }
 
 }  // namespace moonlet::kernel

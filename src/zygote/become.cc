@@ -154,16 +154,16 @@ void check_loader_environment(const Accepted& accepted, const LaunchRequest& req
 
 // What a process may not raise its user could raise by a request of his own making.
 bool asks_for_more(const ucred& peer, const protocol::Request& header) {
-  if (!kServesOtherUsers || peer.uid == zygote.uid) return false;
+  if (peer.uid == zygote.uid) return false;
   kernel::Limit its = {};
   for (int i = 0; i < kernel::kLimits; i++) {
-    if (kernel::limit(i, nullptr, &its, peer.pid) != 0 || header.limit[i].hard > its.hard) return true;
+    if (kernel::limit_of(peer.pid, i, &its) != 0 || header.limit[i].hard > its.hard) return true;
   }
   return header.nice < getpriority(PRIO_PROCESS, static_cast<id_t>(peer.pid));
 }
 
 void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
-  if (asks_for_more(accepted.peer, header))
+  if (kServesOtherUsers && asks_for_more(accepted.peer, header))
     decline(accepted, false, "the client has not the limits that it claims");
   if (header.nice != zygote.nice && setpriority(PRIO_PROCESS, 0, header.nice) != 0)
     decline(accepted, false, "set nice value: %m");

@@ -42,9 +42,11 @@ bool accept_one(int listener, Launches& launches, const Spares& spares, const Te
   sockaddr name;
   socklen_t name_bytes = sizeof name;
   int connection = -1;
-  errno = EMFILE;
-  if (!kServesOtherUsers || !launches.is_crowded())
+  if (kServesOtherUsers && launches.is_crowded()) {
+    errno = EMFILE;
+  } else {
     connection = accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
+  }
   if (connection < 0) {
     // Out of descriptors: whoever sent nothing yet has waited longest for nothing, and loses nothing,
     // because its client falls back.

@@ -87,12 +87,11 @@ Keys keys;
 File* file = nullptr;
 int files = 0;
 bool all_told = true;
+bool is_incomplete = false;  // there was no memory to watch something
 
 #if defined(MOONLET_BUILTIN_MODULE)
 constexpr int kMostOfScript = 1 << 16;  // some 60 bytes each
 int most_files = INT_MAX;
-#else
-constexpr bool has_lost_track() { return false; }
 #endif
 
 // What changes with a file, whatever is done to it; an odd number. 0: there is none. Of anything else only that
@@ -199,14 +198,16 @@ void add(const char* path) {
   if (!active || has_lost_track() || keys.has(key) || is_made_up(path)) return;
   const uint32_t look = look_of(path);
   if (look == S_IFIFO) return;  // to look for changes would be to read it
+  char* const copy = strdup(path);
   void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
-  if (grown == nullptr) return;
-  file = static_cast<File*>(grown);
-  File& added = file[files];
-  added.path = strdup(path);
-  if (added.path == nullptr) return;
-  files++;
-  keys.add(key);
+  if (grown != nullptr) file = static_cast<File*>(grown);
+  if (grown == nullptr || copy == nullptr || !keys.add(key)) {
+    free(copy);
+    is_incomplete = true;
+    return;
+  }
+  File& added = file[files++];
+  added.path = copy;
   added.is_told = follow(path);
   added.look = look;
   all_told &= added.is_told;
@@ -238,7 +239,7 @@ bool looks_changed() {
   for (int i = all_told ? files : 0; i < files; i++) {
     if (!file[i].is_told && look_of(file[i].path) != file[i].look) return true;
   }
-  return false;
+  return is_incomplete;
 }
 
 void describe(int connection) {

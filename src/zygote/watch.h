@@ -12,7 +12,7 @@ void end();
 /// Watches what `path` leads to, and every directory and symbolic link on its way: also where there is nothing
 /// yet. To be called before the file is opened, so that no change is missed. Relative to the working directory.
 /// Of what is no regular file only that it becomes one; a pipe does not count, nor what the kernel makes up in
-/// /proc and /sys. Without memory it is not watched.
+/// /proc and /sys. Without memory for it looks_changed() is true from then on.
 void add(const char* path);
 
 /// In a script that may become a layer: from here on add() remembers what is opened, for resume(); but not for
@@ -20,7 +20,11 @@ void add(const char* path);
 void observe();
 
 /// Whether more was opened since observe() than add() remembers.
+#if defined(MOONLET_BUILTIN_MODULE)
 bool has_lost_track();
+#else
+constexpr bool has_lost_track() { return false; }
+#endif
 
 /// In a layer: watches what the image below has read and what add() has remembered since. If something of it
 /// has changed meanwhile, looks_changed() says so.

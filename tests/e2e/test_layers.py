@@ -241,11 +241,17 @@ def complaint(zygote, tmp_path, code):
     ("mode = 660", "serve: 'mode' must be a string of octal digits from \"0\" to \"777\""),
     ("mode = ''", "serve: 'mode' must be a string of octal digits from \"0\" to \"777\""),
     ("socket = 1", "serve: 'socket' must be a path"),
+    ("socket = '/tmp/a\\0b'", "serve: 'socket' must be a path"),
     ("layers = 1", "serve: 'layers' must be true or false"),
     ("sokcet = 'x'", "serve: no option 'sokcet'"),
 ], ids=lambda it: it.replace(" ", "") if "serve:" not in it else "")
 def test_serve_refuses_what_it_does_not_know(zygote, tmp_path, options, expected):
     assert complaint(zygote, tmp_path, f"moonlet.serve{{{options}}}") == expected
+
+
+def test_serve_is_not_for_who_has_read_too_many_files(zygote, tmp_path):
+    code = "for i = 0, 65536 do io.open('/nonexistent/' .. i) end moonlet.serve{socket = '/nonexistent/socket'}"
+    assert complaint(zygote, tmp_path, code) == "serve: too many files were read before"
 
 
 def test_serve_takes_a_table(zygote, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import (BUILD, CPATH, JIT, KEEPS_CONNECTION, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE,
-                      Pair, environment, run, wait_gone)
+                      Pair, Result, environment, run, wait_gone)
 
 WITH_MODULE = os.path.join(BUILD, "?.so") + ";" + CPATH
 # The module is in moonletd itself; any lua loads the file, but for the sanitizers', which a program must be built with.
