@@ -2,7 +2,10 @@
 local moonlet = require "moonlet"
 
 local at_once = tonumber(arg[1])
-if not at_once or at_once < 1 then error("usage: parallel.lua N SCRIPT...", 0) end
+if not at_once or at_once < 1 then
+  io.stderr:write "usage: parallel.lua N SCRIPT...\n"
+  os.exit(2)
+end
 local running, failed = {}, false
 
 local function wait_for_oldest()

@@ -686,4 +686,4 @@ def test_the_example_of_the_manual(lua):
 @plain_lua
 def test_the_example_wants_its_number(lua):
     result = run(REAL_LUA, ["lua", os.path.join(SOURCE, "docs/examples/parallel.lua"), "job.lua", "job.lua"], lua.env)
-    assert result == Result(1, b"", b"lua: usage: parallel.lua N SCRIPT...\n")
+    assert result == Result(2, b"", b"usage: parallel.lua N SCRIPT...\n")
