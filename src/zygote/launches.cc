@@ -195,7 +195,7 @@ bool Launches::drop_idle() {
 }
 
 void Launches::drop(int index) {
-  hang_up(connection(index));
+  hang_up(connection(index), launch_[index].peer.uid);
   forget(index);
 }
 

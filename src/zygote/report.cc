@@ -37,12 +37,9 @@ void tell_declined(int connection, const char* reason) {
 // With what nobody has read go the descriptors in it. To close the last of a TCP socket takes as long as who
 // sent it wants (SO_LINGER, socket(7)), but in a process that ends. Who could kill the zygote as well is taken
 // at his word: a process for each client that gives up would cost more than it is worth.
-void hang_up(int connection) {
+void hang_up(int connection, uid_t user) {
   pid_t undertaker = 0;
-  ucred peer = {};
-  socklen_t size = sizeof peer;
-  if (kServesOtherUsers && getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-      peer.uid != geteuid()) {
+  if (kServesOtherUsers && user != geteuid()) {
     int unread = 0;
     shutdown(connection, SHUT_RD);  // nothing more comes
     ioctl(connection, FIONREAD, &unread);

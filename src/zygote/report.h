@@ -4,6 +4,8 @@
 
 #include "protocol/protocol.h"
 
+#include <sys/types.h>
+
 namespace moonlet::zygote {
 
 void tell(int connection, protocol::ReportKind kind, int value);
@@ -11,7 +13,8 @@ void tell(int connection, protocol::ReportKind kind, int value);
 /// That nothing will run, and why: `reason` has at most protocol::kMaxReason bytes.
 void tell_declined(int connection, const char* reason);
 
-/// Closes `connection`, in the zygote: without waiting for what its client has put into it.
-void hang_up(int connection);
+/// Closes `connection`, in the zygote: without waiting for what its client, if that is another `user`'s, has
+/// put into it.
+void hang_up(int connection, uid_t user);
 
 }  // namespace moonlet::zygote

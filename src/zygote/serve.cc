@@ -31,9 +31,9 @@ using protocol::ReportKind;
 
 constexpr int kMany = 64;
 
-void refuse(int connection, const char* reason) {
+void refuse(int connection, const ucred& peer, const char* reason) {
   tell_declined(connection, unpack(reason));
-  hang_up(connection);
+  hang_up(connection, peer.uid);
 }
 
 // Takes a connection that waits, or refuses it. A child can become another user only if the zygote is root. Who
@@ -41,16 +41,12 @@ void refuse(int connection, const char* reason) {
 bool accept_one(int listener, Launches& launches, const Spares& spares, const Terms& terms) {
   sockaddr name;
   socklen_t name_bytes = sizeof name;
-  int connection = -1;
-  if (kServesOtherUsers && launches.is_crowded()) {
-    errno = EMFILE;
-  } else {
-    connection = accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
-  }
+  const bool is_crowded = kServesOtherUsers && launches.is_crowded();
+  const int connection = is_crowded ? -1 : accept4(listener, &name, &name_bytes, SOCK_CLOEXEC);
   if (connection < 0) {
-    // Out of descriptors: whoever sent nothing yet has waited longest for nothing, and loses nothing,
-    // because its client falls back.
-    if ((errno == EMFILE || errno == ENFILE) && !launches.drop_idle()) launches.pause();
+    // Out of descriptors, or of patience: whoever sent nothing yet has waited longest for nothing, and loses
+    // nothing, because its client falls back.
+    if ((is_crowded || errno == EMFILE || errno == ENFILE) && !launches.drop_idle()) launches.pause();
     return false;
   }
   ucred peer = {};
@@ -59,15 +55,15 @@ bool accept_one(int listener, Launches& launches, const Spares& spares, const Te
       (peer.uid != geteuid() && (!kServesOtherUsers || geteuid() != 0))) {
     log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
     launches.counts.declined++;
-    refuse(connection, MOONLET_TEXT("this moonletd serves another user"));
+    refuse(connection, peer, MOONLET_TEXT("this moonletd serves another user"));
     return true;
   }
   if (name_bytes > sizeof(sa_family_t)) {
     launches.counts.spares = spares.waiting();
-    answer_status(connection, launches, terms.describe);
+    answer_status(connection, peer, launches, terms.describe);
     return true;
   }
-  if (!launches.add(connection, peer)) refuse(connection, MOONLET_TEXT("not enough memory"));
+  if (!launches.add(connection, peer)) refuse(connection, peer, MOONLET_TEXT("not enough memory"));
   return true;
 }
 
@@ -79,7 +75,7 @@ bool fork_for(Launch& launch, const Accepted& accepted, Spares& spares) {
   if (pid == 0) return true;
   if (pid < 0) {
     log_line("fork for pid %d: %m", launch.peer.pid);
-    refuse(accepted.connection, MOONLET_TEXT("moonletd cannot fork: see its log"));
+    refuse(accepted.connection, launch.peer, MOONLET_TEXT("moonletd cannot fork: see its log"));
   }
   launch.pid = pid;
   return false;
@@ -142,7 +138,7 @@ void renew_for(Launch& launch, int connection, const Launches& launches) {
   constexpr uint32_t kMostInVain = 20;
   if (handover.renewals_in_vain++ < kMostInVain) renew(launches);
   handover.renewals_in_vain = 0;
-  refuse(connection, MOONLET_TEXT("moonletd cannot start anew: see its log"));
+  refuse(connection, launch.peer, MOONLET_TEXT("moonletd cannot start anew: see its log"));
   launch.pid = -1;
 }
 

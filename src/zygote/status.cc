@@ -31,12 +31,12 @@ pid_t answering = 0;
 
 }  // namespace
 
-void answer_status(int connection, Launches& launches, void (*describe)(int connection)) {
+void answer_status(int connection, const ucred& peer, Launches& launches, void (*describe)(int connection)) {
   if (answering <= 0) {
     answering = fork();
     if (answering == 0) answer(connection, launches, describe);
   }
-  hang_up(connection);
+  hang_up(connection, peer.uid);
 }
 
 void status_reaped(pid_t pid) {

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import KEEPS_CONNECTION, MOONLET, PATIENCE, both, environment, needs_pidfd
+from conftest import KEEPS_CONNECTION, MOONLET, PATIENCE, Pair, both, environment, needs_pidfd
 
 LIST = "io.write((require('probe').fds():gsub('pipe:%[%d+%]', 'pipe'):gsub('socket:%[%d+%]', 'socket')))"
 if KEEPS_CONNECTION:  # close-on-exec, and the only one
@@ -172,7 +172,6 @@ def test_standard_streams_of_every_kind(same, tmp_path):
 
 def test_position_in_a_standard_stream_is_that_of_the_scripts_file(start_zygote, tmp_path):
     """moonletd has files of its own there, in which its warm-up has had a look at where it is."""
-    from conftest import Pair
     source = tmp_path / "in"
     source.write_text("0123456789")
     script = tmp_path / "s.lua"
@@ -244,19 +243,16 @@ def test_buffering_is_that_of_lua(same, tmp_path):
 
 def test_buffering_does_not_depend_on_the_warm_up(start_zygote, tmp_path):
     """A warm-up that has printed has settled how its own stdout is buffered."""
-    from conftest import Pair
     test_buffering_is_that_of_lua(Pair(start_zygote("-e", "print('warm') io.stdout:setvbuf('full')")), tmp_path)
 
 
 def test_output_of_the_warm_up_is_not_repeated(start_zygote):
-    from conftest import Pair
     zygote = start_zygote("-e", "io.write('left in the buffer')")
     assert Pair(zygote)("-e", "print('mine')").out == b"mine\n"
     assert zygote.log().count("left in the buffer") == 1
 
 
 def test_input_read_ahead_by_the_warm_up_is_not_seen(start_zygote):
-    from conftest import Pair
     zygote = start_zygote("-e", "io.read('*l')", stdin=open("/etc/passwd"))
     assert Pair(zygote)("-e", "print(io.read('*a'))", input=b"mine").out == b"mine\n"
 
