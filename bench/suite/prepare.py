@@ -64,8 +64,14 @@ def bytecode_path(tree, behind=";"):
     return f"{tree}/?.lua;{tree}/?/init.lua;{behind}"
 
 
+PROGRAMS = "moonlet moonletd moonlet-bench bench/noop bench/floor-client bench/floor-zygote".split()
+
+
 def find_absent(session):
     """What this build cannot do."""
+    missing = [name for name in PROGRAMS if not (session.build / name).exists()]
+    if missing:
+        raise Trouble(f"{session.build} has no {missing[0]}: the target bench_programs makes it")
     text = subprocess.run([session.program("moonletd"), "--help"], capture_output=True, text=True).stdout
     if "--spare" not in text:
         session.absent["moonlet-spare"] = "this moonletd has no --spare"

@@ -230,3 +230,11 @@ def test_the_benchmark_runs_through_and_reports(tmp_path):
 def test_a_section_that_does_not_exist(tmp_path):
     done = subprocess.run([os.path.join(SOURCE, "bench", "run"), "--only", "nothing"], capture_output=True, text=True)
     assert done.returncode == 2 and "there is no section nothing" in done.stderr
+
+
+@pytest.mark.skipif(LUA != "5.4" or SANITIZED, reason="once is enough: in the release build")
+@pytest.mark.skipif(shutil.which("gnuplot") is None, reason="GNUPLOT IS NOT INSTALLED: bench/run is not tested")
+def test_a_build_that_is_not_complete(tmp_path):
+    done = subprocess.run([os.path.join(SOURCE, "bench", "run"), "--build", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"bench/run: {tmp_path} has no moonlet: the target bench_programs makes it\n"
