@@ -3,4 +3,4 @@
 -- A change of it, or of a module's file, is seen by the next script. See moonletd(8).
 --
 -- require "pl.pretty"
--- require "posix"
+-- require "lfs"

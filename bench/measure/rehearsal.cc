@@ -3,6 +3,7 @@
 #include "measure/capture.h"
 #include "measure/fail.h"
 #include "measure/modules.h"
+#include "protocol/autostart.h"
 #include "protocol/protocol.h"
 
 #include <stdio.h>
@@ -37,6 +38,15 @@ void demand_launch(const Command& lua, const Capture& run, const char* moonletd)
   if (!exited_with(run.status, protocol::kOwnFailure) ||
       strncmp(first_line(run.error, line, sizeof line), "moonlet: ", 9) != 0)
     return;
+  const protocol::SocketToAsk asked = protocol::socket_to_ask(nullptr);
+  if (asked.is_private) {
+    const char* const socket = asked.address.un.sun_path;
+    fail(
+        "moonlet cannot start the script: %s\n"
+        "That has started the moonletd of $MOONLET_AUTOSTART: try again in a second.\n"
+        "If it does not serve, %.*s.log says why.",
+        line + 9, static_cast<int>(strrchr(socket, '.') - socket), socket);
+  }
   static char options[8192];
   find_modules(lua, options, sizeof options);
   fail(

@@ -7,7 +7,7 @@ namespace moonlet::bench {
 
 /// Runs the script once under each. Prints what else a reader of the figures should know, and returns the wait
 /// status. Ends this program if the script fails, ends differently, or moonlet cannot start it (`moonletd` is
-/// then the program that is proposed).
+/// then the program that is proposed, where $MOONLET_AUTOSTART does not say another).
 int rehearse(const Command& lua, const Command& moonlet, const char* moonletd);
 
 }  // namespace moonlet::bench

@@ -29,7 +29,10 @@ namespace {
     name_log(log.un.sun_path);
     if (access(log.un.sun_path, F_OK) == 0) fail("%s; see %s", printable(problem).bytes(), log.un.sun_path);
   }
-  fail("%s", printable(problem).bytes());
+  const bool has_no_place = protocol::setting(protocol::kAutostart) != nullptr && !asked.is_private &&
+                            strcmp(asked.address.un.sun_path, "/run/moonlet.sock") == 0;
+  fail("%s%s", printable(problem).bytes(),
+       has_no_place ? "; without XDG_RUNTIME_DIR, MOONLET_AUTOSTART has no effect" : "");
 }
 
 int print_status(const protocol::SocketToAsk& asked, bool as_json) {

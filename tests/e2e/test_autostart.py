@@ -343,6 +343,8 @@ def test_without_a_runtime_directory_the_value_does_not_count_for_others_than_ro
     launched = home.launch(WARM, *IS_WARM, changes={"XDG_RUNTIME_DIR": None, "MOONLET_FALLBACK": ""}, cwd="/", **options)
     assert launched.status == FAILED
     assert launched.err.startswith(b"moonlet: connect /run/moonlet.sock: ")
+    asked = home.launch(WARM, "--status", changes={"XDG_RUNTIME_DIR": None}, cwd="/", **options)
+    assert asked.status == FAILED and asked.err.endswith(b"; without XDG_RUNTIME_DIR, MOONLET_AUTOSTART has no effect\n")
     assert children() == []
 
 

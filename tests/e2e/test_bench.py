@@ -82,6 +82,14 @@ def test_without_moonletd_it_says_how_to_start_it(bench, script):
     assert result.err.endswith("moonletd -l slow &\n"), result
 
 
+def test_a_moonletd_of_one_s_own_has_been_started_by_it(bench, script, tmp_path):
+    own = {"MOONLET_SOCKET": "", "XDG_RUNTIME_DIR": str(tmp_path), "MOONLET_AUTOSTART": "-l nothing-of-this-name"}
+    result = compare(bench, script('require "slow"'), **own)
+    assert result.status == 1 and "started the moonletd of $MOONLET_AUTOSTART: try again" in result.err, result
+    log = re.search(r"If it does not serve, (.*) says why\.\n$", result.err).group(1)
+    assert re.fullmatch(rf"{tmp_path}/moonlet-[a-p]{{8}}\.log", log)
+
+
 def test_a_script_is_found_as_a_shell_would_find_it(bench, script, start_zygote, tmp_path):
     script('#!/usr/bin/env lua\nprint(arg[0])', "some-command", 0o755)
     result = compare(bench, "some-command", zygote=start_zygote(env=bench.env),

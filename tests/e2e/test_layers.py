@@ -481,7 +481,7 @@ def test_a_socket_of_systemd_is_in_no_script(zygote, start_layer, tmp_path):
         listening.bind(path)
         listening.listen()
         layer = start_layer(zygote, stdin=listening, pass_fds=(3,), preexec_fn=lambda: os.dup2(0, 3))
-        assert "the warm-up left descriptor" not in layer.log()
+        assert "is open in all scripts" not in layer.log()
         env = environment(MOONLET_SOCKET=path)
         code = "local f = io.open('/proc/self/fd/3') print(f)"
         assert run(MOONLET, ["lua", "-e", code], env).out == run(REAL_LUA, ["lua", "-e", code], env).out == b"nil\n"
