@@ -90,8 +90,11 @@ bool all_told = true;
 bool is_incomplete = false;  // there was no memory to watch something
 
 #if defined(MOONLET_BUILTIN_MODULE)
+constexpr bool kMayBecomeLayer = true;
 constexpr int kMostOfScript = 1 << 16;  // some 60 bytes each
 int most_files = INT_MAX;
+#else
+constexpr bool kMayBecomeLayer = false;
 #endif
 
 // What changes with a file, whatever is done to it; an odd number. 0: there is none. Of anything else only that
@@ -227,7 +230,8 @@ void add(const char* path) {
   }
   File& added = file[files++];
   added.path = copy;
-  added.is_told = follow(path);
+  // A script has no inotify, and would only use up pages of its stack.
+  added.is_told = (!kMayBecomeLayer || inotify >= 0) && follow(path);
   added.look = look;
   all_told &= added.is_told;
 }
