@@ -138,8 +138,9 @@ int64_t milliseconds_now() {
 int wait(lua_State* L) {
   Handle& handle = check_handle(L);
   constexpr lua_Number kLongest = 1 << 20;  // seconds
-  lua_Number seconds = luaL_optnumber(L, 2, -1);
-  const bool has_limit = seconds >= 0;
+  const bool has_limit = !lua_isnoneornil(L, 2);
+  lua_Number seconds = luaL_optnumber(L, 2, 0);
+  if (!(seconds > 0)) seconds = 0;  // what is left until a time that has passed, or no number at all
   if (seconds > kLongest) seconds = kLongest;
   const int64_t until = has_limit ? milliseconds_now() + static_cast<int64_t>(seconds * 1000) : 0;
   while (handle.end == End::kNone) {

@@ -64,7 +64,7 @@ void check_names(lua_State* L, int arguments) {
     bool known = false;
     if (lua_type(L, -2) == LUA_TNUMBER) {
       const lua_Number number = lua_tonumber(L, -2);
-      known = number >= 1 && number <= arguments;
+      known = number >= 1 && number <= arguments && number == static_cast<int>(number);
     } else if (lua_type(L, -2) == LUA_TSTRING) {
       for (const char* name : kOptions) known = known || strcmp(name, lua_tostring(L, -2)) == 0;
     }

@@ -1,10 +1,10 @@
 #include "module/status.h"
 
 #include "protocol/answer.h"
+#include "protocol/autostart.h"
 #include "protocol/problem.h"
 #include "protocol/reload.h"
 #include "protocol/running_script.h"
-#include "protocol/socket_path.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -39,7 +39,7 @@ Asked& push_asked(lua_State* L) {
 }
 
 protocol::SocketAddress check_socket(lua_State* L) {
-  return protocol::socket_address(luaL_optstring(L, 1, nullptr));
+  return protocol::socket_to_ask(luaL_optstring(L, 1, nullptr)).address;
 }
 
 int fail(lua_State* L, const Problem& problem) {

@@ -47,6 +47,7 @@ const WarmState* before_warm_up = nullptr;
 
 const LaunchRequest* launched = nullptr;  // what this process has become
 bool is_to_be_run = false;
+bool is_offered = false;  // this image has the Lua module: whoever starts as a copy of it may call serve
 
 bool is_warm() { return moonlet_host()->warm; }
 
@@ -172,6 +173,7 @@ int run(lua_State* L) {
 }
 
 void observe(const char* script) {
+  is_offered = true;
   if (!is_warm() || own == nullptr || options_of_moonletd->trust) return;
   watch::observe();
   if (script != nullptr) watch::add(script);
@@ -199,6 +201,10 @@ void forget() {
   munmap(own, sizeof *own);
   own = nullptr;
   while (depth > 0) munmap(below[--depth], sizeof *own);
+}
+
+void begin_script() {
+  if (is_offered) observe(nullptr);
 }
 
 bool is_layer() { return depth != 0; }

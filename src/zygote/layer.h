@@ -25,6 +25,10 @@ void announce();
 /// In a child that has become another user's process: takes that away.
 void forget();
 
+/// In a child, before its script is opened: where that needs not load the module before it becomes a layer,
+/// what it reads counts from here on.
+void begin_script();
+
 /// Whether this process is a layer.
 [[nodiscard]] bool is_layer();
 
@@ -47,6 +51,7 @@ const LaunchRequest* take_launch();
 inline void offer(const Options&, UniqueFd&, const WarmState&) {}
 inline void announce() {}
 inline void forget() {}
+inline void begin_script() {}
 constexpr bool is_layer() { return false; }
 constexpr bool is_outdated() { return false; }
 inline void outdate(const Launches&) {}

@@ -90,8 +90,11 @@ bool all_told = true;
 bool is_incomplete = false;  // there was no memory to watch something
 
 #if defined(MOONLET_BUILTIN_MODULE)
+constexpr bool kMayBecomeLayer = true;
 constexpr int kMostOfScript = 1 << 16;  // some 60 bytes each
 int most_files = INT_MAX;
+#else
+constexpr bool kMayBecomeLayer = false;
 #endif
 
 // What changes with a file, whatever is done to it; an odd number. 0: there is none. Of anything else only that
@@ -155,6 +158,20 @@ bool follow(const char* path) {
   return false;
 }
 
+#if defined(MOONLET_BUILTIN_MODULE)
+
+// What `path` is from any directory, in `room` if it is relative: a layer has another one than the image below.
+// Left as it is where that has no name, or one that is too long.
+const char* from_root(const char* path, char (&room)[PATH_MAX]) {
+  if (*path == '/' || getcwd(room, sizeof room) == nullptr) return path;
+  if (strncmp(path, "./", 2) == 0) path += 2;  // as Lua's own path begins
+  const size_t used = strcmp(room, "/") != 0 ? strlen(room) : 0;
+  const int added = snprintf(room + used, sizeof room - used, "/%s", path);
+  return static_cast<size_t>(added) < sizeof room - used ? room : path;
+}
+
+#endif
+
 // The kernel makes it up.
 bool is_made_up(const char* path) { return strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/sys/", 5) == 0; }
 
@@ -194,6 +211,11 @@ void resume() {
 #endif
 
 void add(const char* path) {
+#if defined(MOONLET_BUILTIN_MODULE)
+  if (!active) return;
+  char room[PATH_MAX];
+  path = from_root(path, room);
+#endif
   const uint32_t key = key_of(0, path);
   if (!active || has_lost_track() || keys.has(key) || is_made_up(path)) return;
   const uint32_t look = look_of(path);
@@ -208,7 +230,8 @@ void add(const char* path) {
   }
   File& added = file[files++];
   added.path = copy;
-  added.is_told = follow(path);
+  // A script has no inotify, and would only use up pages of its stack.
+  added.is_told = (!kMayBecomeLayer || inotify >= 0) && follow(path);
   added.look = look;
   all_told &= added.is_told;
 }

@@ -61,6 +61,7 @@ LaunchRequest* become_launch(Accepted& accepted) {
     decline(accepted, false, "%s", problem);
   moonlet_host()->warm = true;
   if (kServesOtherUsers && accepted.peer.uid != owner) layer::forget();
+  layer::begin_script();
   start(accepted, request);
   return &request;
 }

@@ -416,6 +416,13 @@ def test_scripts_that_are_started_from_lua_find_it(home):
     assert home.warm_launch(WARM, "-e", spawns).out.split()[-1] == b"5"
 
 
+def test_its_status_and_a_reload_are_to_be_had_from_lua(home):
+    home.launch(WARM, *IS_WARM)
+    pid = home.served()
+    asks = "local m = require 'moonlet' print(assert(m.reload()), m.status().pid, m.status().reloads)"
+    assert home.warm_launch(WARM, "-e", asks).out.split() == [b"true", str(pid).encode(), b"1"]
+
+
 def aliases():
     with open(os.path.join(SOURCE, "README.md")) as text:
         return re.findall(r"^    (alias .*(?:\n      .*)*)", text.read(), re.MULTILINE)

@@ -368,6 +368,40 @@ def test_a_layer_retires_when_its_script_changes(layer):
     assert has_retired(layer)
 
 
+@pytest.mark.parametrize("is_warm", ["in the image below", "in a layer below"])
+def test_a_layer_is_watched_where_the_module_was_loaded_before_it(start_zygote, start_layer, with_module, tmp_path, is_warm):
+    base = start_zygote("-e", "require 'moonlet'") if is_warm == "in the image below" else start_layer(start_zygote())
+    layer = start_layer(base, "require 'module'", env=with_module)
+    code = "print((require 'module'))"
+    assert layer.run("-e", code, env=with_module).out == b"1\n"
+    module_at(tmp_path, 2)
+    assert layer.run("-e", code, env={**with_module, "MOONLET_FALLBACK": REAL_LUA}).out == b"2\n"
+    assert has_retired(layer)
+    layer.start()
+    layer.script.write_text(layer.script.read_text() + " -- changed")
+    assert has_retired(layer)
+
+
+def test_a_layer_has_another_directory_than_the_image_below(start_zygote, start_layer, tmp_path):
+    """What both have read by relative paths is watched where they have read it."""
+    below, above = tmp_path / "below", tmp_path / "above"
+    for directory in (below, above):
+        directory.mkdir()
+        (directory / "file.lua").write_text(f"{directory.name} = 1")
+    base = start_zygote("-e", "dofile 'file.lua'", cwd=below)
+    layer = start_layer(base, "dofile 'file.lua'", cwd=above)
+    upper = start_layer(layer, cwd=tmp_path)
+    for _ in range(2):
+        for its in (layer, upper):
+            assert its.run("-e", "print(below, above)") == Result(0, b"1\t1\n", b"")
+    (above / "file.lua").write_text("above = 2")
+    assert has_retired(layer) and has_retired(upper)
+    layer.start()
+    assert layer.run("-e", "print(below, above)").out == b"1\t2\n"
+    (below / "file.lua").write_text("below = 2")
+    assert has_retired(layer)
+
+
 def test_a_layer_retires_when_a_file_of_the_image_below_changes(start_zygote, start_layer, with_module, tmp_path):
     base = start_zygote("-l", "module", env=environment(**with_module))
     layer = start_layer(base, env=with_module)

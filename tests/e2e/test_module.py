@@ -215,10 +215,10 @@ def test_a_signal_is_sent(host, named, number):
 def test_waiting_with_a_limit(host):
     out = host("""
         local s = start{'-e', 'io.read()', stdin = 'pipe'}
-        print(s:wait(0)) print(s:wait(0.01)) print(s:kill(0))
+        print(s:wait(0)) print(s:wait(0.01)) print(s:wait(-1)) print(s:wait(0 / 0)) print(s:kill(0))
         s.stdin:close()
         print(s:wait(60))""")
-    assert out == "nil\trunning\n" * 2 + "true\ntrue\texit\t0\n"
+    assert out == "nil\trunning\n" * 4 + "true\ntrue\texit\t0\n"
 
 
 def test_a_descriptor_for_pollers_tells_of_the_end(host):
@@ -369,6 +369,7 @@ def test_ctrl_c_interrupts_a_spawn_that_waits_for_its_turn(any_host, start_zygot
     ("{}", "a script is missing"),
     ("{nil, 'x'}", "a script is missing"),
     ("{'x', nil, 'y'}", "3: no such option"),
+    ("{'x', [1.5] = 'y', 'z'}", "1.5: no such option"),
     ("{true}", "[1]: string expected, got boolean"),
     ("{'x', {}}", "[2]: string expected, got table"),
     ("{'x\\0y'}", "string contains zeros"),
