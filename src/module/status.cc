@@ -39,7 +39,10 @@ Asked& push_asked(lua_State* L) {
 }
 
 protocol::SocketAddress check_socket(lua_State* L) {
-  return protocol::socket_to_ask(luaL_optstring(L, 1, nullptr)).address;
+  size_t length = 0;
+  const char* const name = luaL_optlstring(L, 1, nullptr, &length);
+  luaL_argcheck(L, name == nullptr || strlen(name) == length, 1, "string contains zeros");
+  return protocol::socket_to_ask(name).address;
 }
 
 int fail(lua_State* L, const Problem& problem) {

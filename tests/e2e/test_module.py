@@ -541,6 +541,7 @@ def test_who_is_not_there_has_no_status(any_host):
     first, second, third = out.splitlines()
     assert first == second == "nil\tmoonlet: connect /nonexistent: No such file or directory (is moonletd running?)\t2"
     assert "string expected" in third
+    assert "string contains zeros" in any_host("print(pcall(moonlet.status, '/tmp/s\\0x'))")
 
 
 def test_a_refusal_is_told_in_the_words_of_moonletd(any_host, tmp_path):
