@@ -8,7 +8,7 @@ import subprocess
 
 import client
 import pytest
-from conftest import MOONLET, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
+from conftest import LUA, MOONLET, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
 
 FIXED, VARIABLE = client.request(["client", "-e", "print(1)"], ["A=1"], {})
 
@@ -20,7 +20,7 @@ def changed(offset, kind, value):
     return bytes(data)
 
 
-MAGIC, VERSION, SIZE, ARGC, ENVC, FDC, BYTES = 0, 4, 6, 8, 12, 16, 20
+MAGIC, VERSION, SIZE, ARGC, ENVC, FDC, BYTES, LUA_CODE = 0, 4, 6, 8, 12, 16, 20, 24
 LIES = [0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 1 << 24, 1 << 22]
 
 BAD = {
@@ -109,6 +109,20 @@ def test_the_log_says_what_was_wrong(start_zygote):
             assert answer(connection)[0] == client.DECLINED
         assert expected in zygote.log().splitlines()[-1], (expected, zygote.log())
     assert f"pid {os.getpid()}" in zygote.log()
+
+
+def test_a_request_for_another_lua(zygote):
+    codes = {"5.1": 501, "5.2": 502, "5.3": 503, "5.4": 504, "5.5": 505, "luajit": 0x10000}
+    for code in (*codes.values(), 0, 1):
+        with connected(zygote) as connection:
+            directory = os.open("/", os.O_PATH)
+            send(connection, changed(LUA_CODE, "I", code) + VARIABLE, [directory])
+            os.close(directory)
+            kind, value, *_ = answer(connection)
+            if code in (0, codes[LUA]):
+                assert kind == client.STARTED, code
+            else:
+                assert kind == client.DECLINED and b"this moonletd is for" in connection.recv(value), code
 
 
 def test_too_many_descriptors_and_none(zygote):

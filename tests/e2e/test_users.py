@@ -83,6 +83,36 @@ def test_a_request_gains_no_resources(shared, claim, answer):
     assert done.stdout.decode() == answer + "\n", done
 
 
+CLAIM_FOR_ANOTHER = """
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+import client
+connection = socket.socket(socket.AF_UNIX)
+child = os.fork()
+if child == 0:
+    connection.connect(sys.argv[2])
+    os._exit(0)
+os.waitpid(child, 0)
+os.getpid = lambda: child
+client.send(connection, ['client', '-e', ''], {}, {})
+kind, value, *_ = client.receive(connection)
+print(connection.recv(value) if kind == client.DECLINED else kind)
+"""
+
+
+def test_a_request_for_a_client_that_has_gone_gains_nothing_either(shared):
+    """Nobody can be asked for its limits any more, nor is there anybody to be compared with."""
+    for options, answer in ((["--compare-clients", "0"], "the client has not the limits that it claims"),
+                            ([], "the client is confined")):
+        zygote = shared(options=options)
+        directory = os.path.dirname(zygote.socket)
+        shutil.copy(client.__file__, directory)
+        done = subprocess.run(["/usr/bin/python3", "-Bc", CLAIM_FOR_ANOTHER, directory, zygote.socket], capture_output=True,
+                              timeout=PATIENCE, **ALICE)
+        assert answer in done.stdout.decode(), done
+        zygote.stop()
+
+
 @pytest.mark.skipif(KEYCTL is None, reason="THE NUMBER OF keyctl(2) IS NOT KNOWN HERE")
 def test_a_user_s_script_does_not_have_root_s_keys(shared):
     if not os.path.exists("/proc/keys"):
