@@ -240,6 +240,17 @@ def test_what_the_kernel_will_not_give_a_child_goes_to_lua(start_zygote):
         falls_back(zygote.socket, reason="set resource limit 8")
 
 
+@needs_root
+def test_a_nicer_zygote_s_child_cannot_be_less_nice(start_zygote, open_directory):
+    os.chown(open_directory, 65534, 65534)
+    path = str(open_directory / "s")
+    who = dict(user=65534, group=65534, extra_groups=[])
+    start_zygote(command=["nice", "-n", "5", MOONLETD], options=["--socket", path], **who)
+    for nice, expected in ((0, (125, True)), (5, (0, False)), (7, (0, False))):
+        result = run("nice", ["nice", "-n", str(nice), MOONLET, "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", **who)
+        assert (result.status, b"set nice value: Permission denied" in result.err) == expected, result
+
+
 def test_a_path_from_xdg_runtime_dir(start_zygote, tmp_path):
     runtime = tmp_path / "runtime"
     runtime.mkdir()

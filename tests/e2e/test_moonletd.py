@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, about_the_file, environment,
-                      run, without_addresses)
+                      run, wait_gone, without_addresses)
 
 
 def launch(path, code="print('served')", **options):
@@ -244,6 +244,42 @@ def test_max_1_runs_them_one_after_another(start_zygote, tmp_path):
     running = [subprocess.Popen([MOONLET, "-e", code], env=env) for _ in range(20)]
     assert [p.wait(PATIENCE) for p in running] == [0] * 20
     assert (tmp_path / "log").read_text() == "()" * 20
+
+
+def test_who_waits_is_not_dropped_where_descriptors_are_short(start_zygote):
+    """With --max scripts running nobody can know who has sent nothing."""
+    few = ["prlimit", "--nofile=24"]
+    zygote = start_zygote(options=["--max", "1", "--spare", "0"], command=[*few, MOONLETD])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    first = subprocess.Popen([*few, MOONLET, "-e", "print('runs') io.stdout:flush() io.read()"], env=env, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"runs\n"
+    waiting = [subprocess.Popen([*few, MOONLET, "-e", "print('served')"], env=env, stdout=subprocess.PIPE) for _ in range(30)]
+    while len(zygote.descriptors()) < 24:
+        os.sched_yield()
+    first.communicate(b"\n", timeout=PATIENCE)
+    assert [process.communicate(timeout=PATIENCE)[0] for process in waiting] == [b"served\n"] * 30, zygote.log()
+
+
+def test_clients_leave_while_as_many_run_as_may(start_zygote):
+    """Neither waits for room: the one that waits is forgotten, and the script of the one that runs ends."""
+    zygote = start_zygote(options=["--max", "1", "--spare", "0"])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    pause = ["-e", "print(require('probe').pid()) io.stdout:flush() require('probe').pause()"]
+    running = subprocess.Popen([MOONLET, *pause], env=env, stdout=subprocess.PIPE)
+    script = int(running.stdout.readline())
+    before = len(zygote.descriptors())
+    waiting = subprocess.Popen([MOONLET, *pause], env=env)
+    while len(zygote.descriptors()) == before:
+        os.sched_yield()
+    for client in (waiting, running):
+        client.kill()
+        client.wait(PATIENCE)
+        while len(zygote.descriptors()) >= before + (client is waiting):
+            os.sched_yield()
+    running.stdout.close()
+    wait_gone(script)
+    assert launch(zygote.socket).out == b"served\n"
 
 
 def test_a_waiting_client_that_leaves_is_forgotten(start_zygote):

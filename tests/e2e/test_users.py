@@ -315,6 +315,27 @@ def test_one_user_s_scripts_leave_room_for_others(shared, most, share):
             waiting.remove(sleeper)
 
 
+def test_a_share_is_his_whose_scripts_run(shared):
+    """One that has ended counts no more, and what still runs counts for its own user."""
+    zygote = shared(options=["--max", "4"])
+    alice = Sleeper(zygote, ALICE)
+    begun([alice], 1)
+    bob = Sleeper(zygote, BOB)
+    begun([bob], 1)
+    alice.end()
+    assert say(zygote, "print(1)", {}) == "1\n"  # so that her end has been noticed
+    waiting = [bob, *(Sleeper(zygote, BOB) for _ in range(3))]
+    running = begun(waiting, 2)
+    alice = Sleeper(zygote, ALICE)
+    begun([alice], 1)
+    assert say(zygote, "print(1)", {}) == "1\n" and begun(waiting, 2) == running
+    alice.end()
+    while waiting:
+        for sleeper in begun(waiting, 1):
+            sleeper.end()
+            waiting.remove(sleeper)
+
+
 def test_root_itself_may_run_as_many_as_there_are(shared):
     zygote = shared(options=["--max", "3"])
     sleepers = [Sleeper(zygote, {}) for _ in range(3)]
