@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import socket
 import struct
@@ -165,6 +166,40 @@ def test_the_fallback_is_lua_with_the_same_argv(tmp_path):
         assert without_addresses(results[0]) == without_addresses(results[1])
     result = run(MOONLET, ["lua", "--socket", "/nonexistent/too", "-e", code], env)
     assert without_addresses(result) == without_addresses(run(REAL_LUA, ["lua", "-e", code], env))
+
+
+SHOW = """
+for line in io.lines('/proc/self/status') do if line:find('^S[ih]%a%a%a%a:') then print(line) end end
+io.write((require('probe').fds():gsub('pipe:%b[]', 'pipe')))
+"""
+
+
+@pytest.mark.parametrize("why", ["nobody listens", "declined"])
+def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, why):
+    def change():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    path = "/nonexistent" if why == "nobody listens" else start_zygote().socket
+    env = environment(MOONLET_SOCKET=path, MOONLET_FALLBACK=None, LD_OF_NOBODY="1")
+    expected, got = [run(program, ["lua", "-e", SHOW], env, preexec_fn=change) for program in (REAL_LUA, MOONLET)]
+    assert got == expected and b"SigBlk:\t0000000000000200\n" in got.out, (got, expected)
+
+
+@needs_root
+def test_a_client_with_raised_privileges(start_zygote, open_directory):
+    """A script of one that is set-user-ID is of two users."""
+    if os.statvfs(open_directory).f_flag & os.ST_NOSUID:
+        pytest.skip("NO SET-USER-ID PROGRAM: not in this file system")
+    path = str(open_directory / "s")
+    start_zygote(options=["--mode", "0666", "--socket", path, "--compare-clients", "0"])
+    client = str(open_directory / "moonlet")
+    shutil.copy(MOONLET, client)
+    os.chown(client, 12345, 12345)
+    os.chmod(client, 0o4755)
+    result = run(client, ["lua", "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534, extra_groups=[])
+    assert result.status == 125 and b"launch with raised privileges" in result.err, result
 
 
 def test_another_interpreter_by_moonlet_fallback(tmp_path):
