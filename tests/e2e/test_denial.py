@@ -100,6 +100,7 @@ def test_requests_that_never_end_hold_up_nobody(start_zygote):
     so that moonletd cannot see that it has gone. Each is told, or forgotten, when its ten seconds are over."""
     zygote = start_zygote()
     before = settled(zygote)
+    start = time.monotonic()
     slow = [connected(zygote) for _ in range(40)]
     for connection in slow:
         begin_large(connection)
@@ -114,6 +115,7 @@ def test_requests_that_never_end_hold_up_nobody(start_zygote):
         for connection in list(waiting):
             if select.select([connection], [], [], 0)[0]:
                 assert answer(connection)[0] == client.DECLINED
+                assert time.monotonic() - start > ATTENTION - 1  # it counts in whole seconds
                 waiting.remove(connection)
             else:
                 send(connection, b"x")

@@ -140,6 +140,12 @@ def test_too_many_descriptors_and_none(zygote):
             for _ in range(20):
                 send(connection, FIXED[:10], [null] * 253)
             assert answer(connection)[0] == client.DECLINED
+        with connected(zygote) as connection:  # one more than the most with a directory
+            for count in [253] * 16 + [50]:
+                send(connection, FIXED[:10], [null] * count)
+            connection.shutdown(socket.SHUT_WR)
+            kind, length = answer(connection)
+            assert kind == client.DECLINED and connection.recv(length) == b"too many descriptors"
         with connected(zygote) as connection:
             send(connection, FIXED + VARIABLE)
             assert answer(connection)[0] == client.DECLINED

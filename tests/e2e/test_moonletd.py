@@ -1,5 +1,6 @@
 """moonletd: its options, its socket, how it starts, says that it serves, and stops."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -136,6 +137,20 @@ def test_a_stale_socket_is_replaced_and_a_living_one_is_not(start_zygote, tmp_pa
     again = start_zygote(options=["--socket", path])
     assert launch(path).out == b"served\n"
     assert again.stop() == 0 and not os.path.exists(path)
+
+
+def test_one_whose_queue_is_full_is_alive(tmp_path):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as waiting:
+        busy.bind(path)
+        busy.listen(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(path)
+        assert "is another moonletd running?" in fails("--socket", path)
+        assert os.path.exists(path)
 
 
 def test_what_is_no_socket_is_not_replaced(tmp_path):
