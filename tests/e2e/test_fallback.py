@@ -276,6 +276,20 @@ def test_what_the_kernel_will_not_give_a_child_goes_to_lua(start_zygote):
 
 
 @needs_root
+def test_a_zygote_that_cannot_fork(start_zygote, open_directory):
+    os.chown(open_directory, 54322, 54322)
+    path = str(open_directory / "s")
+    who = dict(user=54322, group=54322, extra_groups=[], cwd="/")
+    zygote = start_zygote(command=["prlimit", "--nproc=1", MOONLETD], options=["--socket", path, "--spare", "0"], **who)
+    before = len(zygote.descriptors())
+    for _ in range(3):
+        falls_back(path, reason="moonletd cannot fork: see its log", **who)
+    assert "fork for pid" in zygote.log()
+    while len(zygote.descriptors()) > before:
+        os.sched_yield()
+
+
+@needs_root
 def test_a_nicer_zygote_s_child_cannot_be_less_nice(start_zygote, open_directory):
     os.chown(open_directory, 65534, 65534)
     path = str(open_directory / "s")
