@@ -141,7 +141,7 @@ def test_too_many_descriptors_and_none(zygote):
                 send(connection, FIXED[:10], [null] * 253)
             assert answer(connection)[0] == client.DECLINED
         with connected(zygote) as connection:  # one more than the most with a directory
-            for count in [253] * 16 + [50]:
+            for count in [250] * 16 + [98]:
                 send(connection, FIXED[:10], [null] * count)
             connection.shutdown(socket.SHUT_WR)
             kind, length = answer(connection)
