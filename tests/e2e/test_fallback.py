@@ -211,6 +211,10 @@ def test_another_interpreter_by_moonlet_fallback(tmp_path):
     assert (result.status, result.out) == (7, b"other -e x a b\n")
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK="other", PATH=f"/bin:{tmp_path}")
     assert run(MOONLET, ["lua"], env).status == 7
+    other.chmod(0o644)
+    refused = run(MOONLET, ["lua"], dict(env, PATH=f"{tmp_path}:/nonexistent"))  # the better reason of the two
+    assert refused.status == 125 and b"Permission denied" in refused.err, refused
+    other.chmod(0o755)
     (tmp_path / "sub").mkdir()
     env["PATH"] = f"{tmp_path}/sub::/nonexistent"  # an empty entry: the working directory
     assert run(MOONLET, ["lua"], env, cwd=tmp_path).status == 7
