@@ -140,6 +140,12 @@ def test_too_many_descriptors_and_none(zygote):
             for _ in range(20):
                 send(connection, FIXED[:10], [null] * 253)
             assert answer(connection)[0] == client.DECLINED
+        with connected(zygote) as connection:  # two, where one is a directory and the other belongs to no number
+            directory = os.open("/", os.O_PATH)
+            send(connection, FIXED + VARIABLE, [directory] * 2)
+            os.close(directory)
+            kind, length, *_ = answer(connection)
+            assert kind == client.DECLINED and b"descriptors do not match" in connection.recv(length)
         with connected(zygote) as connection:  # one more than the most with a directory
             for count in [250] * 16 + [98]:
                 send(connection, FIXED[:10], [null] * count)

@@ -336,6 +336,22 @@ def test_systemd_hands_over_a_socket_and_is_told(tmp_path):
         os.unlink(path)
 
 
+def test_what_a_supervisor_hands_over_is_not_for_programs_of_the_warm_up(tmp_path):
+    path, log = str(tmp_path / "s"), tmp_path / "log"
+    ready, told = os.pipe()
+    with listener(path) as it:
+        shell = f"""exec 3<&{it.fileno()} {it.fileno()}<&-; LISTEN_PID=$$ exec {MOONLETD} --ready-fd {told} \
+                    -e 'os.execute("ls -l /proc/self/fd >{log}")'"""
+        process = subprocess.Popen(["bash", "-c", shell], env=environment(LISTEN_FDS="1"), pass_fds=(it.fileno(), told))
+    os.close(told)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.read() == b"\n"  # and then the end: moonletd has closed it
+    assert "socket:" not in log.read_text()
+    assert launch(path).out == b"served\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+
+
 def test_variables_of_systemd_that_are_not_meant(tmp_path):
     """For another process (LISTEN_PID), or with what cannot be served."""
     env = environment(LISTEN_FDS="1", LISTEN_PID="1", MOONLET_SOCKET=str(tmp_path / "s"))
