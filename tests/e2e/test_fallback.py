@@ -10,8 +10,8 @@ import subprocess
 import threading
 
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, Pair, about_the_file, environment,
-                      needs_root, run, without_addresses)
+from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, Pair, about_the_file,
+                      environment, needs_root, run, without_addresses)
 
 CODE = "print('ran', ...) os.exit(3)"
 
@@ -188,6 +188,7 @@ def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, why
 
 
 @needs_root
+@about_the_file
 def test_a_client_with_raised_privileges(start_zygote, open_directory):
     """A script of one that is set-user-ID is of two users."""
     if os.statvfs(open_directory).f_flag & os.ST_NOSUID:
@@ -280,6 +281,7 @@ def test_what_the_kernel_will_not_give_a_child_goes_to_lua(start_zygote):
 
 
 @needs_root
+@pytest.mark.skipif(SANITIZED, reason="LeakSanitizer forks at the end")
 def test_a_zygote_that_cannot_fork(start_zygote, open_directory):
     os.chown(open_directory, 54322, 54322)
     path = str(open_directory / "s")
