@@ -204,8 +204,13 @@ void prepare_children(int compares) {
   zygote.groups = getgroups(kMostGroups, groups_of_zygote);
   zygote.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   environment_of_zygote = environ;
+  // poll says that a terminal has room, not that a line has: who writes to it must not wait (log.cc), and this
+  // must be so for nobody else who has it open.
+  const UniqueFd terminal(kServesOtherUsers && isatty(log_descriptor()) != 0
+                              ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+                              : -1);
   // Above the numbers that nearly every client passes, which then arrive where they belong.
-  log_to(fcntl(log_descriptor(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  log_to(fcntl(terminal.valid() ? terminal.get() : log_descriptor(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   reset_signals();
   prepare_title();
 }

@@ -119,6 +119,14 @@ def test_a_client_without_new_privileges(careful):
     declines(careful, "NoNewPrivs:", "setpriv", "--no-new-privs")
 
 
+@pytest.mark.parametrize("name", ["NoNewPrivs:", "\nNoNewPrivs:\t0"])
+def test_a_client_whose_name_looks_like_what_is_compared(careful, open_directory, name):
+    """The process chose it itself, and it comes first in /proc/PID/status."""
+    shutil.copy(MOONLET, open_directory / name)
+    result = run("setpriv", ["setpriv", "--no-new-privs", open_directory / name, *SAY], environment(MOONLET_SOCKET=careful.socket))
+    assert result.status == 125 and b"the client is confined (proc(5): NoNewPrivs:" in result.err, result
+
+
 def test_a_client_under_landlock(careful):
     """That cannot be seen; but who has not CAP_SYS_ADMIN must have given up new privileges for it."""
     if libc.syscall(444, 0, 0, 1) < 0:
@@ -137,6 +145,8 @@ def test_a_client_under_one_more_filter_than_the_zygote(start_zygote):
     zygote = start_zygote(preexec_fn=filter_system_calls)
     serves(zygote, preexec_fn=filter_system_calls)
     declines(zygote, "Seccomp_filters:", preexec_fn=lambda: [filter_system_calls() for _ in range(2)])
+    more = start_zygote(preexec_fn=lambda: [filter_system_calls() for _ in range(2)])
+    declines(more, "Seccomp_filters:", preexec_fn=filter_system_calls)  # which may be none of the two
 
 
 @needs_root

@@ -1,6 +1,8 @@
 """Clients and scripts that take all they can get: others get service within a bound, which docs/security.md states."""
 
+import array
 import contextlib
+import fcntl
 import os
 import pathlib
 import resource
@@ -9,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import termios
 import time
 
 import client
@@ -97,6 +100,7 @@ def test_requests_that_never_end_hold_up_nobody(start_zygote):
     so that moonletd cannot see that it has gone. Each is told, or forgotten, when its ten seconds are over."""
     zygote = start_zygote()
     before = settled(zygote)
+    start = time.monotonic()
     slow = [connected(zygote) for _ in range(40)]
     for connection in slow:
         begin_large(connection)
@@ -111,6 +115,7 @@ def test_requests_that_never_end_hold_up_nobody(start_zygote):
         for connection in list(waiting):
             if select.select([connection], [], [], 0)[0]:
                 assert answer(connection)[0] == client.DECLINED
+                assert time.monotonic() - start > ATTENTION - 1  # it counts in whole seconds
                 waiting.remove(connection)
             else:
                 send(connection, b"x")
@@ -195,6 +200,69 @@ def test_descriptors_whose_close_takes_long(start_zygote, open_directory):
                 send(waiting, b"M", [slow.fileno()])
             waiting.close()
         assert takes(serves, zygote) < AT_ONCE
+    while zygote.children():  # nor is anything left of whatever closed them
+        os.sched_yield()
+
+
+def test_a_script_that_stops_again_and_again_for_who_does_not_read(start_zygote):
+    """What its client is told has no room any more, and is lost."""
+    zygote = start_zygote()
+    with connected(zygote) as connection:
+        stop = "local probe = require 'probe' while true do probe.kill(probe.pid(), 19) end"
+        client.send(connection, ["client", "-e", stop], environment(), {}, "/")
+        kind, script, *_ = client.receive(connection)
+        assert kind == client.STARTED
+        unread = array.array("i", [0])
+        before = -1
+        while unread[0] > before:
+            before = unread[0]
+            wait_stopped(script)
+            assert takes(serves, zygote) < AT_ONCE  # and what has stopped before has been noticed
+            fcntl.ioctl(connection, termios.FIONREAD, unread)
+            os.kill(script, signal.SIGCONT)
+    assert settled(zygote)
+
+
+def wait_stopped(pid):
+    while "\nState:\tT" not in pathlib.Path(f"/proc/{pid}/status").read_text():
+        os.sched_yield()
+
+
+def fill(terminal, most=LARGE):
+    """Writes as many bytes, or as many as there is room for, and returns how many that were."""
+    own = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    written = 0
+    with contextlib.suppress(BlockingIOError):
+        while written < most:
+            written += os.write(own, b"x" * min(64, most - written))
+    os.close(own)
+    return written
+
+
+@serves_other_users
+def test_a_log_on_a_terminal_that_nobody_reads(tmp_path):
+    """One has room for a byte where it has none for a line."""
+    path = str(tmp_path / "s")
+    ready, told = os.pipe()
+    others_reader, other = os.openpty()
+    reader, terminal = os.openpty()
+    fill(terminal, fill(other) - 2000)
+    process = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", str(told)], stderr=terminal, pass_fds=(told,),
+                               env=environment())
+    os.close(told)
+    assert os.read(ready, 1) == b"\n"
+    os.close(ready)
+    for _ in range(100):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(path)
+            connection.sendall(bytes(352))
+            assert client.receive(connection)[0] == client.DECLINED
+    assert run(MOONLET, ["lua", "-e", "print('served')"], environment(MOONLET_SOCKET=path)).out == b"served\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    for descriptor in (others_reader, other, reader, terminal):
+        os.close(descriptor)
 
 
 def test_a_log_on_a_full_disk(tmp_path):

@@ -114,6 +114,7 @@ def test_resource_limits(same, tmp_path):
         resource.setrlimit(resource.RLIMIT_CPU, (1000, 2000))
         resource.setrlimit(resource.RLIMIT_STACK, (4 << 20, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (4096, 8192))
+        resource.setrlimit(15, (10**9, 2 * 10**9))  # RLIMIT_RTTIME, the last
 
     script = "io.write(require('probe').limits()) os.execute('ulimit -a')"
     same.script(tmp_path, script)
@@ -232,6 +233,17 @@ def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_direc
     for who in ({"user": 65534, "group": 65534, "extra_groups": []}, {"user": 65534, "group": 100, "extra_groups": [4, 24, 100]},
                 {"user": 12345, "group": 54321, "extra_groups": [1]}, {"group": 100, "extra_groups": [7]}, {}):
         same("-e", code, env=env, cwd="/", **who)
+
+
+@needs_root
+@serves_other_users
+def test_as_many_groups_as_root_s_are_not_root_s(start_zygote, open_directory):
+    path = str(open_directory / "s")
+    start_zygote(options=["--mode", "0666", "--socket", path], extra_groups=[7, 8])
+    groups = "for line in io.lines('/proc/self/status') do io.write(line:match('^Groups:.*') or '') end"
+    for others in ([7, 8], [7, 9], [9, 8], [7]):
+        result = run(MOONLET, ["lua", "-e", groups], environment(MOONLET_SOCKET=path), cwd="/", extra_groups=others)
+        assert result.out.split()[1:] == [b"%d" % group for group in sorted(others)], result
 
 
 @needs_root

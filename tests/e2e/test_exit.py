@@ -1,12 +1,13 @@
 """However a script ends, its caller sees the end that lua would have had."""
 
+import fcntl
 import os
 import resource
 import signal
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, PATIENCE, SANITIZED, both
+from conftest import JIT, LUA, MOONLET, PATIENCE, SANITIZED, both, environment
 
 PROBE = "local probe = require 'probe' "
 
@@ -124,6 +125,24 @@ def test_exec_of_another_program(same, tmp_path):
     same.script(tmp_path, PROBE + "probe.exec('/bin/sh', '-c', 'echo from sh; ls /proc/self/fd | wc -l; exit 15')")
     result = same.script(tmp_path, PROBE + "probe.exec('/bin/sh', '-c', 'kill -TERM $$')")
     assert result.status == -signal.SIGTERM
+
+
+def test_a_script_s_descriptors_are_closed_when_its_client_ends(start_zygote, tmp_path):
+    """On one processor, for which this process goes before them."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        env = environment(MOONLET_SOCKET=start_zygote().socket)
+        for number in range(30):
+            path = tmp_path / str(number)
+            with open(path, "w") as passed:
+                fcntl.flock(passed, fcntl.LOCK_EX)
+                process = subprocess.Popen([MOONLET, "-e", ""], env=env, pass_fds=(passed.fileno(),), preexec_fn=lambda: os.nice(19))
+            assert process.wait(PATIENCE) == 0
+            with open(path) as again:
+                fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_a_fork_of_the_script_does_not_speak_for_it(same, tmp_path):

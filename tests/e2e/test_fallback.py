@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import socket
 import struct
@@ -9,8 +10,8 @@ import subprocess
 import threading
 
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, Pair, about_the_file, environment,
-                      needs_root, run, without_addresses)
+from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, Pair, about_the_file,
+                      environment, needs_root, run, without_addresses)
 
 CODE = "print('ran', ...) os.exit(3)"
 
@@ -167,6 +168,41 @@ def test_the_fallback_is_lua_with_the_same_argv(tmp_path):
     assert without_addresses(result) == without_addresses(run(REAL_LUA, ["lua", "-e", code], env))
 
 
+SHOW = """
+for line in io.lines('/proc/self/status') do if line:find('^S[ih]%a%a%a%a:') then print(line) end end
+io.write((require('probe').fds():gsub('pipe:%b[]', 'pipe')))
+"""
+
+
+@pytest.mark.parametrize("why", ["nobody listens", "declined"])
+def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, why):
+    def change():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    path = "/nonexistent" if why == "nobody listens" else start_zygote().socket
+    env = environment(MOONLET_SOCKET=path, MOONLET_FALLBACK=None, LD_OF_NOBODY="1")
+    expected, got = [run(program, ["lua", "-e", SHOW], env, preexec_fn=change) for program in (REAL_LUA, MOONLET)]
+    assert got == expected and b"SigBlk:\t0000000000000200\n" in got.out, (got, expected)
+
+
+@needs_root
+@about_the_file
+def test_a_client_with_raised_privileges(start_zygote, open_directory):
+    """A script of one that is set-user-ID is of two users."""
+    if os.statvfs(open_directory).f_flag & os.ST_NOSUID:
+        pytest.skip("NO SET-USER-ID PROGRAM: not in this file system")
+    path = str(open_directory / "s")
+    start_zygote(options=["--mode", "0666", "--socket", path, "--compare-clients", "0"])
+    client = str(open_directory / "moonlet")
+    shutil.copy(MOONLET, client)
+    os.chown(client, 12345, 12345)
+    os.chmod(client, 0o4755)
+    result = run(client, ["lua", "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534, extra_groups=[])
+    assert result.status == 125 and b"launch with raised privileges" in result.err, result
+
+
 def test_another_interpreter_by_moonlet_fallback(tmp_path):
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho other \"$@\"\nexit 7\n")
@@ -176,6 +212,10 @@ def test_another_interpreter_by_moonlet_fallback(tmp_path):
     assert (result.status, result.out) == (7, b"other -e x a b\n")
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK="other", PATH=f"/bin:{tmp_path}")
     assert run(MOONLET, ["lua"], env).status == 7
+    other.chmod(0o644)
+    refused = run(MOONLET, ["lua"], dict(env, PATH=f"{tmp_path}:/nonexistent"))  # the better reason of the two
+    assert refused.status == 125 and b"Permission denied" in refused.err, refused
+    other.chmod(0o755)
     (tmp_path / "sub").mkdir()
     env["PATH"] = f"{tmp_path}/sub::/nonexistent"  # an empty entry: the working directory
     assert run(MOONLET, ["lua"], env, cwd=tmp_path).status == 7
@@ -238,6 +278,32 @@ def test_what_the_kernel_will_not_give_a_child_goes_to_lua(start_zygote):
         assert run(MOONLET, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket)).status == 3
     else:
         falls_back(zygote.socket, reason="set resource limit 8")
+
+
+@needs_root
+@pytest.mark.skipif(SANITIZED, reason="LeakSanitizer forks at the end")
+def test_a_zygote_that_cannot_fork(start_zygote, open_directory):
+    os.chown(open_directory, 54322, 54322)
+    path = str(open_directory / "s")
+    who = dict(user=54322, group=54322, extra_groups=[], cwd="/")
+    zygote = start_zygote(command=["prlimit", "--nproc=1", MOONLETD], options=["--socket", path, "--spare", "0"], **who)
+    before = len(zygote.descriptors())
+    for _ in range(3):
+        falls_back(path, reason="moonletd cannot fork: see its log", **who)
+    assert "fork for pid" in zygote.log()
+    while len(zygote.descriptors()) > before:
+        os.sched_yield()
+
+
+@needs_root
+def test_a_nicer_zygote_s_child_cannot_be_less_nice(start_zygote, open_directory):
+    os.chown(open_directory, 65534, 65534)
+    path = str(open_directory / "s")
+    who = dict(user=65534, group=65534, extra_groups=[])
+    start_zygote(command=["nice", "-n", "5", MOONLETD], options=["--socket", path], **who)
+    for nice, expected in ((0, (125, True)), (5, (0, False)), (7, (0, False))):
+        result = run("nice", ["nice", "-n", str(nice), MOONLET, "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", **who)
+        assert (result.status, b"set nice value: Permission denied" in result.err) == expected, result
 
 
 def test_a_path_from_xdg_runtime_dir(start_zygote, tmp_path):

@@ -386,6 +386,26 @@ def test_sighup_makes_a_new_image(tmp_path, start_zygote):
     assert len(values) == 3
 
 
+def test_what_a_new_image_s_warm_up_leaves_running_has_nothing_of_its(tmp_path, start_zygote, launch):
+    """A socket that it had would be one that somebody seems to listen on when moonletd has ended."""
+    pids = tmp_path / "pids"
+    zygote = start_zygote("-e", f"os.execute('sleep 1000 >/dev/null 2>&1 & echo $! >>{pids}')")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    running = launch(MOONLET, env, "print('runs') io.flush() io.read()")
+    assert running.hear() == "runs"
+    try:
+        zygote.process.send_signal(signal.SIGHUP)
+        while len(pids.read_text().splitlines()) < 2:
+            os.sched_yield()
+            assert run(MOONLET, ["lua", "-e", ""], env).status == 0
+        for pid in pids.read_text().split():
+            descriptors = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            assert not any(it.startswith(("socket:", "/memfd:", "anon_inode:")) for it in descriptors), descriptors
+    finally:
+        for pid in pids.read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
 @about_the_file
 def test_sighup_takes_over_a_new_moonletd(tmp_path, start_zygote):
     """An upgrade: a package manager renames the new file into the place of the old one."""

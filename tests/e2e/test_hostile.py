@@ -1,14 +1,17 @@
 """Clients that are broken or mean: the server keeps serving, says what was wrong, and keeps nothing of them."""
 
+import contextlib
 import os
+import pathlib
 import random
+import signal
 import socket
 import struct
 import subprocess
 
 import client
 import pytest
-from conftest import MOONLET, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
+from conftest import LUA, MOONLET, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
 
 FIXED, VARIABLE = client.request(["client", "-e", "print(1)"], ["A=1"], {})
 
@@ -20,7 +23,7 @@ def changed(offset, kind, value):
     return bytes(data)
 
 
-MAGIC, VERSION, SIZE, ARGC, ENVC, FDC, BYTES = 0, 4, 6, 8, 12, 16, 20
+MAGIC, VERSION, SIZE, ARGC, ENVC, FDC, BYTES, LUA_CODE = 0, 4, 6, 8, 12, 16, 20, 24
 LIES = [0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 1 << 24, 1 << 22]
 
 BAD = {
@@ -111,6 +114,20 @@ def test_the_log_says_what_was_wrong(start_zygote):
     assert f"pid {os.getpid()}" in zygote.log()
 
 
+def test_a_request_for_another_lua(zygote):
+    codes = {"5.1": 501, "5.2": 502, "5.3": 503, "5.4": 504, "5.5": 505, "luajit": 0x10000}
+    for code in (*codes.values(), 0, 1):
+        with connected(zygote) as connection:
+            directory = os.open("/", os.O_PATH)
+            send(connection, changed(LUA_CODE, "I", code) + VARIABLE, [directory])
+            os.close(directory)
+            kind, value, *_ = answer(connection)
+            if code in (0, codes[LUA]):
+                assert kind == client.STARTED, code
+            else:
+                assert kind == client.DECLINED and b"this moonletd is for" in connection.recv(value), code
+
+
 def test_too_many_descriptors_and_none(zygote):
     null = os.open("/dev/null", os.O_RDONLY)
     try:
@@ -123,6 +140,18 @@ def test_too_many_descriptors_and_none(zygote):
             for _ in range(20):
                 send(connection, FIXED[:10], [null] * 253)
             assert answer(connection)[0] == client.DECLINED
+        with connected(zygote) as connection:  # two, where one is a directory and the other belongs to no number
+            directory = os.open("/", os.O_PATH)
+            send(connection, FIXED + VARIABLE, [directory] * 2)
+            os.close(directory)
+            kind, length, *_ = answer(connection)
+            assert kind == client.DECLINED and b"descriptors do not match" in connection.recv(length)
+        with connected(zygote) as connection:  # one more than the most with a directory
+            for count in [250] * 16 + [98]:
+                send(connection, FIXED[:10], [null] * count)
+            connection.shutdown(socket.SHUT_WR)
+            kind, length = answer(connection)
+            assert kind == client.DECLINED and connection.recv(length) == b"too many descriptors"
         with connected(zygote) as connection:
             send(connection, FIXED + VARIABLE)
             assert answer(connection)[0] == client.DECLINED
@@ -260,23 +289,39 @@ def test_a_script_that_closes_everything(zygote):
     assert run(MOONLET, ["lua", "-e", script], environment(MOONLET_SOCKET=zygote.socket)).status == 5
 
 
+def fill(pipe):
+    own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(own, bytes(4096))
+    os.close(own)
+
+
+def children_of(process):
+    return pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
 def test_a_log_that_nobody_reads(tmp_path):
     """A pipe whose reader has gone, and one whose reader sleeps: neither ends nor holds up the server."""
     for reader_stays in (False, True):
         path = str(tmp_path / f"s{reader_stays}")
         reader, writer = os.pipe()
         ready, told = os.pipe()
-        process = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", str(told)], stderr=writer, pass_fds=(told,),
-                                   env=environment())
+        process = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", str(told), "--spare", "1"], stderr=writer,
+                                   pass_fds=(told,), env=environment())
         os.close(writer)
         os.close(told)
         assert os.read(ready, 1) == b"\n"
         os.close(ready)
-        if not reader_stays:
+        if reader_stays:
+            fill(reader)
+        else:
             os.close(reader)
-        for _ in range(3000 if reader_stays else 50):
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(path)
+        while not (spares := children_of(process)):
+            os.sched_yield()
+        os.kill(int(spares[0]), signal.SIGKILL)  # the zygote itself has to say something
+        while spares[0] in children_of(process):
+            os.sched_yield()
         env = environment(MOONLET_SOCKET=path)
         with socket.socket(socket.AF_UNIX) as connection:  # a child has to say something too
             connection.connect(path)

@@ -1,5 +1,6 @@
 """moonletd: its options, its socket, how it starts, says that it serves, and stops."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -9,7 +10,7 @@ import subprocess
 
 import pytest
 from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, about_the_file, environment,
-                      run, without_addresses)
+                      run, wait_gone, without_addresses)
 
 
 def launch(path, code="print('served')", **options):
@@ -138,6 +139,20 @@ def test_a_stale_socket_is_replaced_and_a_living_one_is_not(start_zygote, tmp_pa
     assert again.stop() == 0 and not os.path.exists(path)
 
 
+def test_one_whose_queue_is_full_is_alive(tmp_path):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as waiting:
+        busy.bind(path)
+        busy.listen(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(path)
+        assert "is another moonletd running?" in fails("--socket", path)
+        assert os.path.exists(path)
+
+
 def test_what_is_no_socket_is_not_replaced(tmp_path):
     path = tmp_path / "file"
     path.write_text("precious")
@@ -246,6 +261,42 @@ def test_max_1_runs_them_one_after_another(start_zygote, tmp_path):
     assert (tmp_path / "log").read_text() == "()" * 20
 
 
+def test_who_waits_is_not_dropped_where_descriptors_are_short(start_zygote):
+    """With --max scripts running nobody can know who has sent nothing."""
+    few = ["prlimit", "--nofile=24"]
+    zygote = start_zygote(options=["--max", "1", "--spare", "0"], command=[*few, MOONLETD])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    first = subprocess.Popen([*few, MOONLET, "-e", "print('runs') io.stdout:flush() io.read()"], env=env, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    assert first.stdout.readline() == b"runs\n"
+    waiting = [subprocess.Popen([*few, MOONLET, "-e", "print('served')"], env=env, stdout=subprocess.PIPE) for _ in range(30)]
+    while len(zygote.descriptors()) < 24:
+        os.sched_yield()
+    first.communicate(b"\n", timeout=PATIENCE)
+    assert [process.communicate(timeout=PATIENCE)[0] for process in waiting] == [b"served\n"] * 30, zygote.log()
+
+
+def test_clients_leave_while_as_many_run_as_may(start_zygote):
+    """Neither waits for room: the one that waits is forgotten, and the script of the one that runs ends."""
+    zygote = start_zygote(options=["--max", "1", "--spare", "0"])
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    pause = ["-e", "print(require('probe').pid()) io.stdout:flush() require('probe').pause()"]
+    running = subprocess.Popen([MOONLET, *pause], env=env, stdout=subprocess.PIPE)
+    script = int(running.stdout.readline())
+    before = len(zygote.descriptors())
+    waiting = subprocess.Popen([MOONLET, *pause], env=env)
+    while len(zygote.descriptors()) == before:
+        os.sched_yield()
+    for client in (waiting, running):
+        client.kill()
+        client.wait(PATIENCE)
+        while len(zygote.descriptors()) >= before + (client is waiting):
+            os.sched_yield()
+    running.stdout.close()
+    wait_gone(script)
+    assert launch(zygote.socket).out == b"served\n"
+
+
 def test_a_waiting_client_that_leaves_is_forgotten(start_zygote):
     zygote = start_zygote(options=["--max", "1"])
     env = environment(MOONLET_SOCKET=zygote.socket)
@@ -283,6 +334,22 @@ def test_systemd_hands_over_a_socket_and_is_told(tmp_path):
             assert process.wait(PATIENCE) == 0
             assert os.path.exists(path)  # it is systemd's to remove
         os.unlink(path)
+
+
+def test_what_a_supervisor_hands_over_is_not_for_programs_of_the_warm_up(tmp_path):
+    path, log = str(tmp_path / "s"), tmp_path / "log"
+    ready, told = os.pipe()
+    with listener(path) as it:
+        shell = f"""exec 3<&{it.fileno()} {it.fileno()}<&-; LISTEN_PID=$$ exec {MOONLETD} --ready-fd {told} \
+                    -e 'os.execute("ls -l /proc/self/fd >{log}")'"""
+        process = subprocess.Popen(["bash", "-c", shell], env=environment(LISTEN_FDS="1"), pass_fds=(it.fileno(), told))
+    os.close(told)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.read() == b"\n"  # and then the end: moonletd has closed it
+    assert "socket:" not in log.read_text()
+    assert launch(path).out == b"served\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
 
 
 def test_variables_of_systemd_that_are_not_meant(tmp_path):

@@ -28,6 +28,15 @@ def test_a_script_and_its_status(go):
     assert go("require('probe').kill(require('probe').pid(), 15)") == (-signal.SIGTERM, "")
 
 
+def test_a_client_that_does_not_ask_for_signals_gets_none(go):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+    try:
+        assert go("os.exit(3)") == (3, "")
+        assert signal.SIGURG not in signal.sigpending()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def test_arguments_environment_and_directory(go, tmp_path):
     script = tmp_path / "s.lua"
     script.write_text("print(arg[0], os.getenv('A'), ...) print(io.open('s.lua') ~= nil)")

@@ -1,5 +1,6 @@
 """Signals that are sent to moonlet are those that the script gets, and the other way round."""
 
+import ctypes
 import os
 import resource
 import select
@@ -119,6 +120,47 @@ def test_stop_and_continue_of_the_client(same, launch, number):
 
     # A process group of its own below a living session, as a shell's job is: not orphaned.
     assert both(same, scenario)[0] == number
+
+
+def test_what_has_stopped_it_once_may_be_handled_the_next_time(same, launch):
+    catches = PROBE + """
+        probe.catch(15) probe.catch(18)
+        print(probe.pid()) io.flush()
+        repeat
+            local number = probe.next_signal()
+            if number == 18 then probe.catch(tonumber(arg[1])) end
+            print('got', number) io.flush()
+        until number == 15
+    """
+
+    def scenario(program, env):
+        running = launch(program, env, catches, str(int(signal.SIGTSTP)), process_group=0)
+        running.hear()
+        heard = []
+        running.kill(signal.SIGTSTP)
+        stopped = wait_stopped(running.process)
+        for number in (signal.SIGCONT, signal.SIGTSTP, signal.SIGTERM):
+            running.kill(number)
+            heard.append(running.hear())
+        return stopped, heard, running.end()
+
+    assert both(same, scenario)[1] == ["got\t18", "got\t20", "got\t15"]
+
+
+def test_a_signal_like_a_farewell_that_is_another_s(same, launch):
+    """SIGURG, with a value, as a script's last word has it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def scenario(program, env):
+        running = launch(program, env, HANDLES, str(int(signal.SIGURG)), str(int(signal.SIGTERM)))
+        running.hear()
+        assert libc.sigqueue(running.pid, signal.SIGURG, ctypes.c_void_p(7)) == 0
+        heard = running.hear()
+        running.kill(signal.SIGTERM)
+        return heard, running.end()
+
+    heard, result = both(same, scenario)
+    assert heard == "got\t23" and result.status == 4
 
 
 def test_a_script_that_stops_itself(same, launch):

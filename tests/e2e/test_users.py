@@ -83,6 +83,39 @@ def test_a_request_gains_no_resources(shared, claim, answer):
     assert done.stdout.decode() == answer + "\n", done
 
 
+CLAIM_FOR_ANOTHER = """
+import os, socket, sys
+sys.path.insert(0, sys.argv[1])
+import client
+connection = socket.socket(socket.AF_UNIX)
+child = os.fork()
+if child == 0:
+    connection.connect(sys.argv[2])
+    os._exit(0)
+os.waitpid(child, 0)
+os.getpid = lambda: child
+try:
+    client.send(connection, ['client', '-e', ''], {}, {})
+except OSError:
+    pass  # it has been declined on the way
+kind, value, *_ = client.receive(connection)
+print(connection.recv(value) if kind == client.DECLINED else kind)
+"""
+
+
+def test_a_request_for_a_client_that_has_gone_gains_nothing_either(shared):
+    """Nobody can be asked for its limits any more, nor is there anybody to be compared with."""
+    for options, answer in ((["--compare-clients", "0"], "the client has not the limits that it claims"),
+                            ([], "the client is confined")):
+        zygote = shared(options=options)
+        directory = os.path.dirname(zygote.socket)
+        shutil.copy(client.__file__, directory)
+        done = subprocess.run(["/usr/bin/python3", "-Bc", CLAIM_FOR_ANOTHER, directory, zygote.socket], capture_output=True,
+                              timeout=PATIENCE, **ALICE)
+        assert answer in done.stdout.decode(), done
+        zygote.stop()
+
+
 @pytest.mark.skipif(KEYCTL is None, reason="THE NUMBER OF keyctl(2) IS NOT KNOWN HERE")
 def test_a_user_s_script_does_not_have_root_s_keys(shared):
     if not os.path.exists("/proc/keys"):
@@ -281,6 +314,27 @@ def test_one_user_s_scripts_leave_room_for_others(shared, most, share):
         assert begun(waiting, share) == running
     while waiting:
         for sleeper in begun(waiting, min(share, len(waiting))):
+            sleeper.end()
+            waiting.remove(sleeper)
+
+
+def test_a_share_is_his_whose_scripts_run(shared):
+    """One that has ended counts no more, and what still runs counts for its own user."""
+    zygote = shared(options=["--max", "4"])
+    alice = Sleeper(zygote, ALICE)
+    begun([alice], 1)
+    bob = Sleeper(zygote, BOB)
+    begun([bob], 1)
+    alice.end()
+    assert say(zygote, "print(1)", {}) == "1\n"  # so that her end has been noticed
+    waiting = [bob, *(Sleeper(zygote, BOB) for _ in range(3))]
+    running = begun(waiting, 2)
+    alice = Sleeper(zygote, ALICE)
+    begun([alice], 1)
+    assert say(zygote, "print(1)", {}) == "1\n" and begun(waiting, 2) == running
+    alice.end()
+    while waiting:
+        for sleeper in begun(waiting, 1):
             sleeper.end()
             waiting.remove(sleeper)
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import CPATH, JIT, LUA, MOONLET, REAL_LUA, Pair, environment, run
+from conftest import CPATH, JIT, LUA, MOONLET, MUSL, REAL_LUA, Pair, environment, run
 
 SUFFIX = "_" + LUA.replace(".", "_")
 PATHS = "print(package.path) print(package.cpath)"
@@ -155,6 +155,15 @@ def test_the_loader_s_environment_must_be_the_zygote_s(start_zygote, tmp_path):
     assert result.status == 125 and b"LD_LIBRARY_PATH" in result.err
     del env["MOONLET_FALLBACK"]
     assert run(MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
+
+
+@pytest.mark.skipif(MUSL, reason="THIS C LIBRARY HAS NO TUNABLES")
+def test_glibc_s_tunables_are_the_loader_s_too(start_zygote):
+    tunables = dict(GLIBC_TUNABLES="glibc.malloc.check=1")
+    for of_zygote, of_client in (({}, tunables), (tunables, {}), (tunables, tunables)):
+        zygote = start_zygote(env=environment(**of_zygote))
+        result = run(MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=zygote.socket, **of_client))
+        assert (result.status, b"GLIBC_TUNABLES" in result.err) == ((0, False) if of_zygote == of_client else (125, True)), result
 
 
 def test_a_warm_module_that_keeps_arg_sees_each_script_s(start_zygote, tmp_path):
