@@ -62,4 +62,8 @@ if(MOONLET_LUA STREQUAL "luajit")
   # Its errors unwind the C stack, and so need what the other versions can do without.
   target_compile_options(moonlet_lua_headers INTERFACE -funwind-tables)
 endif()
-set(MOONLET_FALLBACK_NAME ${default_fallback} CACHE STRING "Interpreter that moonlet falls back to")
+# Looked for each time, so that an interpreter that is installed later is found.
+set(MOONLET_FALLBACK_NAME "" CACHE STRING "Interpreter that moonlet falls back to; empty: that of this Lua")
+if(MOONLET_FALLBACK_NAME STREQUAL "")
+  set(MOONLET_FALLBACK_NAME ${default_fallback})
+endif()

@@ -32,7 +32,7 @@ void keep_if_new(int descriptor, void*) {
   const ssize_t length = readlink(link, target, sizeof target - 1);
   target[length > 0 ? length : 0] = '\0';
   // Its offset and its flags are one for all children, whatever each of them does with it.
-  log_line("descriptor %d is open in all scripts: %s", descriptor, target);
+  log_line("descriptor %d left open: %s", descriptor, target);
   keep_in_children(descriptor);
 }
 

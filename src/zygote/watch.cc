@@ -96,6 +96,7 @@ int most_files = INT_MAX;
 #else
 constexpr bool kMayBecomeLayer = false;
 #endif
+constexpr int kFilesAtOnce = kMayBecomeLayer ? 256 : 1;  // that there is room for; a few bytes of code on MIPS
 
 // What changes with a file, whatever is done to it; an odd number. 0: there is none. Of anything else only that
 // it is of another kind: what a device has to say is never the same twice.
@@ -221,7 +222,9 @@ void add(const char* path) {
   const uint32_t look = look_of(path);
   if (look == S_IFIFO) return;  // to look for changes would be to read it
   char* const copy = strdup(path);
-  void* const grown = realloc(file, sizeof *file * static_cast<size_t>(files + 1));
+  void* const grown = files % kFilesAtOnce != 0
+                          ? file
+                          : realloc(file, sizeof *file * static_cast<size_t>(files + kFilesAtOnce));
   if (grown != nullptr) file = static_cast<File*>(grown);
   if (grown == nullptr || copy == nullptr || !keys.add(key)) {
     free(copy);

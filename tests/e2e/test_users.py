@@ -263,7 +263,7 @@ def test_descriptors_of_root_s_warm_up_are_for_nobody_else(shared, start_zygote)
     assert refused.process.wait(PATIENCE) == 1
     assert "the warm-up left descriptors open: not for other users" in refused.log()
     assert not os.path.exists(refused.socket)
-    assert "is open in all scripts: /etc/shadow" in start_zygote(*opens).log()
+    assert "left open: /etc/shadow" in start_zygote(*opens).log()
 
 
 def test_an_inherited_socket_for_others_counts_as_such(open_directory, start_zygote):
