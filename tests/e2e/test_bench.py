@@ -44,6 +44,10 @@ def compare(bench, *arguments, **options):
     return bench("--lua", REAL_LUA, "--moonlet", MOONLET, "--runs", "5", *arguments, **options)
 
 
+judges = pytest.mark.skipif(SANITIZED, reason="on a slow machine AddressSanitizer costs as much as a script that is judged")
+
+
+@judges
 def test_it_says_what_a_script_saves(bench, script, start_zygote):
     zygote = start_zygote("-l", "slow", env=bench.env)
     result = compare(bench, script('require "slow"'), zygote=zygote)
@@ -54,7 +58,7 @@ def test_it_says_what_a_script_saves(bench, script, start_zygote):
     assert float(figures["lua"]) > 50 > float(figures["moonlet"]), result
 
 
-@pytest.mark.skipif(SANITIZED, reason="on a slow machine AddressSanitizer costs more than what counts as nothing")
+@judges
 def test_it_says_that_a_script_gains_nothing(bench, script, start_zygote):
     zygote = start_zygote(env=bench.env)
     result = compare(bench, script('os.execute("sleep 0.5")'), zygote=zygote)
