@@ -212,13 +212,13 @@ void resume() {
 #endif
 
 void add(const char* path) {
-#if defined(MOONLET_BUILTIN_MODULE)
   if (!active) return;
+#if defined(MOONLET_BUILTIN_MODULE)
   char room[PATH_MAX];
   path = from_root(path, room);
 #endif
   const uint32_t key = key_of(0, path);
-  if (!active || has_lost_track() || keys.has(key) || is_made_up(path)) return;
+  if (has_lost_track() || keys.has(key) || is_made_up(path)) return;
   const uint32_t look = look_of(path);
   if (look == S_IFIFO) return;  // to look for changes would be to read it
   char* const copy = strdup(path);
