@@ -17,9 +17,11 @@ namespace moonlet::zygote {
 
 namespace {
 
-// Room to begin with, and how much is given back when a crowd has left.
+// Room to begin with and when a crowd has left, and how many times as much a crowd gets: memory that is not
+// written costs nothing. With glibc each small step would leave blocks that its tcache keeps, and realloc takes
+// none from there.
 constexpr int kUsual = 16;
-constexpr int kCrowd = 256;
+constexpr int kMore = 32;
 
 // Where descriptors are short and no launch is there to end, others have them, and say nothing when they close
 // one.
@@ -130,7 +132,7 @@ int Launches::find(pid_t pid) const {
 }
 
 bool Launches::add(int connection, const ucred& peer) {
-  if (count_ == capacity_ && !reserve(2 * capacity_)) return false;
+  if (count_ == capacity_ && !reserve(kMore * capacity_)) return false;
   polled_[kFirst + count_] = {connection, POLLIN, 0};
   launch_[count_++] = {0, peer, 0};
   return true;
@@ -205,13 +207,32 @@ void Launches::forget(int index) {
   const auto behind = static_cast<size_t>(count_ - index);
   memmove(launch_ + index, launch_ + index + 1, behind * sizeof *launch_);
   memmove(polled_ + kFirst + index, polled_ + kFirst + index + 1, behind * sizeof *polled_);
-  if (count_ > 0 || capacity_ <= kCrowd) return;
+  if (count_ > 0 || capacity_ <= kUsual) return;
+#if defined(__GLIBC__)
+  shrink();
+#else
   reserve(kUsual);
   capacity_ = kUsual;  // at least, also where one of the two could not be moved to a smaller place
-#if defined(__GLIBC__)
-  malloc_trim(0);
 #endif
 }
+
+#if defined(__GLIBC__)
+// This malloc shrinks a block where it lies, which is high in its heap after a crowd, and keeps the heap that
+// high. So all go, and the small ones get the room of what was theirs: it cannot be short.
+void Launches::shrink() {
+  pollfd first[kFirst];
+  memcpy(first, polled_, sizeof first);
+  free(polled_);
+  free(launch_);
+  free(user_);
+  polled_ = nullptr;
+  launch_ = nullptr;
+  user_ = nullptr;
+  if (!reserve(kUsual)) fail("not enough memory");
+  memcpy(polled_, first, sizeof first);
+  malloc_trim(0);
+}
+#endif
 
 void Launches::describe(int connection) {
   counts.connections = static_cast<uint32_t>(count_);

@@ -111,6 +111,7 @@ class Launches {
 
   bool reserve(int count);
   void forget(int index);
+  void shrink();
   [[nodiscard]] bool has_room() const { return counts.max == 0 || counts.running < counts.max; }
   [[nodiscard]] bool has_room_for(uid_t user) const;
   void runs_for(uid_t user);
