@@ -41,12 +41,13 @@ long field(const std::string& path, const std::string& key) {
   fail("%s: no %s", path.c_str(), key.c_str());
 }
 
-bool is_zombie(pid_t pid) {
+// The letter of proc(5), or '?'.
+char state_of(pid_t pid) {
   std::ifstream file(proc(pid, "stat"));
   std::string stat;
   std::getline(file, stat);
   const size_t end = stat.rfind(") ");
-  return end != std::string::npos && stat[end + 2] == 'Z';
+  return end != std::string::npos ? stat[end + 2] : '?';
 }
 
 // What each descriptor of a process is, as "socket:[number]".
@@ -136,7 +137,7 @@ Sample Zygote::sample() const {
   sample.descriptors = static_cast<int>(descriptors_of(pid_).size());
   for (const pid_t child : children_of(pid_)) {
     sample.children++;
-    sample.zombies += is_zombie(child) ? 1 : 0;
+    sample.zombies += state_of(child) == 'Z' ? 1 : 0;
   }
   return sample;
 }
@@ -148,9 +149,10 @@ bool Zygote::becomes_quiet() const {
     for (const pid_t child : children) {
       std::string name;
       std::getline(std::ifstream(proc(child, "comm")), name);
-      if (name != "moonletd" || is_zombie(child)) return false;  // a launch has its own name
+      if (name != "moonletd" || state_of(child) == 'Z') return false;  // a launch has its own name
     }
-    return connections() == 0 && sockets_of(pid_) == 1 + spares_;
+    // It closes what it then forgets: it has done so when it waits again.
+    return connections() == 0 && sockets_of(pid_) == 1 + spares_ && state_of(pid_) == 'S';
   });
 }
 
