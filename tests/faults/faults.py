@@ -341,13 +341,16 @@ def main():
         for scenario, faults in zip(SCENARIOS, listed):
             faults = [it for it in faults if arguments.only in f"{scenario} {Fault(*it)}"]
             tasks += [(scenario, faults[i:i + 100]) for i in range(0, len(faults), 100)]
-        for its_done, its_missed, its_wrong in pool.imap(run_part, tasks):
+        for part, (its_done, its_missed, its_wrong) in enumerate(pool.imap(run_part, tasks), 1):
             for kind, count in its_done.items():
                 total[kind] = total.get(kind, 0) + count
             missed += its_missed
             wrong += its_wrong
             for it in its_wrong:
                 print(it, flush=True)
+            if part % 50 == 0:  # it takes a while
+                print(f"  {sum(total.values())} of {sum(len(faults) for _, faults in tasks)} faults, {len(wrong)} wrong",
+                      flush=True)
     print(f"{sum(total.values())} faults in {time.monotonic() - begun:.0f} s:", ", ".join(
         f"{count} {kind}" for kind, count in sorted(total.items())) + f"; {missed} not reached; {len(wrong)} wrong")
     sys.exit(1 if wrong or not total else 0)
