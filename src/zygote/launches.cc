@@ -207,19 +207,13 @@ void Launches::forget(int index) {
   const auto behind = static_cast<size_t>(count_ - index);
   memmove(launch_ + index, launch_ + index + 1, behind * sizeof *launch_);
   memmove(polled_ + kFirst + index, polled_ + kFirst + index + 1, behind * sizeof *polled_);
-  if (count_ > 0 || capacity_ <= kUsual) return;
-#if defined(__GLIBC__)
-  shrink();
-#else
-  reserve(kUsual);
-  capacity_ = kUsual;  // at least, also where one of the two could not be moved to a smaller place
-#endif
+  if (count_ == 0 && capacity_ > kUsual) shrink();
 }
 
-#if defined(__GLIBC__)
-// This malloc shrinks a block where it lies, which is high in its heap after a crowd, and keeps the heap that
-// high. So all go, and the small ones get the room of what was theirs: it cannot be short.
 void Launches::shrink() {
+#if defined(__GLIBC__)
+  // This malloc shrinks a block where it lies, which is high in its heap after a crowd, and keeps the heap that
+  // high: 12 KB more. So all go, and the small ones get the room of what was theirs: it cannot be short.
   pollfd first[kFirst];
   memcpy(first, polled_, sizeof first);
   free(polled_);
@@ -231,8 +225,11 @@ void Launches::shrink() {
   if (!reserve(kUsual)) fail("not enough memory");
   memcpy(polled_, first, sizeof first);
   malloc_trim(0);
-}
+#else
+  reserve(kUsual);
+  capacity_ = kUsual;  // at least, also where one of the two could not be moved to a smaller place
 #endif
+}
 
 void Launches::describe(int connection) {
   counts.connections = static_cast<uint32_t>(count_);
