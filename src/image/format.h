@@ -1,0 +1,112 @@
+// The file that a warm-up is frozen into. docs/image.md tells the whole; this is its layout, in the byte order and with the
+// word size of the machine that it was made on: an image never leaves machines of its kind.
+//
+//     Header
+//     Segment[header.segments]        what is mapped where
+//     MappedFile[header.files]        the libraries that segments come from
+//     questions                       Question after Question, header.questions_size bytes
+//     texts                           zero-terminated; offsets count from the beginning of the file
+//     ... the next page: pages
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace moonlet::image {
+
+constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
+/// Raised with each change of this file or of what thaw expects.
+constexpr uint32_t kFormat = 1;
+
+/// Where the tables may end at the latest, in bytes: a launch maps as much.
+constexpr uint32_t kMaxTables = 4 << 20;
+constexpr uint32_t kMaxSegments = 512;
+constexpr uint32_t kMaxFiles = 128;
+
+struct Header {
+  char magic[sizeof kMagic];
+  uint32_t format;
+  uint32_t lua;           // MOONLET_LUA_CODE
+  uint32_t page_size;     // bytes
+  uint32_t flags;         // Flag
+  uint64_t checksum;      // checksum() of all behind this field, up to tables_size
+  uint64_t tables_size;   // bytes, this header included
+  uint64_t file_size;     // bytes
+  int64_t made_seconds;   // the file's own mtime, CLOCK_REALTIME
+  int64_t made_nanoseconds;
+  uint64_t entry;           // address of Entry
+  uint64_t thread_pointer;  // what the register of that name shall hold
+  uint32_t segments;
+  uint32_t files;
+  uint32_t questions;       // offset, a multiple of 8
+  uint32_t questions_size;  // bytes, a multiple of 8
+  uint64_t build;           // of the moonlet that made it: another one's thaw may differ
+  uint64_t processor;       // hash_processor() of the auxiliary vector
+};
+
+enum Flag : uint32_t {
+  kTrusted = 1,  // --trust: no file is asked after, and the file's own mtime is not compared
+};
+
+enum Protection : uint8_t { kRead = 1, kWrite = 2, kExecute = 4 };  // as PROT_*
+
+struct Segment {
+  uint64_t address;  // a multiple of the page size
+  uint64_t size;     // bytes, likewise
+  uint64_t offset;   // in its file, likewise
+  int16_t file;      // index of a MappedFile, or one of these
+  uint8_t protection;
+  uint8_t populate;  // 1: a launch writes to all of it
+  uint32_t unused;
+};
+constexpr int16_t kOfImage = -1;
+constexpr int16_t kOfNothing = -2;  // zeroes
+
+/// A library, or the program: opened, compared by its descriptor, then mapped.
+struct MappedFile {
+  uint64_t identity;  // identity() in image/answer.h
+  uint32_t path;      // offset of the text, absolute
+  uint32_t unused;
+};
+
+/// What the warm-up has asked of the world, with the answer that it got. A launch asks again.
+enum class Asked : uint8_t {
+  kFile,         // text: path. answer: identity(), following links; 0: it leads to nothing
+  kLink,         // likewise of the last component itself
+  kDirectory,    // text: path. answer: identity(). If it is the same, `aux` bytes of Questions behind it hold: names that
+                 // are not in this directory
+  kContent,      // text: path, in /proc or /sys. answer: content()
+  kVariable,     // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
+  kVariables,    // text: what names begin with ("LD_"). answer: variables()
+  kTerminal,     // aux: descriptor. answer: terminal()
+  kWorkingDirectory,  // text: its path
+  kUser,         // answer: user()
+  kHost,         // answer: host()
+};
+
+struct Question {
+  uint16_t size;  // bytes, with the text: a multiple of 8
+  Asked asked;
+  uint8_t unused;
+  uint32_t aux;
+  uint64_t answer;
+  // char text[], zero-terminated
+};
+static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 && sizeof(Header) % 8 == 0);
+
+/// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are times that the
+/// kernel sets and values that are the caller's own.
+constexpr uint64_t mix(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
+  return hash ^ hash >> 32;
+}
+
+/// Of `size` bytes, a multiple of 8, at `data`, aligned to 8.
+inline uint64_t checksum(const void* data, size_t size) {
+  const auto* word = static_cast<const uint64_t*>(data);
+  uint64_t hash = size;
+  for (; size >= 8; size -= 8) hash = mix(hash, *word++);
+  return hash;
+}
+
+}  // namespace moonlet::image

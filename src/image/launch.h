@@ -1,0 +1,26 @@
+// What a launch hands to the image that it thaws: the one call across the jump.
+#pragma once
+
+namespace moonlet::image {
+
+/// One entry of the auxiliary vector (getauxval(3)).
+struct AuxiliaryEntry {
+  unsigned long type;
+  unsigned long value;
+};
+
+/// Made by the program that maps the image. It lives, with that program's code, until the process ends.
+struct Launch {
+  int argc;
+  char** argv;  // as lua would have them: without moonlet's own options
+  char** envp;  // the process' own, as the kernel made it
+  AuxiliaryEntry* auxiliary;
+
+  /// Becomes lua, as long as nothing of the script has run. `reason`: why, for MOONLET_VERBOSE.
+  void (*fall_back)(const char* reason);
+};
+
+/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never returns.
+using Entry = void (*)(const Launch*);
+
+}  // namespace moonlet::image
