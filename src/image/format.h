@@ -20,6 +20,8 @@ constexpr uint32_t kFormat = 1;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
+/// What a launch maps of an image at first, in bytes: no image is smaller.
+constexpr uint32_t kUsualTables = 64 << 10;
 constexpr uint32_t kMaxSegments = 512;
 constexpr uint32_t kMaxFiles = 128;
 
@@ -56,11 +58,11 @@ struct Segment {
   uint64_t offset;   // in its file, likewise
   int16_t file;      // index of a MappedFile, or one of these
   uint8_t protection;
-  uint8_t populate;  // 1: a launch writes to all of it
-  uint32_t unused;
+  uint8_t unused[5];
 };
 constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
+constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
 struct MappedFile {
@@ -100,6 +102,14 @@ constexpr uint64_t mix(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
   return hash ^ hash >> 32;
 }
+
+/// Of this release: another one's thaw may expect something else.
+constexpr uint64_t hash_text(const char* text) {
+  uint64_t hash = kFormat;
+  while (*text != '\0') hash = mix(hash, static_cast<unsigned char>(*text++));
+  return hash;
+}
+constexpr uint64_t kBuild = hash_text(MOONLET_VERSION);
 
 /// Of `size` bytes, a multiple of 8, at `data`, aligned to 8.
 inline uint64_t checksum(const void* data, size_t size) {
