@@ -65,19 +65,19 @@ Options read_options(char** argv) {
     }
   }
   options.bad = nullptr;
-  options.first = i;
+  options.script = i;
   return options;
 }
 
 Outline outline(char** argv) {
   const Options options = read_options(argv);
   Outline outline = {};
-  outline.script = options.first;
+  outline.script = options.script;
   outline.invalid = options.bad != nullptr;
   if (outline.invalid) return outline;
   outline.ignores_environment = options.ignores_environment;
   outline.other_engine_options = options.other_engine;
-  outline.interactive = options.interactive || (argv[options.first] == nullptr && !options.executes &&
+  outline.interactive = options.interactive || (argv[options.script] == nullptr && !options.executes &&
                                                 !options.version && isatty(STDIN_FILENO) != 0);
   return outline;
 }

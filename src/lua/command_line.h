@@ -10,7 +10,7 @@ struct Options {
   bool executes = false;  // -e
   bool ignores_environment = false;
   bool other_engine = false;  // LuaJIT's -b, -j, -O
-  int first = 0;              // index of the script, or argc
+  int script = 0;             // its index in argv, or argc
 };
 
 /// Reads `argv` (null-terminated, argv[0] present) as lua does.

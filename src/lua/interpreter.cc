@@ -113,16 +113,18 @@ bool run_init(lua_State* L, const Options& options) {
 struct Run {
   int argc;
   char** argv;
-  bool is_warm_up;
+  Purpose purpose;
   bool succeeded;
+
+  [[nodiscard]] bool is_warm_up() const { return purpose != Purpose::kLaunch; }
 };
 
 // The global `arg`. Without a script its index 0 is the program, but LuaJIT's is one beyond the last.
 void set_arguments(lua_State* L, const Run& run, const Options& options) {
 #if defined(MOONLET_LUAJIT)
-  const int zero = options.first;
+  const int zero = options.script;
 #else
-  const int zero = options.first < run.argc ? options.first : 0;
+  const int zero = options.script < run.argc ? options.script : 0;
 #endif
   arguments::push(L, run.argc, run.argv, zero);
   arguments::set(L);
@@ -133,7 +135,7 @@ void refuse_bad_option(lua_State* L, const Options& options) {
 }
 
 void open_libraries(lua_State* L, const Run& run, const Options& options) {
-  if (!run.is_warm_up) return;
+  if (!run.is_warm_up()) return;
   if (options.ignores_environment) paths::ignore_environment(L);
   warm::open_libraries(L);
 }
@@ -175,7 +177,7 @@ bool begin(lua_State* L, const Run& run, const Options& options) {
   if (options.version) print_version();
 #endif
   // lua has no `arg` yet. A module that is loaded now may want to keep it for the scripts to come.
-  if (run.is_warm_up) set_arguments(L, run, options);
+  if (run.is_warm_up()) set_arguments(L, run, options);
   return true;
 }
 
@@ -184,9 +186,9 @@ bool begin(lua_State* L, const Run& run, const Options& options) {
 bool run_all(lua_State* L, const Run& run) {
   const Options options = read_options(run.argv);
   if (!begin(L, run, options)) return false;
-  if (!run_options(L, run.argv, options.first < run.argc ? options.first : run.argc)) return false;
-  if (options.first < run.argc) return run_script(L, run.argc, run.argv, options.first) == LUA_OK;
-  if (!run.is_warm_up && !options.executes && !options.version)
+  if (!run_options(L, run.argv, options.script)) return false;
+  if (options.script < run.argc) return run_script(L, run.argc, run.argv, options.script) == LUA_OK;
+  if (!run.is_warm_up() && !options.executes && !options.version)
     run_chunk(L, luaL_loadfile(L, nullptr));  // standard input; lua succeeds in any case
   return true;
 }
@@ -216,12 +218,9 @@ int run_protected(lua_State* L) {
 }  // namespace
 
 int run(lua_State* L, int argc, char** argv, Purpose purpose) {
-  if (purpose == Purpose::kRenewal) {
-    report_renewal();
-  } else {
-    rename(argv[0]);
-  }
-  Run run = {argc, argv, purpose != Purpose::kLaunch, false};
+  rename(argv[0]);
+  if (purpose == Purpose::kRenewal) report_renewal();
+  Run run = {argc, argv, purpose, false};
 #if LIKE_LUA51
   const int status = lua_cpcall(L, run_protected, &run);
   report(L, status);
