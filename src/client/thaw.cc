@@ -44,7 +44,8 @@ bool name_beside(const char* socket, char (&path)[PATH_MAX]) {
 
 bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal) {
   static char beside[PATH_MAX];
-  const char* path = line.image != nullptr && *line.image != '\0' ? line.image : protocol::setting("MOONLET_IMAGE");
+  const char* path =
+      line.image != nullptr && *line.image != '\0' ? line.image : protocol::setting("MOONLET_IMAGE");
   const bool is_named = path != nullptr;
   if (!is_named) {
     if (!name_beside(socket.un.sun_path, beside)) return false;
@@ -52,9 +53,10 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
   }
   refusal = {"thaw", path, EPERM};
   if (getauxval(AT_SECURE) != 0) return is_named;  // before anything that others may have chosen is read
-  launch = {line.tries ? 0 : line.argc, line.argv, environ, find_auxiliary(), reinterpret_cast<uintptr_t>(stack), turn_back};
-  const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)), image::kBuild,
-                                    image::hash_processor(launch.auxiliary)};
+  launch = {line.tries ? 0 : line.argc,         line.argv, environ, find_auxiliary(),
+            reinterpret_cast<uintptr_t>(stack), turn_back};
+  const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
+                                    image::kBuild, image::hash_processor(launch.auxiliary)};
   const image::Doubt doubt = image::enter(path, expected, launch);
   refusal = {"thaw", doubt.path, doubt.error, doubt.reason};
   return is_named || refusal.error != ENOENT;

@@ -1,6 +1,7 @@
-// moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet --freeze starts
-// it (image/start.h).
+// moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet
+// --freeze starts it (image/start.h).
 
+#include "freeze/leftovers.h"
 #include "freeze/options.h"
 #include "freeze/process_id.h"
 #include "freeze/write.h"
@@ -8,9 +9,12 @@
 #include "image/launch.h"
 #include "image/libc_state.h"
 #include "image/start.h"
-#include "lua/image.h"
+#include "lua/command_line.h"
+#include "lua/finish.h"
+#include "lua/host.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +27,7 @@ namespace moonlet::freeze {
 
 namespace {
 
-lua_State* warm = nullptr;
+lua_State* state = nullptr;
 
 // Whether moonlet has started this program, with the variable that only this program's loader was to see.
 bool take_bind_now() {
@@ -40,9 +44,10 @@ bool take_bind_now() {
   if (launch->argc == 0) _exit(EXIT_SUCCESS);
   const interpreter::Outline outline = interpreter::outline(launch->argv);
   if (outline.invalid || outline.other_engine_options) launch->fall_back("only lua itself explains options");
-  image::freshen(warm);
-  if (const char* problem = image::thaw(warm, outline.ignores_environment)) launch->fall_back(problem);
-  image::finish(warm, interpreter::run(warm, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
+  warm::freshen(state);
+  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch->fall_back(problem);
+  moonlet_host()->warm = true;
+  warm::finish(state, interpreter::run(state, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
 }
 
 }  // namespace
@@ -59,14 +64,16 @@ int main(int argc, char** argv) {
   const auto block = reinterpret_cast<uintptr_t>(argv) - sizeof(long);
   image::find_libc_state(block);
   const Options options = read_options(argc, argv);
-  warm = image::new_state();
-  if (warm == nullptr) {
+  state = warm::new_state();
+  if (state == nullptr) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
     return EXIT_FAILURE;
   }
-  const int status = interpreter::run(warm, options.argc, options.argv, interpreter::Purpose::kWarmUp);
+  remember_process();
+  const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   if (status != EXIT_SUCCESS) return status;
-  image::seal(warm);
+  warm::seal(state);
+  if (complain_of_leftovers() != 0) return EXIT_FAILURE;
   image::call_prepare_handlers();
   return write_image(options, thawed, block);
 }

@@ -37,8 +37,8 @@ int open_directory_of(const char* path) {
   return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-// A launch of the new image that ends where a script would begin. Nothing of this process' environment is left by now, and
-// what the image asks of it is not what is tested.
+// A launch of the new image that ends where a script would begin. Nothing of this process' environment is left
+// by now, and what the image asks of it is not what is tested.
 bool thaws() {
   static char name[] = "moonlet";
   static char option[] = "--try-image";
@@ -68,7 +68,8 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
     temporary[0] = '\0';
     return complain("freeze", path, strerror(error));
   }
-  image::Content content = {entry, MOONLET_LUA_CODE, options.trust ? uint32_t{image::kTrusted} : 0, "", 0, 0, block};
+  image::Content content = {entry, MOONLET_LUA_CODE, options.trust ? uint32_t{image::kTrusted} : 0, "", 0, 0,
+                            block};
   image::freeze(fd, content, frozen);
   if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
   close(fd);
@@ -76,7 +77,9 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
   if (rename(temporary, path) != 0) return complain("rename to", path, strerror(errno));
   const int directory = open_directory_of(path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
-  if (tells) fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments\n", path, static_cast<size_t>(frozen.size / 1024), frozen.segments);
+  if (tells)
+    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments\n", path, static_cast<size_t>(frozen.size / 1024),
+            frozen.segments);
   return EXIT_SUCCESS;
 }
 

@@ -9,8 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,7 +32,9 @@ struct Tables {
   size_t mapped = 0;  // bytes
 
   [[nodiscard]] const Header& header() const { return *reinterpret_cast<const Header*>(at); }
-  [[nodiscard]] const Segment* segments() const { return reinterpret_cast<const Segment*>(at + sizeof(Header)); }
+  [[nodiscard]] const Segment* segments() const {
+    return reinterpret_cast<const Segment*>(at + sizeof(Header));
+  }
   [[nodiscard]] const MappedFile* files() const {
     return reinterpret_cast<const MappedFile*>(segments() + header().segments);
   }
@@ -112,7 +114,8 @@ const char* read_tables(int fd, const Expected& expected, Tables& tables) {
   }
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
   const auto checked = static_cast<size_t>(tables.header().tables_size - kUnchecked);
-  if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum || !are_sound(tables))
+  if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum ||
+      !are_sound(tables))
     return "is damaged";
   return nullptr;
 }

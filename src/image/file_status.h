@@ -40,7 +40,8 @@ struct FileStatus {
 };
 static_assert(sizeof(FileStatus) == 256);
 
-/// Of `path` below `directory` (AT_FDCWD), or with an empty path of the descriptor itself. `flags`: AT_SYMLINK_NOFOLLOW, or 0.
+/// Of `path` below `directory` (AT_FDCWD), or with an empty path of the descriptor itself. `flags`:
+/// AT_SYMLINK_NOFOLLOW, or 0.
 inline bool find_status(int directory, const char* path, int flags, FileStatus& status) {
   constexpr int kEmptyPath = 0x1000;  // AT_EMPTY_PATH
   constexpr unsigned kBasic = 0x7ff;  // STATX_BASIC_STATS

@@ -22,8 +22,8 @@ namespace moonlet::image {
 
 namespace {
 
-constexpr size_t kMapsText = 1 << 20;    // bytes
-constexpr size_t kChunk = 64 << 10;      // bytes of a file that are compared at once
+constexpr size_t kMapsText = 1 << 20;      // bytes
+constexpr size_t kChunk = 64 << 10;        // bytes of a file that are compared at once
 constexpr size_t kZeroesApart = 64 << 10;  // bytes: fewer zeroes are not worth a mapping of their own
 
 // All that is needed while the pages are read lies in one mapping, which is no part of what is frozen.
@@ -45,7 +45,8 @@ class Freezer {
       : fd_(fd), content_(content), frozen_(frozen), page_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {}
 
   void run() {
-    void* const memory = mmap(nullptr, sizeof(Workspace), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const memory =
+        mmap(nullptr, sizeof(Workspace), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return fail("map memory: %s", strerror(errno));
     work_ = static_cast<Workspace*>(memory);
     prepare_libc_state();
@@ -106,7 +107,8 @@ class Freezer {
   void take_whole(const Mapping& it) {
     if (failed()) return;
     if (it.is_shared && (it.protection & kWrite) != 0)
-      return fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from), *it.path != '\0' ? ": " : "", it.path);
+      return fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from), *it.path != '\0' ? ": " : "",
+                  it.path);
     uint8_t protection = it.protection;
     if (is_mended(it.from, it.to)) protection |= kWrite;
     if (it.inode == 0) {
@@ -140,7 +142,8 @@ class Freezer {
     bool is_written = false;
     for (uintptr_t at = it.from; at < it.to && !failed(); at += kChunk) {
       const size_t size = it.to - at < kChunk ? it.to - at : kChunk;
-      const ssize_t got = pread(work_->file[index].fd, work_->chunk, size, static_cast<off_t>(it.offset + (at - it.from)));
+      const ssize_t got =
+          pread(work_->file[index].fd, work_->chunk, size, static_cast<off_t>(it.offset + (at - it.from)));
       if (got < 0) return fail("read %s: %s", it.path, strerror(errno));
       memset(work_->chunk + got, 0, size - static_cast<size_t>(got));
       for (size_t page = 0; page < size; page += page_) {
@@ -226,12 +229,14 @@ class Freezer {
     header.files = static_cast<uint32_t>(files_);
     header.build = kBuild;
     header.processor = hash_processor(auxiliary_vector());
-    header.questions = static_cast<uint32_t>(sizeof header + segments_ * sizeof(Segment) + header.files * sizeof(MappedFile));
+    header.questions =
+        static_cast<uint32_t>(sizeof header + segments_ * sizeof(Segment) + header.files * sizeof(MappedFile));
     header.questions_size = content_.questions_size;
     uint64_t text = uint64_t{header.questions} + header.questions_size;
     for (int i = 0; i < files_; i++) text += strlen(work_->file[i].path) + 1;
     header.tables_size = (text + 8) & ~uint64_t{7};  // at least one zero at the end
-    if (header.tables_size > kMaxTables) return fail("the warm-up has asked for too much (%zu bytes of questions)", static_cast<size_t>(text));
+    if (header.tables_size > kMaxTables)
+      return fail("the warm-up has asked for too much (%zu bytes of questions)", static_cast<size_t>(text));
 
     // A launch maps as much at once, however small an image is.
     header.file_size = round_up(header.tables_size < kUsualTables ? kUsualTables : header.tables_size);

@@ -23,7 +23,8 @@ struct Launch {
   void (*fall_back)(const char* reason);
 };
 
-/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never returns.
+/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never
+/// returns.
 using Entry = void (*)(const Launch*);
 
 }  // namespace moonlet::image

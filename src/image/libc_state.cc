@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +74,13 @@ Found found;
   exit(EXIT_FAILURE);
 }
 
-// The words near the thread pointer that hold this thread's id. Which of them is libc's tells a fork: there it is the child's.
+// The words near the thread pointer that hold this thread's id. Which of them is libc's tells a fork: there it
+// is the child's.
 constexpr int kReach = 2560;  // bytes on each side: the largest struct pthread of both libcs has 2304
 
 int* find_thread_id() {
-  // musl's and glibc's first thread lie in one piece with their thread pointer: its page and the next ones are there.
+  // musl's and glibc's first thread lie in one piece with their thread pointer: its page and the next ones are
+  // there.
   auto* const middle = reinterpret_cast<int*>(thread_pointer());
   auto* const shared = static_cast<volatile int*>(
       mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
@@ -146,8 +148,8 @@ void forget_texts() {
 }
 
 void mend_thread() {
-  // Its address is what glibc has registered too. musl's is another one, that of a lock which matters to a thread that ends
-  // before others do; where the kernel tells it, see find_libc_state().
+  // Its address is what glibc has registered too. musl's is another one, that of a lock which matters to a
+  // thread that ends before others do; where the kernel tells it, see find_libc_state().
   *found.thread_id = static_cast<int>(syscall(SYS_set_tid_address, found.thread_id));
   if (found.robust.head != nullptr) syscall(SYS_set_robust_list, found.robust.head, found.robust.size);
   if (&__rseq_offset == nullptr || __rseq_size == 0) return;

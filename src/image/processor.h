@@ -13,7 +13,8 @@ namespace moonlet::image {
 #define AT_MINSIGSTKSZ 51
 #endif
 
-/// Of what the kernel has told the process with the auxiliary vector `vector` (glibc's getauxval(3) tells something else).
+/// Of what the kernel has told the process with the auxiliary vector `vector` (glibc's getauxval(3) tells
+/// something else).
 inline uint64_t hash_processor(const AuxiliaryEntry* vector) {
   constexpr unsigned long kTold[] = {AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ, AT_CLKTCK};
   uint64_t hash = 1;

@@ -34,7 +34,9 @@ uintptr_t page_size;
 uintptr_t round_down(uintptr_t value) { return value & ~(page_size - 1); }
 uintptr_t round_up(uintptr_t value) { return round_down(value + page_size - 1); }
 
-bool is_error(const void* mapped) { return reinterpret_cast<uintptr_t>(mapped) > static_cast<uintptr_t>(-4096); }
+bool is_error(const void* mapped) {
+  return reinterpret_cast<uintptr_t>(mapped) > static_cast<uintptr_t>(-4096);
+}
 
 bool map_at(uintptr_t address, uintptr_t size, int protection, int flags, int fd, uintptr_t offset) {
   void* const wanted = reinterpret_cast<void*>(address);
@@ -42,7 +44,8 @@ bool map_at(uintptr_t address, uintptr_t size, int protection, int flags, int fd
 }
 
 bool reserve(uintptr_t address, uintptr_t size, int protection) {
-  return map_at(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  return map_at(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                -1, 0);
 }
 
 // A program or a loader, on its way into memory.
@@ -93,12 +96,14 @@ bool load(Elf& elf, uintptr_t address) {
     const uintptr_t file_end = address + it.p_vaddr + it.p_filesz;
     const uintptr_t end = address + it.p_vaddr + it.p_memsz;
     const int protection = protection_of(it);
-    if (!map_at(at, file_end - at, protection, MAP_PRIVATE | MAP_FIXED_NOREPLACE, elf.fd, round_down(it.p_offset)))
+    if (!map_at(at, file_end - at, protection, MAP_PRIVATE | MAP_FIXED_NOREPLACE, elf.fd,
+                round_down(it.p_offset)))
       return false;
     if (end <= file_end) continue;
     const uintptr_t rest = round_up(file_end);  // to the end of the page, which glibc's loader takes for itself
     memset(reinterpret_cast<void*>(file_end), 0, rest - file_end);
-    if (end > rest && !map_at(rest, end - rest, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0))
+    if (end > rest &&
+        !map_at(rest, end - rest, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0))
       return false;
   }
   close(elf.fd);
@@ -141,11 +146,12 @@ size_t text_bytes(const Stack& stack) {
   return bytes;
 }
 
-// Lays a copy of what is on the kernel's stack out at `to`, as execve(2) would: words, then texts, with kBindNow in front of
-// the environment.
+// Lays a copy of what is on the kernel's stack out at `to`, as execve(2) would: words, then texts, with
+// kBindNow in front of the environment.
 class Block {
  public:
-  Block(uintptr_t to, size_t words) : word_(reinterpret_cast<uintptr_t*>(to)), text_(reinterpret_cast<char*>(word_ + words)) {}
+  Block(uintptr_t to, size_t words)
+      : word_(reinterpret_cast<uintptr_t*>(to)), text_(reinterpret_cast<char*>(word_ + words)) {}
 
   void add(uintptr_t value) { *word_++ = value; }
   void add_text(const char* text) { add_bytes(text, strlen(text) + 1); }
@@ -212,12 +218,16 @@ bool block_above(uintptr_t end) {
   return is_below;
 }
 
-// A heap in one piece with the program's would have to be put back there in each launch: without brk(2) libcs map theirs.
-bool block_brk() { return reserve(round_up(static_cast<uintptr_t>(syscall(SYS_brk, 0))), page_size, PROT_NONE); }
+// A heap in one piece with the program's would have to be put back there in each launch: without brk(2) libcs
+// map theirs.
+bool block_brk() {
+  return reserve(round_up(static_cast<uintptr_t>(syscall(SYS_brk, 0))), page_size, PROT_NONE);
+}
 
 uintptr_t draw_end() {
   uintptr_t random = 0;
-  syscall(SYS_getrandom, &random, sizeof random, 1);  // GRND_NONBLOCK: early at boot each image lies at one place
+  syscall(SYS_getrandom, &random, sizeof random,
+          1);  // GRND_NONBLOCK: early at boot each image lies at one place
   return kLowestEnd + random % ((kHighestEnd - kLowestEnd) / kTableReach) * kTableReach;
 }
 
@@ -235,7 +245,8 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   if (const char* problem = read_elf(program.interpreter, loader)) return {program.interpreter, problem};
   if (loader.fd < 0) return {program.interpreter, nullptr, errno};
 
-  // From below: the stack, the block that execve(2) puts at its end, the program, the loader, room for libraries.
+  // From below: the stack, the block that execve(2) puts at its end, the program, the loader, room for
+  // libraries.
   const size_t block_size = words_of(stack) * sizeof(long) + text_bytes(stack);
   const uintptr_t end = draw_end();
   const uintptr_t block_end = end - kRoomForLibraries;

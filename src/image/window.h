@@ -1,6 +1,7 @@
-// Where images lie. A launch maps an image at the addresses that it was frozen at, beside its own program, stack and whatever the
-// kernel puts where it likes. So an image lies where the kernel puts nothing: above the program and the heap behind it, below the
-// lowest address from which any layout hands out mappings (a third of the address space, a quarter on aarch64).
+// Where images lie. A launch maps an image at the addresses that it was frozen at, beside its own program,
+// stack and whatever the kernel puts where it likes. So an image lies where the kernel puts nothing: above the
+// program and the heap behind it, below the lowest address from which any layout hands out mappings (a third of
+// the address space, a quarter on aarch64).
 #pragma once
 
 #include <stddef.h>
