@@ -53,7 +53,8 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
   }
   refusal = {"thaw", path, EPERM};
   if (getauxval(AT_SECURE) != 0) return is_named;  // before anything that others may have chosen is read
-  launch = {line.tries ? 0 : line.argc,         line.argv, environ, find_auxiliary(),
+  if (line.rehearses) line.argv[0] = const_cast<char*>(path);
+  launch = {line.rehearses ? 0 : line.argc,         line.argv, environ, find_auxiliary(),
             reinterpret_cast<uintptr_t>(stack), turn_back};
   const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
                                     image::kBuild, image::hash_processor(launch.auxiliary)};

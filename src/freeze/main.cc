@@ -3,11 +3,13 @@
 
 #include "freeze/leftovers.h"
 #include "freeze/options.h"
+#include "freeze/plain_exit.h"
 #include "freeze/process_id.h"
 #include "freeze/write.h"
 #include "image/fork_handlers.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
+#include "image/rehearsal.h"
 #include "image/start.h"
 #include "lua/command_line.h"
 #include "lua/finish.h"
@@ -36,12 +38,24 @@ bool take_bind_now() {
   return true;
 }
 
+// What any script does, and what it has written to.
+[[noreturn]] void rehearse(const char* path) {
+  constexpr int kTold = 3;
+  warm::freshen(state);
+  warm::thaw(state, false);
+  warm::rehearse(state);
+  putchar('\n');  // to /dev/null
+  fflush(stdout);
+  image::tell_written_pages(path, kTold);
+  _exit(EXIT_SUCCESS);
+}
+
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
 [[noreturn]] void thawed(const image::Launch* launch) {
   image::mend(*launch);
   reveal_process_id();
   image::call_child_handlers();
-  if (launch->argc == 0) _exit(EXIT_SUCCESS);
+  if (launch->argc == 0) rehearse(launch->argv[0]);
   const interpreter::Outline outline = interpreter::outline(launch->argv);
   if (outline.invalid || outline.other_engine_options) launch->fall_back("only lua itself explains options");
   warm::freshen(state);
@@ -74,6 +88,7 @@ int main(int argc, char** argv) {
   if (status != EXIT_SUCCESS) return status;
   warm::seal(state);
   if (complain_of_leftovers() != 0) return EXIT_FAILURE;
+  prepare_plain_exit();
   image::call_prepare_handlers();
   return write_image(options, thawed, block);
 }

@@ -20,8 +20,6 @@ constexpr uint32_t kFormat = 1;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
-/// What a launch maps of an image at first, in bytes: no image is smaller.
-constexpr uint32_t kUsualTables = 64 << 10;
 constexpr uint32_t kMaxSegments = 512;
 constexpr uint32_t kMaxFiles = 128;
 
@@ -62,7 +60,9 @@ struct Segment {
 };
 constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
-constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to
+constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to; of no size: unused
+/// How many of the last kind the table has.
+constexpr uint32_t kWrittenSegments = 24;
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
 struct MappedFile {
