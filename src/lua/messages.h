@@ -13,8 +13,8 @@ extern int (*message_handler)(lua_State* L);
 /// are.
 void rename(const char* name);
 
-/// From here on an error takes one line of the log, and leaves no module that has loaded by half: in a warm-up
-/// whose image is served in any case.
+/// From here on an error takes one line of the log, and `require` forgets the modules that it has interrupted:
+/// for a warm-up that is served although it fails.
 void report_renewal();
 
 /// Prints `message` as lua does.

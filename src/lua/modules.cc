@@ -66,11 +66,13 @@ void list(lua_State* L) {
     lua_getfield(L, kStandard, name);
     ModuleOrigin origin;
     if (!lua_isnil(L, -1) || !origin.find(L, kPackage, name)) continue;
-    void* grown = realloc(listed, sizeof(WarmModule) * static_cast<size_t>(count + 1));
+    char* const copy = strdup(name);
+    void* grown =
+        copy != nullptr ? realloc(listed, sizeof(WarmModule) * static_cast<size_t>(count + 1)) : nullptr;
     if (grown == nullptr) luaL_error(L, "not enough memory");
     listed = static_cast<WarmModule*>(grown);
     WarmModule& added = listed[count++];
-    added.name = strdup(name);
+    added.name = copy;
     added.origin = origin;
     depends_on_directory |= origin.depends_on_directory;
     if (origin.is_relative) relative_module = added.name;
