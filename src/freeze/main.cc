@@ -9,7 +9,6 @@
 #include "image/fork_handlers.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
-#include "image/rehearsal.h"
 #include "image/start.h"
 #include "lua/command_line.h"
 #include "lua/finish.h"
@@ -38,16 +37,24 @@ bool take_bind_now() {
   return true;
 }
 
-// What any script does, and what it has written to.
-[[noreturn]] void rehearse(const char* path) {
-  constexpr int kTold = 3;
+// lua(1), in the state that the warm-up has left.
+[[noreturn]] void run(const image::Launch& launch) {
+  const interpreter::Outline outline = interpreter::outline(launch.argv);
+  if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
   warm::freshen(state);
-  warm::thaw(state, false);
-  warm::rehearse(state);
-  putchar('\n');  // to /dev/null
-  fflush(stdout);
-  image::tell_written_pages(path, kTold);
-  _exit(EXIT_SUCCESS);
+  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  moonlet_host()->warm = true;
+  warm::finish(state, interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch));
+}
+
+// What any script does, in an image that nobody has launched yet.
+[[noreturn]] void rehearse(char* path) {
+  static char nothing[] = "/dev/null";
+  static char code[] = "-eprint()";
+  static char* argv[] = {path, code, nothing, nullptr};
+  image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }};
+  tell_at_exit(path, 3);
+  run(launch);
 }
 
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
@@ -56,12 +63,7 @@ bool take_bind_now() {
   reveal_process_id();
   image::call_child_handlers();
   if (launch->argc == 0) rehearse(launch->argv[0]);
-  const interpreter::Outline outline = interpreter::outline(launch->argv);
-  if (outline.invalid || outline.other_engine_options) launch->fall_back("only lua itself explains options");
-  warm::freshen(state);
-  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch->fall_back(problem);
-  moonlet_host()->warm = true;
-  warm::finish(state, interpreter::run(state, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
+  run(*launch);
 }
 
 }  // namespace

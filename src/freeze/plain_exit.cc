@@ -1,5 +1,7 @@
 #include "freeze/plain_exit.h"
 
+#include "image/rehearsal.h"
+
 #include <dlfcn.h>
 #include <link.h>
 #include <stdint.h>
@@ -18,6 +20,8 @@ namespace {
 
 bool is_plain = false;
 bool has_handlers = false;
+const char* rehearsed = nullptr;  // path of an image
+int told = -1;
 
 // Bytes of code of a _fini with nothing in it.
 #if defined(__x86_64__)
@@ -64,6 +68,11 @@ void prepare_plain_exit() {
   is_plain = !has_handlers && !has_destructors;
 }
 
+void tell_at_exit(const char* path, int fd) {
+  rehearsed = path;
+  told = fd;
+}
+
 }  // namespace moonlet::freeze
 
 // All of these stand in front of libc's, for liblua and every C module.
@@ -87,6 +96,8 @@ MOONLET_IN_FRONT void exit(int status) {
   if (moonlet::freeze::is_plain) {
     fflush(nullptr);
     if (__freading(stdin) != 0) fflush(stdin);  // gives back what was read ahead of a seekable one
+    if (moonlet::freeze::rehearsed != nullptr)
+      moonlet::image::tell_written_pages(moonlet::freeze::rehearsed, moonlet::freeze::told);
     _exit(status);
   }
   moonlet::freeze::next<void (*)(int)>("exit")(status);

@@ -8,4 +8,7 @@ namespace moonlet::freeze {
 /// on a handler that is registered, and a library that is opened, make exit whole again.
 void prepare_plain_exit();
 
+/// In a rehearsal of the image at `path`: the exit tells `fd` which pages were written to (image/rehearsal.h).
+void tell_at_exit(const char* path, int fd);
+
 }  // namespace moonlet::freeze

@@ -1,5 +1,6 @@
 #include "freeze/write.h"
 
+#include "base/layout.h"
 #include "image/format.h"
 #include "image/freeze.h"
 #include "image/rehearsal.h"
@@ -20,7 +21,7 @@ namespace moonlet::freeze {
 
 namespace {
 
-char temporary[PATH_MAX];  // where the image is until it is whole
+MOONLET_LARGE char temporary[PATH_MAX];  // where the image is until it is whole
 
 int complain(const char* what, const char* on, const char* why) {
   fprintf(stderr, "moonlet: %s %s: %s\n", what, on, why);
@@ -76,7 +77,7 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
 }  // namespace
 
 int write_image(const Options& options, image::Entry entry, uintptr_t block) {
-  static image::Frozen frozen;
+  MOONLET_LARGE static image::Frozen frozen;
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
   char path[PATH_MAX];  // the arguments are forgotten on the way
@@ -92,7 +93,7 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
                             block};
   image::freeze(fd, content, frozen);
   if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
-  static uintptr_t written[image::kMostWritten];
+  MOONLET_LARGE static uintptr_t written[image::kMostWritten];
   const ssize_t count = rehearse(written);
   if (count < 0) return complain("freeze", path, "the image does not thaw here");
   if (const char* problem = image::populate_written_pages(fd, written, static_cast<size_t>(count)))

@@ -1,6 +1,7 @@
 #include "image/enter.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/file_status.h"
 #include "image/format.h"
 #include "image/machine.h"
@@ -79,7 +80,7 @@ bool are_sound(const Tables& tables) {
 }
 
 // Tables that are small are read, which costs less than to map them.
-alignas(Header) char room[16 << 10];
+MOONLET_OPEN_ENDED alignas(Header) char room[16 << 10];
 
 bool read_header(int fd, Tables& tables) {
   tables.at = room;
@@ -169,8 +170,8 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 }  // namespace
 
 // What is open or mapped when there is a doubt goes with the exec of lua.
-Doubt enter(const char* path, const Expected& expected, const Launch& launch) {
-  static int descriptor[kMaxFiles];
+Doubt enter(char* path, const Expected& expected, const Launch& launch) {
+  int descriptor[kMaxFiles];
   Tables tables;
   const int image = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};

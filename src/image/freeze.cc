@@ -218,7 +218,8 @@ class Freezer {
     if (segments_ > 0) {
       Segment& last = work_->segment[segments_ - 1];
       // What a library keeps beside its code, to read, is mapped with the code: a mapping less costs 3 us less.
-      const bool fits = last.protection == protection || (file >= 0 && ((last.protection | protection) & kWrite) == 0);
+      const bool fits =
+          last.protection == protection || (file >= 0 && ((last.protection | protection) & kWrite) == 0);
       if (last.address + last.size == from && last.file == file && fits &&
           (file < 0 || last.offset + last.size == offset)) {
         last.size += to - from;

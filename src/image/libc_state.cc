@@ -195,7 +195,8 @@ void mend_names(const Launch& launch) {
   found.argv[0] = launch.argv[0];
   environ = launch.envp;
   program_invocation_name = program_invocation_short_name = launch.argv[0];
-  for (char* at = launch.argv[0]; *at != '\0'; at++) {  // not strrchr(3), for the page of libc's that it is alone on
+  for (char* at = launch.argv[0]; *at != '\0';
+       at++) {  // not strrchr(3), for the page of libc's that it is alone on
     if (*at == '/') program_invocation_short_name = at + 1;
   }
 }

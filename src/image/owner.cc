@@ -1,6 +1,7 @@
 #include "image/owner.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/file_status.h"
 
 #include <fcntl.h>
@@ -46,33 +47,40 @@ bool find_path(int fd, char* path, size_t size) {
   return true;
 }
 
-// Whether each directory above `path`, absolute, is safe; unknown if one of them is a link: then it is not what is above it
-// that counts. Changes `path`.
+// Whether each directory above `path`, absolute, is safe; unknown if one of them is a link: then it is not what
+// is above it that counts.
 enum class Answer { kSafe, kUnsafe, kUnknown };
-Answer judge_directories(char* path, uint32_t user) {
+
+Answer judge_directory(const char* path, uint32_t user) {
   FileStatus status;
-  while (char* const slash = strrchr(path, '/')) {
-    slash[slash == path ? 1 : 0] = '\0';
-    if (!find_status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, status)) return Answer::kUnknown;
-    if ((status.mode & S_IFMT) == S_IFLNK) return Answer::kUnknown;
-    if (!is_safe(status, user)) return Answer::kUnsafe;
-    if (slash == path) return Answer::kSafe;
-  }
-  return Answer::kUnknown;
+  if (!find_status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, status) || (status.mode & S_IFMT) == S_IFLNK)
+    return Answer::kUnknown;
+  return is_safe(status, user) ? Answer::kSafe : Answer::kUnsafe;
 }
 
-// Links are looked for, and ".." as well as a link leads to where other directories are above.
+// In place, cut at each slash: a copy would be another page.
+Answer judge_directories(char* path, uint32_t user) {
+  Answer answer = judge_directory("/", user);
+  for (char* at = path + strlen(path); answer == Answer::kSafe && --at > path;) {
+    if (*at != '/') continue;
+    *at = '\0';
+    answer = judge_directory(path, user);
+    *at = '/';
+  }
+  return answer;
+}
+
+// Links are looked for, and ".." is one as well.
 bool is_plain(const char* path) {
   for (const char* at = path; *at != '\0'; at++) {
     if (at[0] == '/' && at[1] == '.' && at[2] == '.') return false;
   }
-  return path[0] == '/' && strlen(path) < PATH_MAX;
+  return path[0] == '/';
 }
 
 }  // namespace
 
-const char* judge_owner(int fd, const char* name) {
-  static char path[PATH_MAX];
+const char* judge_owner(int fd, char* name) {
   const auto user = static_cast<uint32_t>(syscall(SYS_geteuid));
   FileStatus status;
   if (!find_status(fd, "", 0, status) || !is_safe(status, user))
@@ -80,13 +88,12 @@ const char* judge_owner(int fd, const char* name) {
   if (is_on_fuse(fd)) return "is on a file system in user space";
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
-  if (is_plain(name)) {
-    memcpy(path, name, strlen(name) + 1);
-    FileStatus named;
-    if (find_status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, named) && identity(named) == identity(status))
-      answer = judge_directories(path, user);
-  }
+  FileStatus named;
+  if (is_plain(name) && find_status(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, named) &&
+      identity(named) == identity(status))
+    answer = judge_directories(name, user);
   if (answer == Answer::kUnknown) {
+    MOONLET_LARGE static char path[PATH_MAX];
     if (!find_path(fd, path, sizeof path)) return "has no known path (is /proc mounted?)";
     answer = judge_directories(path, user);
   }

@@ -1,5 +1,6 @@
 #include "image/rehearsal.h"
 
+#include "base/layout.h"
 #include "image/format.h"
 
 #include <errno.h>
@@ -16,10 +17,18 @@ namespace {
 
 constexpr uintptr_t kApart = 2;  // pages: what lies between costs less to copy than another call
 
-bool differs(int fd, uintptr_t address, uint64_t offset, size_t size) {
-  static char page[64 << 10];
-  return pread(fd, page, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size) &&
-         memcmp(page, reinterpret_cast<const void*>(address), size) != 0;
+// Whether a page is this process' own. pagemap(5) tells, but small kernels have none; then what is in the page
+// does, unless the same was written.
+bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, size_t page_size) {
+  constexpr uint64_t kPresent = uint64_t{1} << 63;
+  constexpr uint64_t kOfFile = uint64_t{1} << 61;
+  uint64_t entry;
+  if (pread(pagemap, &entry, sizeof entry, static_cast<off_t>(address / page_size * sizeof entry)) ==
+      sizeof entry)
+    return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
+  MOONLET_LARGE static char page[64 << 10];
+  return pread(image, page, page_size, static_cast<off_t>(offset)) == static_cast<ssize_t>(page_size) &&
+         memcmp(page, reinterpret_cast<const void*>(address), page_size) != 0;
 }
 
 }  // namespace
@@ -27,17 +36,18 @@ bool differs(int fd, uintptr_t address, uint64_t offset, size_t size) {
 void tell_written_pages(const char* path, int fd) {
   const int image = open(path, O_RDONLY | O_CLOEXEC);
   Header header;
-  static Segment segment[kMaxSegments];
+  MOONLET_LARGE static Segment segment[kMaxSegments];
   const auto size = static_cast<ssize_t>(sizeof header);
   if (image < 0 || read(image, &header, sizeof header) != size || header.segments > kMaxSegments) return;
   const auto table = static_cast<ssize_t>(header.segments * sizeof(Segment));
   if (read(image, segment, static_cast<size_t>(table)) != table) return;
+  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   for (uint32_t i = 0; i < header.segments; i++) {
     const Segment& it = segment[i];
     if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
     for (uint64_t done = 0; done < it.size; done += header.page_size) {
       const auto address = static_cast<uintptr_t>(it.address + done);
-      if (!differs(image, address, it.offset + done, header.page_size)) continue;
+      if (!is_written(pagemap, image, address, it.offset + done, header.page_size)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
   }

@@ -1,6 +1,7 @@
 #include "image/start.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/launch.h"
 #include "image/machine.h"
 #include "image/window.h"
@@ -234,8 +235,8 @@ uintptr_t draw_end() {
 }  // namespace
 
 Doubt start(const char* path, uintptr_t stack_pointer) {
-  static Elf program;
-  static Elf loader;
+  MOONLET_LARGE static Elf program;
+  MOONLET_LARGE static Elf loader;
   const Stack stack(stack_pointer);
   for (size_t i = 0; i < stack.auxc; i++) {
     if (stack.auxiliary[i].type == AT_PAGESZ) page_size = stack.auxiliary[i].value;

@@ -25,7 +25,7 @@ void seal(lua_State* L);
 void unseal(lua_State* L);
 
 /// In a launch, before anything is known of its script: makes fresh what would be fresh in a lua that starts
-/// now, and takes the page faults that any script would.
+/// now.
 void freshen(lua_State* L);
 
 /// In a launch that has time: loads and runs an empty file, for the page faults of that.

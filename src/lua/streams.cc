@@ -34,8 +34,8 @@ void seal() {
 #endif
   fflush(nullptr);
 #if defined(__GLIBC__)
-  // A stream that was used goes on in its way of buffering until it leaves off writing. A seek makes it, even one
-  // that fails.
+  // A stream that was used goes on in its way of buffering until it leaves off writing. A seek makes it, even
+  // one that fails.
   was_used = __fbufsize(stdout) != 0;
   if (was_used) fseek(stdout, 0, SEEK_CUR);
   // A stream remembers where it stands in its file, and the next seek relies on that. A script has other files.
