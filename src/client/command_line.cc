@@ -18,9 +18,13 @@ namespace {
 }
 
 constexpr char kHelp[] =
-    "usage: moonlet [--socket PATH] [lua's options] [script [args]]\n"
+    "usage: moonlet [--image PATH] [lua's options] [script [args]]\n"
+    "       moonlet --freeze PATH [--trust] [lua's options] [script [args]]\n"
     "Runs a Lua script as " MOONLET_LUA_NAME
-    " does, as a copy of the warm interpreter that moonletd holds.\n"
+    " does, from an image in which its modules are loaded already.\n"
+    "  --freeze PATH  run the script, then freeze what it has loaded into an image\n"
+    "  --trust        the image need not ask whether files are still the same\n"
+    "  --image PATH   the image; else $MOONLET_IMAGE, or beside the socket\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
     "  --help         show this text\n"
@@ -64,10 +68,16 @@ bool needs_real_lua(char** argv) {
   return *arg == nullptr && !has_code && isatty(STDIN_FILENO) != 0;
 }
 
+// Whether `option` is this one, by itself or with "=VALUE": `length` is that of its name.
+bool is_option(const char* option, const char* name, size_t& length) {
+  length = strlen(name);
+  return strncmp(option, name, length) == 0 && (option[length] == '=' || option[length] == '\0');
+}
+
 }  // namespace
 
 CommandLine read_command_line(int argc, char** argv) {
-  CommandLine line = {argv, argc, nullptr, false};
+  CommandLine line = {argv, argc, nullptr, nullptr, false, false, false};
   // lua has no long options, so that ours, in front, never hide one of its own.
   while (argc > 1 && strncmp(line.argv[1], "--", 2) == 0 && line.argv[1][2] != '\0') {
     const char* option = line.argv[1] + 2;
@@ -75,17 +85,30 @@ CommandLine read_command_line(int argc, char** argv) {
     if (strcmp(option, "help") == 0) print_and_exit(kHelp);
     if (strcmp(option, "version") == 0) print_and_exit(kVersion);
     if (is_for_companion(option)) become_companion(argv);
-    if (strncmp(option, "socket=", 7) == 0) {
-      line.socket = option + 7;
-    } else if (strcmp(option, "socket") == 0) {
-      if (argc == 2) {
-        print_refusal({"--socket", "", 0, "a path must follow"});
-        _exit(protocol::kOwnFailure);
-      }
-      line.socket = line.argv[2];
-      taken = 2;
+    const char** value = nullptr;
+    size_t length = 0;
+    if (is_option(option, "freeze", length)) {
+      line.freezes = true;
+      return line;
+    }
+    if (is_option(option, "socket", length)) {
+      value = &line.socket;
+    } else if (is_option(option, "image", length)) {
+      value = &line.image;
+    } else if (is_option(option, "try-image", length)) {
+      value = &line.image;
+      line.tries = true;
     } else {
       break;  // an unknown one: lua's own complaint is what its users know
+    }
+    *value = option + length + 1;
+    if (option[length] == '\0') {
+      *value = line.argv[2];
+      if (*value == nullptr) {
+        print_refusal({option - 2, "", 0, "a path must follow"});
+        _exit(protocol::kOwnFailure);
+      }
+      taken = 2;
     }
     line.argv += taken;
     argc -= taken;

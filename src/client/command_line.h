@@ -7,6 +7,9 @@ struct CommandLine {
   char** argv;  // without moonlet's own options; argv[0] stays
   int argc;
   const char* socket;  // --socket, or null
+  const char* image;   // --image, or null
+  bool freezes;        // --freeze: all is moonlet-lua's to read
+  bool tries;          // --try-image: thaw `image`, whatever it asks, and run nothing
   bool interactive;    // lua would start its read-eval-print loop, or it needs what only lua can do
 };
 

@@ -1,10 +1,13 @@
-// moonletctl, which does for moonlet what has nothing to do with a launch: the client itself stays small.
+// The programs that moonlet becomes for what is no launch: they lie beside it, or on PATH.
 #pragma once
 
 namespace moonlet::client {
 
-/// Replaces this process by moonletctl, with all of `argv`: the one beside this program, else one on $PATH.
-/// Exits with 125, and says what was tried, if there is none.
+/// Becomes moonletctl with these arguments, or exits with 125 and says why not.
 [[noreturn]] void become_companion(char** argv);
+
+/// Becomes moonlet-lua, which freezes itself, or exits with 125 and says why not. `argv`: as the kernel made
+/// it.
+[[noreturn]] void become_freezer(char** argv);
 
 }  // namespace moonlet::client

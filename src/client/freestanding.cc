@@ -239,6 +239,12 @@ void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t 
 #endif
 }
 
+int munmap(void* address, size_t size) { return static_cast<int>(syscall(SYS_munmap, address, size)); }
+
+int madvise(void* address, size_t size, int advice) {
+  return static_cast<int>(syscall(SYS_madvise, address, size, advice));
+}
+
 int openat(int directory, const char* path, int flags, ...) {
   return static_cast<int>(syscall(SYS_openat, directory, path, flags));
 }

@@ -3,9 +3,11 @@
 #include "base/kernel.h"
 #include "client/autostart.h"
 #include "client/command_line.h"
+#include "client/companion.h"
 #include "client/fallback.h"
 #include "client/follow.h"
 #include "client/request.h"
+#include "client/thaw.h"
 #include "protocol/autostart.h"
 #include "protocol/protocol.h"
 
@@ -79,11 +81,18 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
 
 int main(int argc, char** argv) {
   using namespace moonlet;
+  using namespace moonlet::client;
   if (argc < 1) return protocol::kOwnFailure;  // Linux 5.18 and later see to it that there is a name
-  client::Refusal refusal = {"run", "interactively", 0, "only lua itself can"};
-  const client::CommandLine line = client::read_command_line(argc, argv);
+  Refusal refusal = {"run", "interactively", 0, "only lua itself can"};
+  const CommandLine line = read_command_line(argc, argv);
+  if (line.freezes) become_freezer(argv);
   const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
-  if (!line.interactive) client::launch(line, ask.address, refusal);
-  if (ask.is_private && (refusal.error == ENOENT || refusal.error == ECONNREFUSED)) client::start_moonletd();
-  client::fall_back(line.argv, refusal);
+  if (!line.interactive && !thaw(line, ask.address, reinterpret_cast<long*>(argv) - 1, refusal))
+    launch(line, ask.address, refusal);
+  if (line.tries) {
+    print_refusal(refusal);
+    return protocol::kOwnFailure;
+  }
+  if (ask.is_private && (refusal.error == ENOENT || refusal.error == ECONNREFUSED)) start_moonletd();
+  fall_back(line.argv, refusal);
 }

@@ -1,5 +1,5 @@
-// The file that a warm-up is frozen into. docs/image.md tells the whole; this is its layout, in the byte order and with the
-// word size of the machine that it was made on: an image never leaves machines of its kind.
+// The file that a warm-up is frozen into. docs/image.md tells the whole; this is its layout, in the byte order
+// and with the word size of the machine that it was made on: an image never leaves machines of its kind.
 //
 //     Header
 //     Segment[header.segments]        what is mapped where
@@ -20,19 +20,21 @@ constexpr uint32_t kFormat = 1;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
+/// What a launch maps of an image at first, in bytes: no image is smaller.
+constexpr uint32_t kUsualTables = 64 << 10;
 constexpr uint32_t kMaxSegments = 512;
 constexpr uint32_t kMaxFiles = 128;
 
 struct Header {
   char magic[sizeof kMagic];
   uint32_t format;
-  uint32_t lua;           // MOONLET_LUA_CODE
-  uint32_t page_size;     // bytes
-  uint32_t flags;         // Flag
-  uint64_t checksum;      // checksum() of all behind this field, up to tables_size
-  uint64_t tables_size;   // bytes, this header included
-  uint64_t file_size;     // bytes
-  int64_t made_seconds;   // the file's own mtime, CLOCK_REALTIME
+  uint32_t lua;          // MOONLET_LUA_CODE
+  uint32_t page_size;    // bytes
+  uint32_t flags;        // Flag
+  uint64_t checksum;     // checksum() of all behind this field, up to tables_size
+  uint64_t tables_size;  // bytes, this header included
+  uint64_t file_size;    // bytes
+  int64_t made_seconds;  // the file's own mtime, CLOCK_REALTIME
   int64_t made_nanoseconds;
   uint64_t entry;           // address of Entry
   uint64_t thread_pointer;  // what the register of that name shall hold
@@ -56,11 +58,11 @@ struct Segment {
   uint64_t offset;   // in its file, likewise
   int16_t file;      // index of a MappedFile, or one of these
   uint8_t protection;
-  uint8_t populate;  // 1: a launch writes to all of it
-  uint32_t unused;
+  uint8_t unused[5];
 };
 constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
+constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
 struct MappedFile {
@@ -71,17 +73,17 @@ struct MappedFile {
 
 /// What the warm-up has asked of the world, with the answer that it got. A launch asks again.
 enum class Asked : uint8_t {
-  kFile,         // text: path. answer: identity(), following links; 0: it leads to nothing
-  kLink,         // likewise of the last component itself
-  kDirectory,    // text: path. answer: identity(). If it is the same, `aux` bytes of Questions behind it hold: names that
-                 // are not in this directory
-  kContent,      // text: path, in /proc or /sys. answer: content()
-  kVariable,     // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
-  kVariables,    // text: what names begin with ("LD_"). answer: variables()
-  kTerminal,     // aux: descriptor. answer: terminal()
+  kFile,       // text: path. answer: identity(), following links; 0: it leads to nothing
+  kLink,       // likewise of the last component itself
+  kDirectory,  // text: path. answer: identity(). If it is the same, `aux` bytes of Questions behind it hold:
+               // names that are not in this directory
+  kContent,           // text: path, in /proc or /sys. answer: content()
+  kVariable,          // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
+  kVariables,         // text: what names begin with ("LD_"). answer: variables()
+  kTerminal,          // aux: descriptor. answer: terminal()
   kWorkingDirectory,  // text: its path
-  kUser,         // answer: user()
-  kHost,         // answer: host()
+  kUser,              // answer: user()
+  kHost,              // answer: host()
 };
 
 struct Question {
@@ -92,14 +94,23 @@ struct Question {
   uint64_t answer;
   // char text[], zero-terminated
 };
-static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 && sizeof(Header) % 8 == 0);
+static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 &&
+              sizeof(Header) % 8 == 0);
 
-/// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are times that the
-/// kernel sets and values that are the caller's own.
+/// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are
+/// times that the kernel sets and values that are the caller's own.
 constexpr uint64_t mix(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
   return hash ^ hash >> 32;
 }
+
+/// Of this release: another one's thaw may expect something else.
+constexpr uint64_t hash_text(const char* text) {
+  uint64_t hash = kFormat;
+  while (*text != '\0') hash = mix(hash, static_cast<unsigned char>(*text++));
+  return hash;
+}
+constexpr uint64_t kBuild = hash_text(MOONLET_VERSION);
 
 /// Of `size` bytes, a multiple of 8, at `data`, aligned to 8.
 inline uint64_t checksum(const void* data, size_t size) {

@@ -1,6 +1,8 @@
 // What a launch hands to the image that it thaws: the one call across the jump.
 #pragma once
 
+#include <stdint.h>
+
 namespace moonlet::image {
 
 /// One entry of the auxiliary vector (getauxval(3)).
@@ -11,16 +13,18 @@ struct AuxiliaryEntry {
 
 /// Made by the program that maps the image. It lives, with that program's code, until the process ends.
 struct Launch {
-  int argc;
+  int argc;     // 0: the image shall only be tried; it exits with 0 where a script would begin
   char** argv;  // as lua would have them: without moonlet's own options
   char** envp;  // the process' own, as the kernel made it
   AuxiliaryEntry* auxiliary;
+  uintptr_t stack;  // where the kernel left the stack pointer: the address of argc
 
   /// Becomes lua, as long as nothing of the script has run. `reason`: why, for MOONLET_VERBOSE.
   void (*fall_back)(const char* reason);
 };
 
-/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never returns.
+/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never
+/// returns.
 using Entry = void (*)(const Launch*);
 
 }  // namespace moonlet::image

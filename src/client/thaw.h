@@ -1,0 +1,16 @@
+// Which image a launch thaws.
+#pragma once
+
+#include "client/command_line.h"
+#include "client/refusal.h"
+#include "protocol/socket_path.h"
+
+namespace moonlet::client {
+
+/// Thaws --image, else $MOONLET_IMAGE, else what lies beside the socket, and runs the script there: then it
+/// does not return. `stack`: the address of argc, as the kernel left it. Returns true if that image was asked
+/// for by name: no other way to run the script is looked for then, but lua. `refusal` gets why it was not
+/// thawed.
+bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal);
+
+}  // namespace moonlet::client

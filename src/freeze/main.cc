@@ -1,0 +1,79 @@
+// moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet
+// --freeze starts it (image/start.h).
+
+#include "freeze/leftovers.h"
+#include "freeze/options.h"
+#include "freeze/process_id.h"
+#include "freeze/write.h"
+#include "image/fork_handlers.h"
+#include "image/launch.h"
+#include "image/libc_state.h"
+#include "image/start.h"
+#include "lua/command_line.h"
+#include "lua/finish.h"
+#include "lua/host.h"
+#include "lua/interpreter.h"
+#include "lua/lua_api.h"
+#include "lua/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace moonlet::freeze {
+
+namespace {
+
+lua_State* state = nullptr;
+
+// Whether moonlet has started this program, with the variable that only this program's loader was to see.
+bool take_bind_now() {
+  if (environ[0] == nullptr || strcmp(environ[0], image::kBindNow) != 0) return false;
+  environ++;
+  return true;
+}
+
+// A launch, on the other side of the jump. First libc is mended, because all else uses it.
+[[noreturn]] void thawed(const image::Launch* launch) {
+  image::mend(*launch);
+  reveal_process_id();
+  image::call_child_handlers();
+  if (launch->argc == 0) _exit(EXIT_SUCCESS);
+  const interpreter::Outline outline = interpreter::outline(launch->argv);
+  if (outline.invalid || outline.other_engine_options) launch->fall_back("only lua itself explains options");
+  warm::freshen(state);
+  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch->fall_back(problem);
+  moonlet_host()->warm = true;
+  warm::finish(state, interpreter::run(state, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
+}
+
+}  // namespace
+
+}  // namespace moonlet::freeze
+
+int main(int argc, char** argv) {
+  using namespace moonlet;
+  using namespace moonlet::freeze;
+  if (!take_bind_now()) {
+    fputs("moonlet-lua: it is started by: moonlet --freeze IMAGE [lua's options] [script [args]]\n", stderr);
+    return EXIT_FAILURE;
+  }
+  const auto block = reinterpret_cast<uintptr_t>(argv) - sizeof(long);
+  image::find_libc_state(block);
+  const Options options = read_options(argc, argv);
+  state = warm::new_state();
+  if (state == nullptr) {
+    fprintf(stderr, "%s: not enough memory\n", argv[0]);
+    return EXIT_FAILURE;
+  }
+  remember_process();
+  const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
+  if (status != EXIT_SUCCESS) return status;
+  warm::seal(state);
+  if (complain_of_leftovers() != 0) return EXIT_FAILURE;
+  image::call_prepare_handlers();
+  return write_image(options, thawed, block);
+}

@@ -1,0 +1,46 @@
+#include "freeze/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+namespace moonlet::freeze {
+
+namespace {
+
+constexpr int kOwnFailure = 125;
+
+// The value of option `name` at argv[at]: what follows "=", or the next argument. Null if it is another option.
+const char* value_of(char** argv, int& at, const char* name) {
+  const size_t length = strlen(name);
+  if (strncmp(argv[at], name, length) != 0) return nullptr;
+  if (argv[at][length] == '=') return argv[at] + length + 1;
+  if (argv[at][length] != '\0') return nullptr;
+  if (argv[at + 1] == nullptr) {
+    fprintf(stderr, "%s: %s: an argument must follow\n", argv[0], name);
+    exit(kOwnFailure);
+  }
+  return argv[++at];
+}
+
+}  // namespace
+
+Options read_options(int argc, char** argv) {
+  Options options = {nullptr, false, argc, argv};
+  int at = 1;
+  for (; argv[at] != nullptr; at++) {
+    if (const char* image = value_of(argv, at, "--freeze")) {
+      options.image = image;
+    } else if (strcmp(argv[at], "--trust") == 0) {
+      options.trust = true;
+    } else {
+      break;
+    }
+  }
+  options.argc -= at - 1;
+  options.argv += at - 1;
+  options.argv[0] = argv[0];
+  return options;
+}
+
+}  // namespace moonlet::freeze

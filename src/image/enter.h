@@ -1,0 +1,33 @@
+// A launch's side of a thaw: from a path to the jump. It runs in the static program moonlet, without a libc.
+#pragma once
+
+#include "image/launch.h"
+
+#include <stdint.h>
+
+namespace moonlet::image {
+
+/// What an image must have been made for.
+struct Expected {
+  uint32_t lua;        // MOONLET_LUA_CODE
+  uint32_t page_size;  // bytes
+  uint64_t build;      // kBuild
+  uint64_t processor;  // hash_processor()
+};
+
+/// Why an image was not taken: "PATH: REASON". `path` is what the reason is about; both live as long as the
+/// process.
+struct Doubt {
+  const char* path = nullptr;
+  const char* reason = nullptr;  // null: `error` tells
+  int error = 0;                 // errno, or 0
+
+  explicit operator bool() const { return reason != nullptr || error != 0; }
+};
+
+/// Opens the image at `path`, asks its questions, maps it and jumps into it: then it does not return. If there
+/// is any doubt it returns why, and nothing has happened but that some of the window may be mapped. `launch`
+/// must live until the process ends.
+Doubt enter(const char* path, const Expected& expected, const Launch& launch);
+
+}  // namespace moonlet::image

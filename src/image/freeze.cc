@@ -1,0 +1,324 @@
+#include "image/freeze.h"
+
+#include "image/file_status.h"
+#include "image/format.h"
+#include "image/libc_state.h"
+#include "image/machine.h"
+#include "image/mappings.h"
+#include "image/processor.h"
+#include "image/window.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace moonlet::image {
+
+namespace {
+
+constexpr size_t kMapsText = 1 << 20;      // bytes
+constexpr size_t kChunk = 64 << 10;        // bytes of a file that are compared at once
+constexpr size_t kZeroesApart = 64 << 10;  // bytes: fewer zeroes are not worth a mapping of their own
+
+// All that is needed while the pages are read lies in one mapping, which is no part of what is frozen.
+struct Workspace {
+  char maps[kMapsText];
+  char tables[kMaxTables];
+  char chunk[kChunk];
+  Segment segment[kMaxSegments];
+  struct File {
+    uint64_t identity;
+    const char* path;  // in `maps`
+    int fd;
+  } file[kMaxFiles];
+};
+
+class Freezer {
+ public:
+  Freezer(int fd, const Content& content, Frozen& frozen)
+      : fd_(fd), content_(content), frozen_(frozen), page_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {}
+
+  void run() {
+    void* const memory =
+        mmap(nullptr, sizeof(Workspace), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return fail("map memory: %s", strerror(errno));
+    work_ = static_cast<Workspace*>(memory);
+    prepare_libc_state();
+    if (read_mappings(work_->maps, kMapsText) < 0) return fail("read /proc/self/maps: %s", strerror(errno));
+    find_program();
+    Mapping mapping;
+    for (char* line = work_->maps; (line = next_mapping(line, mapping)) != nullptr && !failed();) take(mapping);
+    if (!failed()) write_file();
+  }
+
+ private:
+  [[gnu::format(printf, 2, 3)]] void fail(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(frozen_.problem, sizeof frozen_.problem, format, arguments);
+    va_end(arguments);
+  }
+  [[nodiscard]] bool failed() const { return frozen_.problem[0] != '\0'; }
+
+  // /proc/self/exe is moonlet, which has put this program where it is. Its pages stay behind.
+  void find_program() {
+    const ssize_t length = readlink("/proc/self/exe", program_, sizeof program_ - 1);
+    program_[length > 0 ? length : 0] = '\0';
+  }
+
+  [[nodiscard]] bool is_of_process(const Mapping& it) const {
+    return it.path[0] == '[' || strcmp(it.path, program_) == 0 || (it.protection == 0 && it.inode == 0);
+  }
+
+  // What lies outside of the window is moonlet's, the kernel's, or cannot be frozen.
+  void take(Mapping& it) {
+    if (!is_in_window(it.from, it.to)) {
+      const bool follows_program = it.inode == 0 && it.from == end_of_program_;  // its zeroed data
+      if (is_of_process(it) || follows_program) {
+        if (strcmp(it.path, program_) == 0) end_of_program_ = it.to;
+        return;
+      }
+      return fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
+    }
+    const uintptr_t workspace = reinterpret_cast<uintptr_t>(work_);
+    const uintptr_t block = content_.block & ~(page_ - 1);
+    take_but(it, workspace, workspace + round_up(sizeof(Workspace)), [&](const Mapping& rest) {
+      take_but(rest, block - kStackSize, block, [&](const Mapping& wanted) { take_whole(wanted); });
+    });
+  }
+
+  template <typename Function>
+  static void take_but(const Mapping& it, uintptr_t from, uintptr_t to, const Function& function) {
+    Mapping part = it;
+    part.to = it.to < from ? it.to : from;
+    if (part.from < part.to) function(part);
+    part = it;
+    part.from = it.from > to ? it.from : to;
+    part.offset += part.from - it.from;
+    if (part.from < part.to) function(part);
+  }
+
+  void take_whole(const Mapping& it) {
+    if (failed()) return;
+    if (it.is_shared && (it.protection & kWrite) != 0)
+      return fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from), *it.path != '\0' ? ": " : "",
+                  it.path);
+    uint8_t protection = it.protection;
+    if (is_mended(it.from, it.to)) protection |= kWrite;
+    if (it.inode == 0) {
+      take_anonymous(it, protection);
+    } else if ((it.protection & kWrite) != 0 || protection == 0) {
+      add(it.from, it.to, kOfImage, protection);
+    } else {
+      take_of_file(it, protection);
+    }
+  }
+
+  // The data of a heap, and the zeroes before and behind them.
+  void take_anonymous(const Mapping& it, uint8_t protection) {
+    if ((it.protection & kRead) == 0) return add(it.from, it.to, kOfNothing, protection);
+    uintptr_t first = it.from;
+    uintptr_t last = it.to;
+    while (first < last && is_zero(first)) first += page_;
+    while (first < last && is_zero(last - page_)) last -= page_;
+    if (first - it.from < kZeroesApart && first < last) first = it.from;
+    if (it.to - last < kZeroesApart && first < last) last = it.to;
+    add(it.from, first, kOfNothing, protection);
+    add(first, last, kOfImage, protection);
+    add(last, it.to, kOfNothing, protection);
+  }
+
+  // Pages that were written to before they became read-only (relro) are the image's, the others their file's.
+  void take_of_file(const Mapping& it, uint8_t protection) {
+    const int index = find_file(it);
+    if (index < 0) return;
+    uintptr_t start = it.from;
+    bool is_written = false;
+    for (uintptr_t at = it.from; at < it.to && !failed(); at += kChunk) {
+      const size_t size = it.to - at < kChunk ? it.to - at : kChunk;
+      const ssize_t got =
+          pread(work_->file[index].fd, work_->chunk, size, static_cast<off_t>(it.offset + (at - it.from)));
+      if (got < 0) return fail("read %s: %s", it.path, strerror(errno));
+      memset(work_->chunk + got, 0, size - static_cast<size_t>(got));
+      for (size_t page = 0; page < size; page += page_) {
+        const bool differs = memcmp(work_->chunk + page, reinterpret_cast<const void*>(at + page), page_) != 0;
+        if (differs != is_written && at + page > it.from) {
+          add_of_file(it, start, at + page, is_written ? kOfImage : static_cast<int16_t>(index), protection);
+          start = at + page;
+        }
+        is_written = differs;
+      }
+    }
+    add_of_file(it, start, it.to, is_written ? kOfImage : static_cast<int16_t>(index), protection);
+  }
+
+  void add_of_file(const Mapping& it, uintptr_t from, uintptr_t to, int16_t file, uint8_t protection) {
+    add(from, to, file, protection, file >= 0 ? it.offset + (from - it.from) : 0);
+  }
+
+  int find_file(const Mapping& it) {
+    for (int i = 0; i < files_; i++) {
+      if (strcmp(work_->file[i].path, it.path) == 0) return i;
+    }
+    if (files_ == static_cast<int>(kMaxFiles)) {
+      fail("more than %d files are mapped", files_);
+      return -1;
+    }
+    Workspace::File& file = work_->file[files_];
+    FileStatus status;
+    file.fd = open(it.path, O_RDONLY | O_CLOEXEC);
+    if (file.fd < 0 || !find_status(file.fd, "", 0, status) || status.inode != it.inode) {
+      fail("%s is mapped, but it is another file by now", it.path);
+      return -1;
+    }
+    file.identity = identity(status);
+    file.path = it.path;
+    return files_++;
+  }
+
+  [[nodiscard]] bool is_zero(uintptr_t page) const {
+    const auto* word = reinterpret_cast<const uintptr_t*>(page);
+    for (size_t i = 0; i < page_ / sizeof *word; i++) {
+      if (word[i] != 0) return false;
+    }
+    return true;
+  }
+
+  void add(uintptr_t from, uintptr_t to, int16_t file, uint8_t protection, uint64_t offset = 0) {
+    if (from >= to || failed()) return;
+    if (segments_ > 0) {
+      Segment& last = work_->segment[segments_ - 1];
+      if (last.address + last.size == from && last.file == file && last.protection == protection &&
+          (file < 0 || last.offset + last.size == offset)) {
+        last.size += to - from;
+        return;
+      }
+    }
+    if (segments_ == kMaxSegments) return fail("more than %u mappings", kMaxSegments);
+    work_->segment[segments_++] = {from, to - from, offset, file, protection, {}};
+  }
+
+  [[nodiscard]] uint64_t round_up(uint64_t size) const { return (size + page_ - 1) & ~uint64_t{page_ - 1}; }
+
+  // Places the image's own segments behind the tables.
+  void place_segments(uint64_t& end) {
+    for (uint32_t i = 0; i < segments_; i++) {
+      Segment& it = work_->segment[i];
+      if (it.file != kOfImage) continue;
+      it.offset = end;
+      end += it.size;
+    }
+  }
+
+  void write_file() {
+    Header header = {};
+    memcpy(header.magic, kMagic, sizeof kMagic);
+    header.format = kFormat;
+    header.lua = content_.lua;
+    header.page_size = static_cast<uint32_t>(page_);
+    header.flags = content_.flags;
+    header.entry = reinterpret_cast<uintptr_t>(content_.entry);
+    header.thread_pointer = thread_pointer();
+    header.segments = segments_;
+    header.files = static_cast<uint32_t>(files_);
+    header.build = kBuild;
+    header.processor = hash_processor(auxiliary_vector());
+    header.questions =
+        static_cast<uint32_t>(sizeof header + segments_ * sizeof(Segment) + header.files * sizeof(MappedFile));
+    header.questions_size = content_.questions_size;
+    uint64_t text = uint64_t{header.questions} + header.questions_size;
+    for (int i = 0; i < files_; i++) text += strlen(work_->file[i].path) + 1;
+    header.tables_size = (text + 8) & ~uint64_t{7};  // at least one zero at the end
+    if (header.tables_size > kMaxTables)
+      return fail("the warm-up has asked for too much (%zu bytes of questions)", static_cast<size_t>(text));
+
+    // A launch maps as much at once, however small an image is.
+    header.file_size = round_up(header.tables_size < kUsualTables ? kUsualTables : header.tables_size);
+    place_segments(header.file_size);
+    if (ftruncate(fd_, static_cast<off_t>(header.file_size)) != 0) return fail("write: %s", strerror(errno));
+    for (uint32_t i = 0; i < segments_ && !failed(); i++) {
+      if (work_->segment[i].file == kOfImage) write_segment(work_->segment[i]);
+    }
+    if (!failed()) write_tables(header);
+    frozen_.segments = segments_;
+  }
+
+  // Pages of zeroes are left out of the file: they take no room there, and read as zeroes.
+  void write_segment(const Segment& it) {
+    const auto address = static_cast<uintptr_t>(it.address);
+    const auto end = static_cast<uintptr_t>(it.address + it.size);
+    for (uintptr_t at = address; at < end && !failed();) {
+      uintptr_t to = at;
+      while (to < end && !is_zero(to)) to += page_;
+      write_all(reinterpret_cast<const void*>(at), to - at, it.offset + (at - address));
+      for (at = to; at < end && is_zero(at);) at += page_;
+    }
+  }
+
+  void write_all(const void* data, size_t size, uint64_t offset) {
+    const auto* from = static_cast<const char*>(data);
+    frozen_.size += size;
+    while (size > 0) {
+      const ssize_t written = pwrite(fd_, from, size, static_cast<off_t>(offset));
+      if (written <= 0) return fail("write: %s", strerror(written == 0 ? ENOSPC : errno));
+      from += written;
+      offset += static_cast<uint64_t>(written);
+      size -= static_cast<size_t>(written);
+    }
+  }
+
+  void write_tables(Header& header) {
+    char* at = work_->tables + sizeof header;
+    const auto append = [&at](const void* data, size_t size) {
+      memcpy(at, data, size);
+      at += size;
+    };
+    append(work_->segment, segments_ * sizeof(Segment));
+    char* const files = at;
+    at += header.files * sizeof(MappedFile);
+    append(content_.questions, content_.questions_size);
+    for (int i = 0; i < files_; i++) {
+      const MappedFile file = {work_->file[i].identity, static_cast<uint32_t>(at - work_->tables), 0};
+      memcpy(files + static_cast<size_t>(i) * sizeof file, &file, sizeof file);
+      append(work_->file[i].path, strlen(work_->file[i].path) + 1);
+    }
+    // The file's time is set, not found: what is written last would change it.
+    timespec now[2];
+    clock_gettime(CLOCK_REALTIME, &now[1]);
+    now[0] = now[1];
+    if (futimens(fd_, now) != 0) return fail("set the time: %s", strerror(errno));
+    FileStatus status;
+    if (!find_status(fd_, "", 0, status)) return fail("statx: %s", strerror(errno));
+    header.made_seconds = status.modified.seconds;
+    header.made_nanoseconds = status.modified.nanoseconds;
+    memcpy(work_->tables, &header, sizeof header);
+    constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
+    header.checksum = checksum(work_->tables + kUnchecked, header.tables_size - kUnchecked);
+    memcpy(work_->tables, &header, sizeof header);
+    write_all(work_->tables, header.tables_size, 0);
+    if (!failed() && futimens(fd_, now) != 0) return fail("set the time: %s", strerror(errno));
+    if (!failed() && fsync(fd_) != 0) return fail("fsync: %s", strerror(errno));
+  }
+
+  int fd_;
+  const Content& content_;
+  Frozen& frozen_;
+  size_t page_;  // bytes
+  Workspace* work_ = nullptr;
+  uint32_t segments_ = 0;
+  int files_ = 0;
+  uintptr_t end_of_program_ = 0;
+  char program_[512] = "";
+};
+
+}  // namespace
+
+void freeze(int fd, const Content& content, Frozen& frozen) { Freezer(fd, content, frozen).run(); }
+
+}  // namespace moonlet::image

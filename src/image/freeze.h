@@ -1,0 +1,35 @@
+// Freezing this process into an image: which of its pages go into the file, which are mapped from the files
+// that they came from, and the file itself. docs/image.md, "The file".
+#pragma once
+
+#include "image/launch.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace moonlet::image {
+
+/// What is frozen beside the pages.
+struct Content {
+  Entry entry;
+  uint32_t lua;           // MOONLET_LUA_CODE
+  uint32_t flags;         // Flag
+  const char* questions;  // a multiple of 8 bytes; they are copied
+  uint32_t questions_size;
+  uint32_t question_count;
+  uintptr_t block;  // address of argc: the stack below it is not frozen
+};
+
+/// What came of it.
+struct Frozen {
+  char problem[512];  // "": the image is written; else why not
+  uint64_t size;      // bytes of the file that hold data
+  unsigned segments;
+};
+
+/// Writes this process, which has one thread and nothing on its stack that is of later use, to the open file
+/// `fd`, empty and writable. Reads /proc/self/maps. The environment and the arguments of this process are gone
+/// afterwards.
+void freeze(int fd, const Content& content, Frozen& frozen);
+
+}  // namespace moonlet::image

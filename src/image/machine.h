@@ -1,0 +1,119 @@
+// What differs from machine to machine in a thaw: the thread pointer, and the two jumps.
+#pragma once
+
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace moonlet::image {
+
+/// Makes `pointer` what libc finds its thread's data by (the ABI's thread pointer). False if the kernel
+/// refuses.
+inline bool set_thread_pointer(uint64_t pointer) {
+#if defined(__x86_64__)
+  constexpr int kSetFs = 0x1002;  // ARCH_SET_FS, <asm/prctl.h>
+  return syscall(SYS_arch_prctl, kSetFs, pointer) == 0;
+#elif defined(__aarch64__)
+  __asm__ volatile("msr tpidr_el0, %0" : : "r"(pointer));
+  return true;
+#elif defined(__mips__)
+  return syscall(SYS_set_thread_area, static_cast<unsigned long>(pointer)) == 0;
+#else
+#error "which register does this machine's ABI have for the thread pointer?"
+#endif
+}
+
+/// The thread pointer of the calling thread.
+inline uint64_t thread_pointer() {
+  uintptr_t pointer;
+#if defined(__x86_64__)
+  __asm__("mov %%fs:0, %0" : "=r"(pointer));
+#elif defined(__aarch64__)
+  __asm__("mrs %0, tpidr_el0" : "=r"(pointer));
+#elif defined(__mips__)
+  pointer = reinterpret_cast<uintptr_t>(__builtin_thread_pointer());
+#endif
+  return pointer;
+}
+
+/// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never
+/// returns.
+[[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function, const void* argument) {
+  stack &= ~uintptr_t{15};
+#if defined(__x86_64__)
+  __asm__ volatile(
+      "mov %0, %%rsp\n"
+      "xor %%ebp, %%ebp\n"
+      "call *%1\n"
+      "hlt\n"
+      :
+      : "r"(stack), "r"(function), "D"(argument)
+      : "memory");
+#elif defined(__aarch64__)
+  register const void* first __asm__("x0") = argument;
+  __asm__ volatile(
+      "mov sp, %0\n"
+      "mov x29, #0\n"
+      "mov x30, #0\n"
+      "br %1\n"
+      :
+      : "r"(stack), "r"(function), "r"(first)
+      : "memory");
+#elif defined(__mips__)
+  register const void* first __asm__("$4") = argument;
+  register uintptr_t target __asm__("$25") = function;
+  __asm__ volatile(
+      ".set push\n"
+      ".set noreorder\n"
+      "addiu $29, %0, -32\n"  // with room for the callee's four arguments
+      "move $31, $0\n"
+      "jr %1\n"
+      "nop\n"
+      ".set pop\n"
+      :
+      : "r"(stack), "r"(target), "r"(first)
+      : "memory");
+#endif
+  __builtin_unreachable();
+}
+
+/// Jumps to a program's first instruction, with `stack` as execve(2) would leave the stack pointer.
+[[noreturn]] inline void start_program(uintptr_t stack, uintptr_t entry) {
+#if defined(__x86_64__)
+  __asm__ volatile(
+      "mov %0, %%rsp\n"
+      "xor %%ebp, %%ebp\n"
+      "xor %%edx, %%edx\n"  // no function to be registered with atexit(3)
+      "jmp *%1\n"
+      :
+      : "r"(stack), "r"(entry)
+      : "memory", "rdx");
+#elif defined(__aarch64__)
+  __asm__ volatile(
+      "mov sp, %0\n"
+      "mov x0, #0\n"
+      "mov x29, #0\n"
+      "mov x30, #0\n"
+      "br %1\n"
+      :
+      : "r"(stack), "r"(entry)
+      : "memory", "x0");
+#elif defined(__mips__)
+  register uintptr_t target __asm__("$25") = entry;
+  __asm__ volatile(
+      ".set push\n"
+      ".set noreorder\n"
+      "move $29, %0\n"
+      "move $31, $0\n"
+      "move $2, $0\n"
+      "jr %1\n"
+      "nop\n"
+      ".set pop\n"
+      :
+      : "r"(stack), "r"(target)
+      : "memory", "$2");
+#endif
+  __builtin_unreachable();
+}
+
+}  // namespace moonlet::image

@@ -1,0 +1,11 @@
+// Whose file an image is: what is in it becomes the memory of whoever thaws it.
+#pragma once
+
+namespace moonlet::image {
+
+/// Why the open file `fd` is not to be trusted, or null. It must belong to root or to the effective user,
+/// nobody else may be able to write it, and the same holds for each directory above it (but for sticky ones,
+/// such as /tmp) and each file system.
+const char* judge_owner(int fd);
+
+}  // namespace moonlet::image
