@@ -130,6 +130,7 @@ static void options(char** arguments) {
 static void named_messages(char** unused) {
   (void)unused;
   fflush(stdout);
+  errno = EACCES;
   warn("%s", "warned");
   warnx("%s", "warned");
   errno = ENOENT;
@@ -156,6 +157,7 @@ static void log_messages(char** unused) {
   (void)unused;
   syslog(LOG_DEBUG | LOG_USER, "moonlet's tests: under its own name");
   openlog("moonlet-test", LOG_PERROR, LOG_USER);
+  errno = EACCES;
   syslog(LOG_DEBUG, "moonlet's tests: %d %m", 5);
   setlogmask(LOG_UPTO(LOG_ERR));
   syslog(LOG_DEBUG, "not shown");
