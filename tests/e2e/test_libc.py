@@ -63,6 +63,8 @@ OF_C = {
     "malloc_trim": "trim",
     "aligned blocks": "aligned",
     "mappings keep content and protection": "mappings " + REAL_LUA,
+    "memory that nobody may touch for now": "closed_memory",
+    "memory that is given back is zero": "returned_memory",
     "what is read-only stays so": "protected_parts",
     "qsort of a large array": "sort",
     "a stack that grows to its limit": "deep_stack",

@@ -164,51 +164,67 @@ static void read_there(void) { say("read %d", *forbidden); }
 
 #define SIZE 40000
 static unsigned char untouched[SIZE], touched[SIZE];
-static unsigned char *anonymous, *file, *changed_file, *constant, *closed;
+static unsigned char *anonymous, *file, *changed_file, *constant, *closed, *returned;
+
+static unsigned char* map(int fd) {
+  int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE;
+  unsigned char* block = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+  MUST(block != MAP_FAILED);
+  return block;
+}
 
 /* mappings(path): mapped at the first call; at each they are as they were left. */
 static void mappings(char** arguments) {
   if (anonymous == NULL) {
     int fd = open(arguments[0], O_RDONLY | O_CLOEXEC);
     MUST(fd >= 0);
-    anonymous = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    file = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd, 0);
-    changed_file = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    constant = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    closed = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    MUST(anonymous != MAP_FAILED && file != MAP_FAILED && changed_file != MAP_FAILED &&
-         constant != MAP_FAILED && closed != MAP_FAILED);
+    file = map(fd), changed_file = map(fd), anonymous = map(-1), constant = map(-1);
     close(fd);
-    fill(anonymous, SIZE, 1);
+    fill(anonymous, SIZE, 1), fill(touched, SIZE, 2), fill(constant, SIZE, 3);
     memset(changed_file + 5000, 'x', 10);
-    fill(constant, SIZE, 3);
-    fill(closed, SIZE, 4);
-    MUST(mprotect(constant, SIZE, PROT_READ) == 0);
-    MUST(mprotect(closed, SIZE, PROT_NONE) == 0);
-    fill(touched, SIZE, 2);
+    MUST(mprotect(constant, SIZE, PROT_READ) == 0 && mprotect(file, SIZE, PROT_READ) == 0);
   }
   size_t zeroes = 0;
   for (int i = 0; i < SIZE; i++) zeroes += untouched[i] == 0;
   say("wrong: %zu %zu %zu, zero: %zu", count_wrong(anonymous, SIZE, 1), count_wrong(touched, SIZE, 2),
       count_wrong(constant, SIZE, 3), zeroes);
-  say("of the file: %.10s %.10s %.10s", file, changed_file, changed_file + 5000);
+  say("of the file: %.4s %.4s %.10s", file, changed_file, changed_file + 5000);
   say("both: %d",
       memcmp(file, changed_file, 5000) == 0 && memcmp(file + 5010, changed_file + 5010, SIZE - 5010) == 0);
   forbidden = constant + 100;
   say_of_child(write_there);
   forbidden = file + 100;
   say_of_child(write_there);
+  MUST((anonymous = mremap(anonymous, SIZE, 50 * SIZE, MREMAP_MAYMOVE)) != MAP_FAILED);
+  say("moved: %zu", count_wrong(anonymous, SIZE, 1));
+  MUST((anonymous = mremap(anonymous, 50 * SIZE, SIZE, 0)) != MAP_FAILED);
+}
+
+/* Memory that nobody may touch for now keeps what is in it. */
+static void closed_memory(char** unused) {
+  (void)unused;
+  if (closed == NULL) {
+    closed = map(-1);
+    fill(closed, SIZE, 4);
+    MUST(mprotect(closed, SIZE, PROT_NONE) == 0);
+  }
   forbidden = closed + 100;
   say_of_child(read_there);
   MUST(mprotect(closed, SIZE, PROT_READ) == 0);
   say("opened: %zu", count_wrong(closed, SIZE, 4));
   MUST(mprotect(closed, SIZE, PROT_NONE) == 0);
-  MUST(madvise(anonymous, SIZE, MADV_DONTNEED) == 0);
-  say("given back: %d", anonymous[5000]);
-  fill(anonymous, SIZE, 1);
-  MUST((anonymous = mremap(anonymous, SIZE, 50 * SIZE, MREMAP_MAYMOVE)) != MAP_FAILED);
-  say("moved: %zu", count_wrong(anonymous, SIZE, 1));
-  MUST((anonymous = mremap(anonymous, 50 * SIZE, SIZE, 0)) != MAP_FAILED);
+}
+
+/* Memory that is given back to the kernel comes back as zeroes (madvise(2), MADV_DONTNEED). */
+static void returned_memory(char** unused) {
+  (void)unused;
+  if (returned == NULL) returned = map(-1);
+  fill(returned, SIZE, 5);
+  MUST(madvise(returned, SIZE, MADV_DONTNEED) == 0);
+  size_t zeroes = 0;
+  for (int i = 0; i < SIZE; i++) zeroes += returned[i] == 0;
+  say("zero: %zu", zeroes);
+  fill(returned, SIZE, 5);
 }
 
 /* Text and constants of each library are as the linker has left them: nobody can write there. */
@@ -253,6 +269,8 @@ const struct check memory_checks[] = {{"malloc_here", malloc_here},
                                       {"trim", trim},
                                       {"aligned", aligned},
                                       {"mappings", mappings},
+                                      {"closed_memory", closed_memory},
+                                      {"returned_memory", returned_memory},
                                       {"protected_parts", protected_parts},
                                       {"sort", sort},
                                       {NULL, NULL}};
