@@ -212,7 +212,8 @@ void mend_stack(const Launch& launch) {
   rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == found.stack.rlim_cur) return;
   pthread_attr_t attributes;
-  if (limit.rlim_cur == RLIM_INFINITY || pthread_attr_init(&attributes) != 0) return;
+  if (limit.rlim_cur == RLIM_INFINITY) limit.rlim_cur = 2 << 20;  // glibc's ARCH_STACK_DEFAULT_SIZE
+  if (pthread_attr_init(&attributes) != 0) return;
   if (pthread_attr_setstacksize(&attributes, limit.rlim_cur) == 0) pthread_setattr_default_np(&attributes);
   pthread_attr_destroy(&attributes);
 #endif

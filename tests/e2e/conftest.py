@@ -104,6 +104,10 @@ class Zygote:
     def pid(self):
         return self.process.pid
 
+    def variables(self):
+        """What names it to a client."""
+        return {"MOONLET_SOCKET": self.socket}
+
     def log(self):
         with open(self.log_path, errors="replace") as log:
             return log.read()
@@ -161,6 +165,42 @@ def zygote(tmp_path_factory):
     assert server.stop() == 0, server.log()
 
 
+class Image:
+    """A warm-up that is frozen into a file, in a directory of the test's own. What it wrote meanwhile is in `warm_up`."""
+
+    def __init__(self, directory, *warm_up, env=None, **options):
+        self.path = os.path.join(str(directory), "image")
+        self.warm_up = run(MOONLET, ["lua", "--freeze", self.path, *warm_up], environment() if env is None else env, **options)
+        assert self.warm_up.status == 0 and os.path.exists(self.path), f"moonlet --freeze: {self.warm_up!r}"
+
+    def variables(self):
+        """What names it to a launch."""
+        return {"MOONLET_IMAGE": self.path}
+
+    def log(self):
+        return repr(self.warm_up)
+
+
+@pytest.fixture
+def freeze(tmp_path):
+    """freeze(warm-up..., env=...): an image of it."""
+    made = []
+
+    def make(*warm_up, **options):
+        directory = tmp_path / f"image{len(made)}"
+        directory.mkdir()
+        made.append(Image(directory, *warm_up, **options))
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """One image of an empty warm-up for all tests of a module: no launch changes it."""
+    return Image(tmp_path_factory.mktemp("image"))
+
+
 class Result:
     def __init__(self, status, out, err):
         self.status, self.out, self.err = status, out, err
@@ -198,14 +238,15 @@ def without_addresses(result):
 
 
 class Pair:
-    """Runs the same command line under the real lua and under moonlet, and demands the same of both."""
+    """Runs the same command line under the real lua and under moonlet, and demands the same of both. `zygote`: what moonlet
+    launches from, a Zygote or an Image."""
 
     def __init__(self, zygote):
         self.zygote = zygote
 
     def programs(self, env=None):
         env = dict(environment() if env is None else env)
-        env["MOONLET_SOCKET"] = self.zygote.socket  # for both, so that the environment is the same
+        env.update(self.zygote.variables())  # for both, so that the environment is the same
         return ((REAL_LUA, env), (MOONLET, env))
 
     def __call__(self, *arguments, env=None, name="lua", **options):
