@@ -86,8 +86,13 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   remember_process();
+  interpreter::observe_module = note_module;
   const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   if (status != EXIT_SUCCESS) return status;
+  interpreter::observe_module = nullptr;
+#if defined(MOONLET_LUAJIT)
+  luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
+#endif
   warm::seal(state);
   if (complain_of_leftovers() != 0) return EXIT_FAILURE;
   prepare_plain_exit();
