@@ -39,8 +39,21 @@ int open_directory_of(const char* path) {
   return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-// A launch of the new image, whatever the image asks: nothing of this process' environment is left by now.
-// Returns how many pages it has written to, or -1 if the image does not thaw.
+// The variables by which a rehearsal finds modules as the warm-up did. They outlive the freeze: warm states hold them anyway.
+constexpr int kMostPaths = 8;
+char* paths[kMostPaths + 1];
+
+void keep_paths() {
+  int count = 0;
+  for (char** it = environ; *it != nullptr && count < kMostPaths; it++) {
+    if (strncmp(*it, "LUA_PATH", 8) != 0 && strncmp(*it, "LUA_CPATH", 9) != 0) continue;
+    char* const copy = strdup(*it);
+    if (copy != nullptr) paths[count++] = copy;
+  }
+}
+
+// A launch of the new image, whatever the image asks. Returns how many pages it has written to, or -1 if the image does not
+// thaw.
 ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
   constexpr int kTold = 3;
   int pipe_ends[2];
@@ -50,7 +63,6 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
     static char name[] = "moonlet";
     static char option[] = "--rehearse";
     char* argv[] = {name, option, temporary, nullptr};
-    char* environment[] = {nullptr};
     const int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, STDIN_FILENO);
     dup2(nothing, STDOUT_FILENO);
@@ -59,7 +71,7 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
     } else {
       dup2(pipe_ends[1], kTold);
     }
-    execve("/proc/self/exe", argv, environment);
+    execve("/proc/self/exe", argv, paths);
     _exit(127);
   }
   close(pipe_ends[1]);
@@ -82,6 +94,7 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
   char path[PATH_MAX];  // the arguments are forgotten on the way
   snprintf(path, sizeof path, "%s", options.image);
+  keep_paths();
   snprintf(temporary, sizeof temporary, "%s.XXXXXX", options.image);
   const int fd = mkostemp(temporary, O_CLOEXEC);
   if (fd < 0) {
