@@ -2,9 +2,9 @@
 
 #include "base/layout.h"
 #include "client/fallback.h"
+#include "image/answer.h"
 #include "image/enter.h"
 #include "image/format.h"
-#include "image/processor.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -60,7 +60,7 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
   const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
                                     image::kBuild, image::hash_processor(launch.auxiliary)};
   const image::Doubt doubt = image::enter(const_cast<char*>(path), expected, launch);
-  refusal = {"thaw", doubt.path, doubt.error, doubt.reason};
+  refusal = {"thaw", doubt.path != nullptr ? doubt.path : path, doubt.error, doubt.reason};
   return is_named || refusal.error != ENOENT;
 }
 

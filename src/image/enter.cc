@@ -2,7 +2,8 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
-#include "image/file_status.h"
+#include "image/answer.h"
+#include "image/ask.h"
 #include "image/format.h"
 #include "image/machine.h"
 #include "image/owner.h"
@@ -114,7 +115,7 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
 // Maps the tables of the image `fd` and says what is wrong with them, or null.
 const char* read_tables(int fd, const Expected& expected, Tables& tables) {
   FileStatus status;
-  if (!find_status(fd, "", 0, status) || (status.mode & S_IFMT) != S_IFREG || !read_header(fd, tables))
+  if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG || !read_header(fd, tables))
     return "is no image";
   const Header& header = tables.header();
   if (const char* problem = judge_header(header, status, expected)) return problem;
@@ -127,10 +128,16 @@ const char* read_tables(int fd, const Expected& expected, Tables& tables) {
   return nullptr;
 }
 
+// Whether the warm-up, run now, would do the same. A rehearsal does not ask.
 Doubt ask(const Tables& tables, const Launch& launch) {
-  (void)tables;
-  (void)launch;
-  return {};
+  const Header& header = tables.header();
+  if (launch.argc == 0) return {};
+  const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size, launch.envp,
+                                                   (header.flags & kTrusted) != 0);
+  if (difference.question == nullptr) return {};
+  MOONLET_LARGE static char words[512];
+  describe(difference, words, sizeof words);
+  return {nullptr, words};
 }
 
 // Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.
@@ -140,7 +147,7 @@ Doubt open_files(const Tables& tables, int* descriptor) {
     FileStatus status;
     descriptor[i] = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor[i] < 0) return {path, nullptr, errno};
-    if (!find_status(descriptor[i], "", 0, status) || identity(status) != tables.files()[i].identity)
+    if (look(descriptor[i], "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
       return {path, "has changed"};
   }
   return {};

@@ -1,11 +1,10 @@
 #include "image/freeze.h"
 
-#include "image/file_status.h"
+#include "image/answer.h"
 #include "image/format.h"
 #include "image/libc_state.h"
 #include "image/machine.h"
 #include "image/mappings.h"
-#include "image/processor.h"
 #include "image/window.h"
 
 #include <errno.h>
@@ -196,7 +195,7 @@ class Freezer {
     Workspace::File& file = work_->file[files_];
     FileStatus status;
     file.fd = open(it.path, O_RDONLY | O_CLOEXEC);
-    if (file.fd < 0 || !find_status(file.fd, "", 0, status) || status.inode != it.inode) {
+    if (file.fd < 0 || look(file.fd, "", Follow::kYes, &status) != 0 || status.inode != it.inode) {
       fail("%s is mapped, but it is another file by now", it.path);
       return -1;
     }
@@ -323,7 +322,7 @@ class Freezer {
     now[0] = now[1];
     if (futimens(fd_, now) != 0) return fail("set the time: %s", strerror(errno));
     FileStatus status;
-    if (!find_status(fd_, "", 0, status)) return fail("statx: %s", strerror(errno));
+    if (look(fd_, "", Follow::kYes, &status) != 0) return fail("statx: %s", strerror(errno));
     header.made_seconds = status.modified.seconds;
     header.made_nanoseconds = status.modified.nanoseconds;
     memcpy(work_->tables, &header, sizeof header);

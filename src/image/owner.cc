@@ -2,7 +2,7 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
-#include "image/file_status.h"
+#include "image/answer.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -53,7 +53,7 @@ enum class Answer { kSafe, kUnsafe, kUnknown };
 
 Answer judge_directory(const char* path, uint32_t user) {
   FileStatus status;
-  if (!find_status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, status) || (status.mode & S_IFMT) == S_IFLNK)
+  if (look(AT_FDCWD, path, Follow::kNo, &status) != 0 || (status.mode & S_IFMT) == S_IFLNK)
     return Answer::kUnknown;
   return is_safe(status, user) ? Answer::kSafe : Answer::kUnsafe;
 }
@@ -83,13 +83,13 @@ bool is_plain(const char* path) {
 const char* judge_owner(int fd, char* name) {
   const auto user = static_cast<uint32_t>(syscall(SYS_geteuid));
   FileStatus status;
-  if (!find_status(fd, "", 0, status) || !is_safe(status, user))
+  if (look(fd, "", Follow::kYes, &status) != 0 || !is_safe(status, user))
     return "belongs to another user, or others may write it";
   if (is_on_fuse(fd)) return "is on a file system in user space";
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
   FileStatus named;
-  if (is_plain(name) && find_status(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, named) &&
+  if (is_plain(name) && look(AT_FDCWD, name, Follow::kNo, &named) == 0 &&
       identity(named) == identity(status))
     answer = judge_directories(name, user);
   if (answer == Answer::kUnknown) {
