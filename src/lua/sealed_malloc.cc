@@ -28,31 +28,45 @@ struct End {
   }
 };
 
-End find_end() {
+struct mallinfo2 inform() {
 #if __GLIBC_PREREQ(2, 33)
-  const struct mallinfo2 info = mallinfo2();
+  return mallinfo2();
 #else
   const struct mallinfo info = mallinfo();
+  return {.fordblks = static_cast<size_t>(info.fordblks), .keepcost = static_cast<size_t>(info.keepcost)};
 #endif
-  const auto size = static_cast<size_t>(info.keepcost);
-  // More than is free anywhere else.
-  void* const first = malloc(static_cast<size_t>(info.fordblks) - size + kCached);
-  const auto from = reinterpret_cast<uintptr_t>(first);
-  free(first);  // joins the end again
-  return {from, from + size};
 }
 
-// Takes all blocks of that size which malloc has elsewhere, for good.
-void use_up(size_t size, const End& end) {
-  const void* block = malloc(size);
-  while (block != nullptr && !end.has(block)) block = malloc(size);
-  if (size > kCached) free(const_cast<void*>(block));
+constexpr size_t kPiece = 96 << 10;  // bytes: below what malloc maps by itself
+
+// Of no size if it cannot be found.
+End find_end() {
+  const struct mallinfo2 info = inform();
+  const auto top = reinterpret_cast<uintptr_t>(sbrk(0));
+  // More than is free anywhere else.
+  const size_t size = info.fordblks - info.keepcost + kCached;
+  if (size > kPiece) return {top - info.keepcost, top};  // right for a heap in one piece; else nothing is there
+  void* const first = malloc(size);
+  const auto from = reinterpret_cast<uintptr_t>(first);
+  free(first);  // joins the end again
+  return {from, from + info.keepcost};
+}
+
+// Takes all blocks of that size which malloc has elsewhere, for good. `left`: bytes that are free there.
+void use_up(size_t size, const End& end, size_t& left) {
+  while (left >= size) {
+    void* const block = malloc(size);
+    if (block == nullptr || end.has(block)) {
+      if (size > kCached) free(block);  // a small one would be handed out first from now on
+      return;
+    }
+    left -= size;
+  }
 }
 
 // Bytes at the end from which free(3) looks whether some can be given back, which a launch would pay for.
 constexpr size_t kLooksFrom = 64 << 10;
 constexpr size_t kLeft = 48 << 10;
-constexpr size_t kPiece = 96 << 10;  // below what malloc maps
 
 // Takes the most of a long end: what is mapped for a heap without brk(2) is a megabyte.
 void shorten(End& end) {
@@ -76,8 +90,12 @@ void clear(const End& end, size_t page) {
 void seal_malloc() {
   malloc_trim(0);
   const End whole = find_end();
-  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, whole);
-  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, whole);
+  const struct mallinfo2 info = inform();
+  // What is cached for small sizes malloc counts as in use.
+  constexpr size_t kMostCached = 512 << 10;
+  size_t left = info.fordblks - info.keepcost + kMostCached;
+  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, whole, left);
+  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, whole, left);
   End end = find_end();
   shorten(end);
   clear(end, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
