@@ -81,7 +81,7 @@ bool are_sound(const Tables& tables) {
 }
 
 // Tables that are small are read, which costs less than to map them.
-MOONLET_OPEN_ENDED alignas(Header) char room[16 << 10];
+MOONLET_LARGE alignas(Header) char room[16 << 10];
 
 bool read_header(int fd, Tables& tables) {
   tables.at = room;
