@@ -26,18 +26,7 @@ image::AuxiliaryEntry* find_auxiliary() {
   return reinterpret_cast<image::AuxiliaryEntry*>(last + 1);
 }
 
-constexpr char kOfImage[] = ".image";
-char beside[sizeof(sockaddr_un::sun_path) + sizeof kOfImage];
-
-// "DIRECTORY/NAME.image" for "DIRECTORY/NAME.sock".
-void name_beside(const char* socket) {
-  static constexpr char kOfSocket[] = ".sock";
-  size_t length = strlen(socket);
-  const size_t ending = sizeof kOfSocket - 1;
-  if (length >= ending && memcmp(socket + length - ending, kOfSocket, ending) == 0) length -= ending;
-  memcpy(beside, socket, length);
-  memcpy(beside + length, kOfImage, sizeof kOfImage);
-}
+protocol::ImagePath beside;
 
 }  // namespace
 
@@ -46,8 +35,8 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
       line.image != nullptr && *line.image != '\0' ? line.image : protocol::setting("MOONLET_IMAGE");
   const bool is_named = path != nullptr;
   if (!is_named) {
-    name_beside(socket.un.sun_path);
-    path = beside;
+    beside.set(socket);
+    path = beside.text;
   }
   refusal = {"thaw", path, EPERM};
   if (getauxval(AT_SECURE) != 0) return is_named;  // before anything that others may have chosen is read
@@ -58,7 +47,7 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
                                     image::kBuild, image::hash_processor(launch.auxiliary)};
   const image::Doubt doubt = image::enter(const_cast<char*>(path), expected, launch);
   refusal = {"thaw", doubt.path != nullptr ? doubt.path : path, doubt.error, doubt.reason};
-  return is_named || refusal.error != ENOENT;
+  return is_named;
 }
 
 }  // namespace moonlet::client
