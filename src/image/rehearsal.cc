@@ -68,7 +68,7 @@ const char* populate_written_pages(int fd, const uintptr_t* address, size_t coun
     const uintptr_t from = address[i];
     uintptr_t to = from + page;
     for (i++; i < count && address[i] - to < kApart * page; i++) to = address[i] + page;
-    segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, {}};
+    segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, Nature::kUsual, {}};
   }
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof tables->checksum;
   tables->checksum = checksum(static_cast<char*>(mapped) + kUnchecked, size - kUnchecked);
