@@ -1,5 +1,7 @@
 #include "freeze/leftovers.h"
 
+#include "base/layout.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,9 +40,9 @@ struct Process {
   Place name_space[kNamespaceCount];
 };
 
-Process before;
-bool was_open[kKnown];
-char owner[kKnown][48];  // the module after which a descriptor was there
+MOONLET_LARGE Process before;
+MOONLET_LARGE bool was_open[kKnown];
+MOONLET_LARGE char owner[kKnown][48];  // the module after which a descriptor was there
 
 void read_status(char (&text)[sizeof Process::status]) {
   const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -110,7 +112,7 @@ int complain_of_descriptors() {
 
 int complain_of_process() {
   int count = 0;
-  static Process now;
+  MOONLET_LARGE static Process now;
   look(now);
   for (const char* const name : kLines) {
     size_t old_length;

@@ -3,6 +3,7 @@
 
 #include "freeze/leftovers.h"
 #include "freeze/options.h"
+#include "freeze/plain_exit.h"
 #include "freeze/process_id.h"
 #include "freeze/write.h"
 #include "image/fork_handlers.h"
@@ -36,18 +37,33 @@ bool take_bind_now() {
   return true;
 }
 
+// lua(1), in the state that the warm-up has left.
+[[noreturn]] void run(const image::Launch& launch) {
+  const interpreter::Outline outline = interpreter::outline(launch.argv);
+  if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
+  warm::freshen(state);
+  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  moonlet_host()->warm = true;
+  warm::finish(state, interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch));
+}
+
+// What any script does, in an image that nobody has launched yet.
+[[noreturn]] void rehearse(char* path) {
+  static char nothing[] = "/dev/null";
+  static char code[] = "-eprint()";
+  static char* argv[] = {path, code, nothing, nullptr};
+  image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }};
+  tell_at_exit(path, 3);
+  run(launch);
+}
+
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
 [[noreturn]] void thawed(const image::Launch* launch) {
   image::mend(*launch);
   reveal_process_id();
   image::call_child_handlers();
-  if (launch->argc == 0) _exit(EXIT_SUCCESS);
-  const interpreter::Outline outline = interpreter::outline(launch->argv);
-  if (outline.invalid || outline.other_engine_options) launch->fall_back("only lua itself explains options");
-  warm::freshen(state);
-  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch->fall_back(problem);
-  moonlet_host()->warm = true;
-  warm::finish(state, interpreter::run(state, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
+  if (launch->argc == 0) rehearse(launch->argv[0]);
+  run(*launch);
 }
 
 }  // namespace
@@ -70,10 +86,16 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   remember_process();
+  interpreter::observe_module = note_module;
   const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   if (status != EXIT_SUCCESS) return status;
+  interpreter::observe_module = nullptr;
+#if defined(MOONLET_LUAJIT)
+  luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
+#endif
   warm::seal(state);
   if (complain_of_leftovers() != 0) return EXIT_FAILURE;
+  prepare_plain_exit();
   image::call_prepare_handlers();
   _exit(write_image(options, thawed, block));  // what a module has registered for the end is each launch's
 }

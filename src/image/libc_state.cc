@@ -194,9 +194,11 @@ void draw_canary(const AuxiliaryEntry* launch) {
 void mend_names(const Launch& launch) {
   found.argv[0] = launch.argv[0];
   environ = launch.envp;
-  program_invocation_name = launch.argv[0];
-  const char* const slash = strrchr(launch.argv[0], '/');
-  program_invocation_short_name = slash != nullptr ? const_cast<char*>(slash + 1) : launch.argv[0];
+  program_invocation_name = program_invocation_short_name = launch.argv[0];
+  for (char* at = launch.argv[0]; *at != '\0';
+       at++) {  // not strrchr(3), for the page of libc's that it is alone on
+    if (*at == '/') program_invocation_short_name = at + 1;
+  }
 }
 
 void mend_stack(const Launch& launch) {

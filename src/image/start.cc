@@ -1,6 +1,7 @@
 #include "image/start.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/launch.h"
 #include "image/machine.h"
 #include "image/window.h"
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -107,6 +109,58 @@ bool load(Elf& elf, uintptr_t address) {
       return false;
   }
   close(elf.fd);
+  return true;
+}
+
+// Where the stack may grow without limit, or for old programs (setarch -L), the kernel hands out addresses upwards from a third of
+// the address space: none in a window. Such a process executes itself anew for a moment without that, and this variable in front
+// of its environment says what is to be put back.
+constexpr char kLayout[] = "MOONLET_LAYOUT=";
+constexpr char kUnlimited = 's';
+constexpr char kLegacy = 'l';
+
+constexpr unsigned long kAskPersonality = 0xffffffff;
+constexpr unsigned long kLegacyLayout = 0x0200000;  // ADDR_COMPAT_LAYOUT, personality(2)
+constexpr uint64_t kUsualStack = 8 << 20;           // bytes
+
+void set_stack_limit(uint64_t soft) {
+  kernel::Limit limit;
+  kernel::limit(RLIMIT_STACK, nullptr, &limit);
+  limit.soft = soft;
+  kernel::limit(RLIMIT_STACK, &limit, nullptr);
+}
+
+void set_legacy_layout(bool legacy) {
+  const auto old = static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality));
+  syscall(SYS_personality, legacy ? old | kLegacyLayout : old & ~kLegacyLayout);
+}
+
+// Executes this program anew if its layout is not what images need. Returns if it is, or if that fails.
+void change_layout(char** argv, char** envp, size_t envc) {
+  static char variable[] = "MOONLET_LAYOUT=\0\0";
+  char* what = variable + sizeof kLayout - 1;
+  kernel::Limit limit;
+  if (kernel::limit(RLIMIT_STACK, nullptr, &limit) == 0 && limit.soft == ~uint64_t{0}) *what++ = kUnlimited;
+  if ((static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality)) & kLegacyLayout) != 0) *what++ = kLegacy;
+  if (variable[sizeof kLayout - 1] == '\0') return;
+  const size_t size = (envc + 2) * sizeof(char*);
+  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (is_error(memory)) return;
+  auto** const changed = static_cast<char**>(memory);
+  changed[0] = variable;
+  memcpy(changed + 1, envp, (envc + 1) * sizeof(char*));
+  set_stack_limit(kUsualStack);
+  set_legacy_layout(false);
+  syscall(SYS_execve, "/proc/self/exe", argv, changed);
+}
+
+// Puts back what `variable` says. False if it is another variable.
+bool restore_layout(const char* variable) {
+  if (variable == nullptr || strncmp(variable, kLayout, sizeof kLayout - 1) != 0) return false;
+  for (variable += sizeof kLayout - 1; *variable != '\0'; variable++) {
+    if (*variable == kUnlimited) set_stack_limit(~uint64_t{0});
+    if (*variable == kLegacy) set_legacy_layout(true);
+  }
   return true;
 }
 
@@ -234,9 +288,15 @@ uintptr_t draw_end() {
 }  // namespace
 
 Doubt start(const char* path, uintptr_t stack_pointer) {
-  static Elf program;
-  static Elf loader;
-  const Stack stack(stack_pointer);
+  MOONLET_LARGE static Elf program;
+  MOONLET_LARGE static Elf loader;
+  Stack stack(stack_pointer);
+  if (restore_layout(*stack.envp)) {
+    stack.envp++;
+    stack.envc--;
+  } else {
+    change_layout(stack.argv, stack.envp, stack.envc);
+  }
   for (size_t i = 0; i < stack.auxc; i++) {
     if (stack.auxiliary[i].type == AT_PAGESZ) page_size = stack.auxiliary[i].value;
   }
@@ -254,7 +314,7 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   const uintptr_t stack_at = round_down(block_at) - kStackSize;
   if (!reserve(stack_at, block_end - stack_at, PROT_READ | PROT_WRITE) || !load(program, block_end) ||
       !load(loader, block_end + program.size) || !block_brk() || !block_above(end))
-    return {path, "cannot be loaded where images lie (is address space limited, or the stack unlimited?)"};
+    return {path, "cannot be loaded where images lie (is address space limited?)"};
   copy(stack, block_at, program, loader);
   start_program(block_at, loader.entry());
 }

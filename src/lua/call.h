@@ -1,12 +1,12 @@
-// How lua calls whatever it runs.
+// Calls of what a user gave lua to run.
 #pragma once
 
 struct lua_State;
 
 namespace moonlet::interpreter {
 
-/// Calls the function below `arguments` arguments (lua_pcall). An error has gone through message_handler, and
-/// SIGINT is an error meanwhile. Returns the status.
+/// Calls the function below `arguments` arguments, and returns the status (lua_pcall). Errors go through
+/// message_handler. Meanwhile SIGINT is an error.
 int call(lua_State* L, int arguments, int results);
 
 }  // namespace moonlet::interpreter

@@ -19,7 +19,7 @@ void start(lua_State* L);
 /// they can. That takes a little memory.
 void expect_layers(bool expected);
 
-/// In a child that becomes a zygote itself: what is in use at the last seal lies in the image below.
+/// In a child that becomes a zygote itself: what was in use at the last seal lies in the image below.
 void unseal();
 
 /// At the seal: collects all garbage. Runs finalizers. Where the collector is generational, what is left is old

@@ -18,6 +18,8 @@
 
 namespace moonlet::interpreter {
 
+void (*observe_module)(const char* name) = nullptr;
+
 namespace {
 
 void print_version() {
@@ -83,6 +85,7 @@ bool run_options(lua_State* L, char** argv, int end) {
       if (*argument == '\0') argument = argv[++i];
       const int status = option == 'e' ? run_string(L, argument, "=(command line)") : require(L, argument);
       if (status != LUA_OK) return false;
+      if (option == 'l' && observe_module != nullptr) observe_module(argument);
     }
 #if LUA_VERSION_NUM >= 504
     if (option == 'W') lua_warning(L, "@on", 0);

@@ -11,6 +11,9 @@ enum class Purpose {
   kLaunch,   // in a state that a warm-up has prepared; without a script standard input is run
 };
 
+/// If not null, called when an option -l has loaded `name`, which may be "global=module".
+extern void (*observe_module)(const char* name);
+
 /// Runs the command line in `L`, whose stack is empty, and prints errors as lua does, but for an invalid
 /// command line, of which it says less. `argv` may be written to, as lua does. Returns the exit status,
 /// EXIT_SUCCESS or EXIT_FAILURE; does not close `L`. A script that calls os.exit does not return.

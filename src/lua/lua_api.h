@@ -13,7 +13,7 @@ extern "C" {
 }
 #endif
 
-// Both have 5.1's lua.c.
+// Whether this is 5.1, or LuaJIT, whose lua.c is 5.1's in most.
 #if defined(MOONLET_LUAJIT)
 #define LIKE_LUA51 1
 #else

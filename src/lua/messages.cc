@@ -71,7 +71,7 @@ int describe_error(lua_State* L) {
 
 }  // namespace
 
-lua_CFunction message_handler = describe_error;
+constinit lua_CFunction message_handler = describe_error;
 
 void rename(const char* name) {
   program_name = *name != '\0' ? name : MOONLET_PROGRAM_NAME;

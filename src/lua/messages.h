@@ -7,14 +7,14 @@ namespace moonlet::interpreter {
 
 /// Message handler of every chunk that runs (manual, lua_pcall): makes of an error what a user reads behind the
 /// program's name. A compiler puts its own in its place (Host::load_script).
-extern int (*message_handler)(lua_State* L);
+extern int (*message_handler)(lua_State* L);  // NOLINT(bugprone-dynamic-static-initializers): it is none
 
-/// From here on errors are told as those of a program that was started as `name`, which lives as long as they
-/// are.
+/// From here on errors are told in full, as those of a program that was started as `name`. `name` lives as long
+/// as the process.
 void rename(const char* name);
 
-/// From here on an error takes one line of the log, and leaves no module that has loaded by half: in a warm-up
-/// whose image is served in any case.
+/// From here on an error takes one line of the log, and `require` forgets the modules that it has interrupted:
+/// for a warm-up that is served although it fails.
 void report_renewal();
 
 /// Prints `message` as lua does.

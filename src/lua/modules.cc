@@ -22,9 +22,9 @@ struct WarmModule {
 
 WarmModule* listed = nullptr;
 int count = 0;
-const char* relative_module = nullptr;
-bool depends_on_directory = false;  // one of them does
-FileIdentity directory;             // at the seal
+const char* relative_module = nullptr;  // relative()
+bool depends_on_directory = false;      // one of those listed does
+FileIdentity directory;                 // at the seal
 
 void push_loaded(lua_State* L) { lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED"); }
 
@@ -67,11 +67,13 @@ void list(lua_State* L) {
     ModuleOrigin origin;
     if (!lua_isnil(L, -1) || !origin.find(L, kPackage, name)) continue;
     void* grown = realloc(listed, sizeof(WarmModule) * static_cast<size_t>(count + 1));
-    if (grown == nullptr) luaL_error(L, "not enough memory");
+    if (grown == nullptr) return;
     listed = static_cast<WarmModule*>(grown);
-    WarmModule& added = listed[count++];
+    WarmModule& added = listed[count];
     added.name = strdup(name);
+    if (added.name == nullptr) return;
     added.origin = origin;
+    count++;
     depends_on_directory |= origin.depends_on_directory;
     if (origin.is_relative) relative_module = added.name;
   }

@@ -10,8 +10,8 @@ namespace moonlet::modules {
 /// errors.
 void remember_standard(lua_State* L);
 
-/// At the seal: lists each module that the warm-up has loaded and that a file stands for. Raises Lua errors;
-/// what is listed until then counts.
+/// At the seal: lists each module that the warm-up has loaded and that a file stands for. Raises Lua errors.
+/// Where memory is short, what is listed until then counts.
 void list(lua_State* L);
 
 /// In a child that becomes a zygote itself: the next list() begins anew.
@@ -31,14 +31,12 @@ bool is_elsewhere();
 /// Pushes the table `package`.
 void push_package(lua_State* L);
 
-/// A warm module is used only where `require` would load the same file now. If it would not for one of the
-/// listed modules, drops them all: those that hold the one would hold the wrong one. Looks for `all`, because
-/// the paths in the table `package` (at that index) have changed, or for those alone that depend on the
-/// directory. Raises Lua errors.
+/// Drops the listed modules if `require` would load one of them from another file now. It drops them all,
+/// because any of them may hold that one. `all`: the paths in the table `package` (at that index) have changed,
+/// so each module is looked for; else only those that depend on the directory are. Raises Lua errors.
 void drop_misplaced(lua_State* L, int package, bool all);
 
-/// In the message handler of an error: drops the modules that `require` is loading, which have not come to
-/// their end.
+/// In the message handler of an error: drops the modules that `require` has not finished loading.
 void drop_unfinished(lua_State* L);
 
 }  // namespace moonlet::modules

@@ -16,7 +16,7 @@ void remember_environment(lua_State* L);
 bool has_other_environment(bool ignores_environment);
 
 /// Sets the fields of the table `package`, at that index of the stack of `L`, to what this Lua makes of the
-/// environment now. `changed`: becomes true if that is something else than before. Returns false without
+/// environment now. `changed`: becomes true if that differs from before. Returns false without
 /// memory. Raises Lua errors.
 bool renew(lua_State* L, int package, bool ignores_environment, bool& changed);
 

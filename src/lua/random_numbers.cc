@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ void seal(lua_State*) {}
 
 void freshen(lua_State* L) {
   uint64_t seed[2] = {};
-  if (getrandom(seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
+  // Not getrandom(3), for the page of libc's that it is alone on.
+  if (syscall(SYS_getrandom, seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
     // Before the kernel has entropy, early at boot: what lua itself takes, and what sets children apart.
     timespec now = {};
     clock_gettime(CLOCK_MONOTONIC, &now);

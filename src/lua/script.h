@@ -1,4 +1,4 @@
-// lua's argument that is a script.
+// The script on lua's command line.
 #pragma once
 
 struct lua_State;

@@ -91,7 +91,6 @@ void unseal(lua_State* L) {
 #endif
 
 void freshen(lua_State* L) {
-  heap::prefault();
   random_numbers::freshen(L);
   warnings::switch_off(L);
 }

@@ -8,20 +8,22 @@ namespace moonlet::streams {
 
 namespace {
 
-#if !defined(__GLIBC__)
-bool on_terminal = false;  // the warm-up's standard output
+#if defined(__GLIBC__)
+bool was_used = false;  // the warm-up's standard output
+#else
+bool on_terminal = false;  // likewise
 #endif
 
 // A stream that the warm-up has used has settled on a way of buffering that fits the warm-up's descriptor.
-void renew(FILE* stream, int fd) {
+bool is_settled(FILE* stream) {
 #if defined(__GLIBC__)
-  if (__fbufsize(stream) == 0) return;  // never used
+  (void)stream;
+  return was_used;
 #else
   // musl writes the first line at once, and only then looks for a terminal. A stream whose first line is still
   // to come is left alone, unless it may be one that has found a terminal.
-  if (__flbf(stream) != 0 && !on_terminal) return;
+  return __flbf(stream) == 0 || on_terminal;
 #endif
-  setvbuf(stream, nullptr, isatty(fd) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
 }  // namespace
@@ -32,18 +34,19 @@ void seal() {
 #endif
   fflush(nullptr);
 #if defined(__GLIBC__)
-  // The stream goes on in its way of buffering until it leaves off writing. A seek makes it, even one that
-  // fails.
-  fseek(stdout, 0, SEEK_CUR);
+  // A stream that was used goes on in its way of buffering until it leaves off writing. A seek makes it, even
+  // one that fails.
+  was_used = __fbufsize(stdout) != 0;
+  if (was_used) fseek(stdout, 0, SEEK_CUR);
   // A stream remembers where it stands in its file, and the next seek relies on that. A script has other files.
   stdin->_offset = stdout->_offset = stderr->_offset = -1;
 #endif
   __fpurge(stdin);
+  clearerr(stdin);
 }
 
 void thaw() {
-  renew(stdout, STDOUT_FILENO);
-  clearerr(stdin);
+  if (is_settled(stdout)) setvbuf(stdout, nullptr, isatty(STDOUT_FILENO) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
 }  // namespace moonlet::streams

@@ -5,11 +5,11 @@ namespace moonlet {
 
 class RememberedVariable {
  public:
-  /// Remembers the variable `name` as it is now. It takes a copy from malloc(3), which nobody frees: in a layer
-  /// the copy before lies in a page that is shared with the image below.
+  /// Remembers the variable `name` as it is now, in a copy from malloc(3). The copy of an earlier call is not
+  /// freed: in a layer it lies in a page that is shared with the image below.
   void remember(const char* name);
 
-  /// Whether the variable `name` is set now to what was remembered, or as little set.
+  /// Whether the variable `name` is now what it was: the same text, or not set.
   [[nodiscard]] bool is_as_before(const char* name) const;
 
  private:

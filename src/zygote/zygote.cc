@@ -5,6 +5,7 @@
 #include "lua/host.h"
 #include "lua/lua_api.h"
 #include "lua/modules.h"
+#include "lua/sealed_heap.h"
 #include "lua/state.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
@@ -38,6 +39,7 @@ void warn_of_others(Listener& listener) {
 // In a child, before it waits for anything.
 void prepare_child(int channel, bool is_spare) {
   leave_server(channel);
+  heap::prefault();
   warm::freshen(served);
   if (is_spare) warm::rehearse(served);
 }

@@ -19,6 +19,8 @@ REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]
 SOURCE = os.environ["MOONLET_SOURCE"]
 SPARE = os.environ.get("MOONLET_SPARE", "0")  # how many spares each zygote of the tests keeps
+# Launches thaw an image that lies beside the socket, and no moonletd runs.
+THAW = os.environ.get("MOONLET_THAW") == "1"
 SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
 
 
@@ -141,6 +143,28 @@ class Zygote:
         return status
 
 
+class FrozenZygote:
+    """What stands in for a zygote where its warm-up is frozen: an image beside the socket that a zygote would have."""
+
+    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, **popen):
+        self.socket = os.path.join(str(directory), "zygote.sock")
+        self.image = os.path.join(str(directory), "zygote.image")
+        done = subprocess.run([MOONLET, "--freeze", self.image, *options, *warm_up], stdin=stdin, capture_output=True,
+                              env=environment() if env is None else env, timeout=PATIENCE, **popen)
+        self.output = (done.stdout + done.stderr).decode(errors="replace")
+        if wait and done.returncode != 0:
+            raise AssertionError("moonlet does not freeze: " + self.output)
+
+    def log(self):
+        return self.output
+
+    def variables(self):
+        return {"MOONLET_SOCKET": self.socket}
+
+    def stop(self):
+        return 0
+
+
 @pytest.fixture
 def start_zygote(tmp_path):
     """start_zygote(warm-up..., options=..., env=...): a zygote that ends with the test."""
@@ -149,7 +173,7 @@ def start_zygote(tmp_path):
     def start(*warm_up, **arguments):
         directory = tmp_path / f"zygote{len(started)}"
         directory.mkdir()
-        started.append(Zygote(directory, *warm_up, **arguments))
+        started.append((FrozenZygote if THAW else Zygote)(directory, *warm_up, **arguments))
         return started[-1]
 
     yield start
@@ -160,7 +184,7 @@ def start_zygote(tmp_path):
 @pytest.fixture(scope="module")
 def zygote(tmp_path_factory):
     """One zygote for all tests of a module: no launch changes it."""
-    server = Zygote(tmp_path_factory.mktemp("zygote"))
+    server = (FrozenZygote if THAW else Zygote)(tmp_path_factory.mktemp("zygote"))
     yield server
     assert server.stop() == 0, server.log()
 
