@@ -243,6 +243,8 @@ void find_libc_functions() {
 }
 
 // For the entry points: where libc's function `index` is.
+void (*observe_library)() = nullptr;
+
 extern "C" [[gnu::used, gnu::visibility("hidden")]] void* moonlet_forward(unsigned index,
                                                                           const long* argument) {
   if (recording != nullptr) {
@@ -250,6 +252,7 @@ extern "C" [[gnu::used, gnu::visibility("hidden")]] void* moonlet_forward(unsign
     record(recording, kFunctions[index], argument);
     errno = error;
   }
+  if (kFunctions[index].handler == Handler::kLibrary && observe_library != nullptr) observe_library();
   if (libcs[index] == nullptr) libcs[index] = dlsym(RTLD_NEXT, kFunctions[index].name);
   return libcs[index];
 }

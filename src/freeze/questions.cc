@@ -72,6 +72,13 @@ void end() {
   recording = nullptr;
 }
 
+Pause::Pause() { end(); }
+
+Pause::~Pause() {
+  recording = recorded;
+  __atomic_store_n(&recorded->is_over, 0U, __ATOMIC_RELEASE);
+}
+
 Mapping mapping() { return recorded != nullptr ? recorded->mapping() : Mapping{0, 0}; }
 
 void forget() {

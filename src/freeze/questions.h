@@ -42,6 +42,15 @@ void begin(const Options& options);
 /// The warm-up has returned.
 void end();
 
+/// While one is there nothing is recorded: what this program does for itself is no question.
+class Pause {
+ public:
+  Pause();
+  ~Pause();
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+};
+
 /// What the warm-up has done that no answer can be compared for.
 enum class Matter : uint8_t {
   // These say that an image cannot be right.

@@ -52,7 +52,7 @@ void pass_signals_on() {
   kernel::set_default(signal);
   const auto only = kernel::SignalSet::of(signal);
   kernel::change_mask(SIG_UNBLOCK, &only, nullptr);
-  kill(getpid(), signal);
+  kill(static_cast<pid_t>(syscall(SYS_getpid)), signal);
   _exit(128 + signal);
 }
 
