@@ -113,8 +113,9 @@ int main(int argc, char** argv) {
 #if defined(MOONLET_LUAJIT)
   luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
 #endif
-  warm::seal(state);
+  lua_gc(state, LUA_GCCOLLECT, 0);  // finalizers are the warm-up's
   questions::end();
+  warm::seal(state);
   const questions::Collected asked = questions::collect();
   if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   prepare_plain_exit();
