@@ -78,6 +78,8 @@ def environment(**changes):
         "LUA_CPATH": CPATH,
         "MOONLET_FALLBACK": "",
     }
+    if not THAW:
+        env["MOONLET_IMAGE"] = ""  # neither made beside a socket nor looked for there
     env.update(changes)
     return {name: value for name, value in env.items() if value is not None}
 
@@ -92,8 +94,7 @@ class Zygote:
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                # Without an image, which launches would thaw.
-                [*command, "--socket", self.socket, "--image", "", "--ready-fd", str(told), "--spare", SPARE, *COMPARE,
+                [*command, "--socket", self.socket, "--ready-fd", str(told), "--spare", SPARE, *COMPARE,
                  *options, *warm_up],
                 stdin=stdin, stdout=log, stderr=log, pass_fds=(told,),
                 env=environment() if env is None else env, **popen)
