@@ -50,7 +50,7 @@ class Freezer {
         mmap(nullptr, sizeof(Workspace), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return fail("map memory: %s", strerror(errno));
     work_ = static_cast<Workspace*>(memory);
-    prepare_libc_state();
+    prepare_libc_state(content_.questions, content_.questions_size);
     find_program();
     Mapping mapping;
     if (!read_maps()) return;
@@ -110,15 +110,18 @@ class Freezer {
       }
       return fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
     }
-    const uintptr_t workspace = reinterpret_cast<uintptr_t>(work_);
+    const auto workspace = reinterpret_cast<uintptr_t>(work_);
     const uintptr_t block = content_.block & ~(page_ - 1);
-    take_but(it, workspace, workspace + round_up(sizeof(Workspace)), [&](const Mapping& rest) {
-      take_but(rest, block - kStackSize, block, [&](const Mapping& wanted) { take_whole(wanted); });
+    take_but(it, {workspace, workspace + round_up(sizeof(Workspace))}, [&](const Mapping& rest) {
+      take_but(rest, content_.left_out, [&](const Mapping& more) {
+        take_but(more, {block - kStackSize, block}, [&](const Mapping& wanted) { take_whole(wanted); });
+      });
     });
   }
 
   template <typename Function>
-  static void take_but(const Mapping& it, uintptr_t from, uintptr_t to, const Function& function) {
+  static void take_but(const Mapping& it, const Range& left_out, const Function& function) {
+    const auto [from, to] = left_out;
     Mapping part = it;
     part.to = it.to < from ? it.to : from;
     if (part.from < part.to) function(part);
