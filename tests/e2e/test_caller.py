@@ -378,7 +378,8 @@ AT_TERMINAL = """
 
 def test_the_terminal_and_its_foreground(pair, tmp_path):
     def scenario(shell):
-        return shell.command("lua look.lua"), re.sub(r"\[1\] \d+", "[1]", shell.command("lua look.lua & wait"))
+        in_front, behind = shell.command("lua look.lua"), shell.command("lua look.lua & wait")
+        return in_front, re.search("leads its group.*", behind).group()
 
     shown = at_terminal(pair, tmp_path, {"look.lua": AT_TERMINAL}, scenario)
     assert shown[0].count("true") == 5 and "in the foreground\tfalse" in shown[1]
@@ -422,13 +423,18 @@ def test_jobs_of_a_shell(pair, tmp_path):
 
 def test_a_background_job_that_is_stopped_and_killed(pair, tmp_path):
     def scenario(shell):
-        if "ready" not in shell.command("lua wait.lua &"):
-            shell.hear("ready\r\n")
-        return [f"status {status}" in shell.command(f"kill -{name} %1; wait %1; echo status $?")
-                for name, status in (("STOP", 147), ("TERM", 143))]
+        heard = shell.command("lua wait.lua &")
+        if "ready" not in heard:
+            heard += shell.hear("ready\r\n")
+        pidfd = os.pidfd_open(int(re.search(r"(\d+) is ready", heard).group(1)))
+        stopped = "status 147" in shell.command("kill -STOP %1; wait %1; echo status $?")
+        shell.command("kill -KILL %1")
+        assert select.select([pidfd], [], [], PATIENCE)[0]
+        os.close(pidfd)
+        return stopped, "status 137" in shell.command("wait %1; echo status $?")
 
-    script = "print('ready') io.flush() while true do require('probe').pause() end"
-    assert at_terminal(pair, tmp_path, {"wait.lua": script}, scenario) == [True, True]
+    script = "print(require('probe').pid() .. ' is ready') io.flush() while true do require('probe').pause() end"
+    assert at_terminal(pair, tmp_path, {"wait.lua": script}, scenario) == (True, True)
 
 
 def test_a_terminal_that_hangs_up_ends_it(pair, tmp_path):
