@@ -29,6 +29,7 @@ constexpr size_t kSmallGap = 1 << 20;  // bytes between two mappings: one over b
 // All that is needed while the pages are read lies in one mapping, which is no part of what is frozen.
 struct Workspace {
   char maps[kMapsText];
+  char smaps[kMapsText];  // "" where the kernel has none
   char tables[kMaxTables];
   char chunk[kChunk];
   Segment segment[kMaxSegments];
@@ -55,6 +56,7 @@ class Freezer {
     if (!read_maps()) return;
     close_gaps();
     if (!read_maps()) return;
+    if (read_mappings("/proc/self/smaps", work_->smaps, kMapsText) < 0) work_->smaps[0] = '\0';
     for (char* line = work_->maps; (line = next_mapping(line, mapping)) != nullptr && !failed();) take(mapping);
     if (!failed()) write_file();
   }
@@ -69,7 +71,7 @@ class Freezer {
   [[nodiscard]] bool failed() const { return frozen_.problem[0] != '\0'; }
 
   bool read_maps() {
-    if (read_mappings(work_->maps, kMapsText) >= 0) return true;
+    if (read_mappings("/proc/self/maps", work_->maps, kMapsText) >= 0) return true;
     fail("read /proc/self/maps: %s", strerror(errno));
     return false;
   }
@@ -131,6 +133,10 @@ class Freezer {
     if (it.is_shared && (it.protection & kWrite) != 0)
       return fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from), *it.path != '\0' ? ": " : "",
                   it.path);
+    const MemoryFlags flags = find_flags(work_->smaps, it.from);
+    if (flags.unfit != nullptr) return fail("memory at %#zx %s", static_cast<size_t>(it.from), flags.unfit);
+    if (flags.wiped_on_fork || flags.droppable)
+      return add_empty(it, flags.droppable ? Nature::kDroppable : Nature::kWipedOnFork);
     uint8_t protection = it.protection;
     if (is_mended(it.from, it.to)) protection |= kWrite;
     if (it.inode == 0) {
@@ -180,6 +186,11 @@ class Freezer {
     add_of_file(it, start, it.to, is_written ? kOfImage : static_cast<int16_t>(index), protection);
   }
 
+  void add_empty(const Mapping& it, Nature nature) {
+    add(it.from, it.to, kOfNothing, it.protection);
+    if (!failed()) work_->segment[segments_ - 1].nature = nature;
+  }
+
   void add_of_file(const Mapping& it, uintptr_t from, uintptr_t to, int16_t file, uint8_t protection) {
     add(from, to, file, protection, file >= 0 ? it.offset + (from - it.from) : 0);
   }
@@ -219,7 +230,7 @@ class Freezer {
       // What a library keeps beside its code, to read, is mapped with the code: a mapping less costs 3 us less.
       const bool fits =
           last.protection == protection || (file >= 0 && ((last.protection | protection) & kWrite) == 0);
-      if (last.address + last.size == from && last.file == file && fits &&
+      if (last.address + last.size == from && last.file == file && fits && last.nature == Nature::kUsual &&
           (file < 0 || last.offset + last.size == offset)) {
         last.size += to - from;
         last.protection |= protection;
@@ -227,7 +238,7 @@ class Freezer {
       }
     }
     if (segments_ == kMaxSegments) return fail("more than %u mappings", kMaxSegments);
-    work_->segment[segments_++] = {from, to - from, offset, file, protection, {}};
+    work_->segment[segments_++] = {from, to - from, offset, file, protection, Nature::kUsual, {}};
   }
 
   [[nodiscard]] uint64_t round_up(uint64_t size) const { return (size + page_ - 1) & ~uint64_t{page_ - 1}; }
@@ -245,7 +256,8 @@ class Freezer {
   void write_file() {
     if (segments_ > kMaxSegments - kWrittenSegments)
       return fail("more than %u mappings", kMaxSegments - kWrittenSegments);
-    for (uint32_t i = 0; i < kWrittenSegments; i++) work_->segment[segments_++] = {0, 0, 0, kWritten, 0, {}};
+    for (uint32_t i = 0; i < kWrittenSegments; i++)
+      work_->segment[segments_++] = {0, 0, 0, kWritten, 0, Nature::kUsual, {}};
     Header header = {};
     memcpy(header.magic, kMagic, sizeof kMagic);
     header.format = kFormat;

@@ -89,8 +89,7 @@ const char* judge_owner(int fd, char* name) {
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
   FileStatus named;
-  if (is_plain(name) && look(AT_FDCWD, name, Follow::kNo, &named) == 0 &&
-      identity(named) == identity(status))
+  if (is_plain(name) && look(AT_FDCWD, name, Follow::kNo, &named) == 0 && identity(named) == identity(status))
     answer = judge_directories(name, user);
   if (answer == Answer::kUnknown) {
     MOONLET_LARGE static char path[PATH_MAX];

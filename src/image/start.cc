@@ -112,9 +112,9 @@ bool load(Elf& elf, uintptr_t address) {
   return true;
 }
 
-// Where the stack may grow without limit, or for old programs (setarch -L), the kernel hands out addresses upwards from a third of
-// the address space: none in a window. Such a process executes itself anew for a moment without that, and this variable in front
-// of its environment says what is to be put back.
+// Where the stack may grow without limit, or for old programs (setarch -L), the kernel hands out addresses
+// upwards from a third of the address space: none in a window. Such a process executes itself anew for a moment
+// without that, and this variable in front of its environment says what is to be put back.
 constexpr char kLayout[] = "MOONLET_LAYOUT=";
 constexpr char kUnlimited = 's';
 constexpr char kLegacy = 'l';
@@ -141,7 +141,8 @@ void change_layout(char** argv, char** envp, size_t envc) {
   char* what = variable + sizeof kLayout - 1;
   kernel::Limit limit;
   if (kernel::limit(RLIMIT_STACK, nullptr, &limit) == 0 && limit.soft == ~uint64_t{0}) *what++ = kUnlimited;
-  if ((static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality)) & kLegacyLayout) != 0) *what++ = kLegacy;
+  if ((static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality)) & kLegacyLayout) != 0)
+    *what++ = kLegacy;
   if (variable[sizeof kLayout - 1] == '\0') return;
   const size_t size = (envc + 2) * sizeof(char*);
   void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -92,7 +92,8 @@ class Zygote:
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--socket", self.socket, "--ready-fd", str(told), "--spare", SPARE, *COMPARE,
+                # Without an image, which launches would thaw.
+                [*command, "--socket", self.socket, "--image", "", "--ready-fd", str(told), "--spare", SPARE, *COMPARE,
                  *options, *warm_up],
                 stdin=stdin, stdout=log, stderr=log, pass_fds=(told,),
                 env=environment() if env is None else env, **popen)
