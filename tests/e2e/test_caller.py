@@ -276,7 +276,7 @@ def test_session_keyring(pair, tmp_path):
 
 
 CHANGED = READY + """
-    io.read() print(io.open('/dev/null') ~= nil)
+    io.read() print(io.open('/dev/null') ~= nil) io.flush()
     io.read() io.write(probe.limits():match('\\n(7 [^\\n]*)'), ' ', probe.nice(), '\\n')
 """
 
