@@ -9,6 +9,6 @@ namespace moonlet::freeze::questions {
 void find_libc_functions();
 
 /// Whether a tracer sees the system calls: then only what it does not see is recorded here.
-extern bool is_traced;
+extern constinit bool is_traced;
 
 }  // namespace moonlet::freeze::questions
