@@ -45,7 +45,7 @@ class Program {
   // The words of arguments that tell: the lower half of each.
   static constexpr uint32_t argument(unsigned index) {
     constexpr bool kBigEndian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-    return static_cast<uint32_t>(offsetof(seccomp_data, args) + 8 * index + (kBigEndian ? 4 : 0));
+    return static_cast<uint32_t>(offsetof(seccomp_data, args) + size_t{8} * index + (kBigEndian ? 4 : 0));
   }
 
   void add(uint16_t code, uint32_t value, uint8_t if_true = 0, uint8_t if_false = 0) {

@@ -178,7 +178,7 @@ bool tells_changes(int directory, const char* path) {
 void ask_file(Log* log, FileCall call, const char* path, pid_t pid) {
   if (*path == '\0' || log->options.trust || log->ignores_path(path)) return;
   const size_t length = strlen(path);
-  if (log->knows(kOwnFile, 0, path, length)) return;
+  if (is_own_file(log, path)) return;
   if (strcmp(path, "/proc/self/exe") == 0) return log->add_problem(Matter::kItself, path);
   Asked asked = Asked::kFile;
   if (call == FileCall::kLstat) asked = Asked::kLink;
@@ -241,6 +241,18 @@ void ask_open(Log* log, const char* path, int flags, pid_t pid) {
   if (is_read) return ask_file(log, FileCall::kOpen, path, pid);
   // A file that is written to, a log: whether it can be opened is all that counts.
   if (error != 0) ask_file(log, FileCall::kExists, path, pid);
+}
+
+bool is_own_file(const Log* log, const char* path) {
+  constexpr char kVariable[] = "XXXXXX";  // the end of a mkstemp(3) template
+  constexpr size_t kLongest = 4096;
+  const size_t length = strlen(path);
+  if (log->knows(kOwnFile, 0, path, length)) return true;
+  if (length < sizeof kVariable || length >= kLongest) return false;
+  char made_of[kLongest];
+  memcpy(made_of, path, length);
+  memcpy(made_of + length - (sizeof kVariable - 1), kVariable, sizeof kVariable - 1);
+  return log->knows(kOwnFile, 0, made_of, length);
 }
 
 void will_make(Log* log, const char* path) {

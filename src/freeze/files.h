@@ -30,6 +30,9 @@ void ask_open(Log* log, const char* path, int flags, pid_t pid = 0);
 /// world.
 void will_make(Log* log, const char* path);
 
+/// Whether the warm-up has made it, or will have.
+bool is_own_file(const Log* log, const char* path);
+
 /// What changes in a directory can be seen by its times: names that are missing need not be asked for one by
 /// one.
 bool tells_changes(int directory, const char* path);

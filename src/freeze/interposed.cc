@@ -15,7 +15,7 @@
 
 namespace moonlet::freeze::questions {
 
-bool is_traced;
+constinit bool is_traced = false;
 
 namespace {
 
@@ -32,7 +32,7 @@ constexpr Reads kNothing = {"", ""};
 constexpr Reads kLocaleNames = {
     "LC_ALL\0LC_CTYPE\0LC_NUMERIC\0LC_TIME\0LC_COLLATE\0LC_MONETARY\0LC_MESSAGES\0LANG\0"
 #if defined(__GLIBC__)
-    "LC_PAPER\0LC_NAME\0LC_ADDRESS\0LC_TELEPHONE\0LC_MEASUREMENT\0LC_IDENTIFICATION\0LOCPATH\0",
+    "LC_PAPER\0LC_NAME\0LC_ADDRESS\0LC_TELEPHONE\0LC_MEASUREMENT\0LC_IDENTIFICATION\0LOCPATH\0GCONV_PATH\0",
     "/usr/lib/locale\0/usr/lib/locale/locale-archive\0"
 #else
     "MUSL_LOCPATH\0",
@@ -68,6 +68,7 @@ enum class Handler : uint8_t {
   kFopen,
   kOpen,
   kOpenAt,
+  kTemplate,
   kStat,
   kOldStat,
   kLstat,
@@ -98,7 +99,7 @@ struct Function {
 };
 
 constexpr Function kFunctions[] = {
-#define FUNCTION(name, handler, reads) {#name, Handler::handler, &reads},
+#define FUNCTION(name, handler, reads) {#name, Handler::handler, &(reads)},
 #include "freeze/interposed_list.h"
 #undef FUNCTION
 };
@@ -180,6 +181,8 @@ void record(Log* log, const Function& function, const long* argument) {
     case Handler::kOpenAt:
       if (number(0) == AT_FDCWD || *text(1) == '/') return ask_open(log, text(1), number(2));
       return ask_at(log, FileCall::kOpen, argument[0], text(1));
+    case Handler::kTemplate:  // which name it becomes is to be seen
+      return log->add(kOwnFile, 0, text(0), strlen(text(0)), 0);
     case Handler::kStat:
       return ask_file(log, FileCall::kStat, text(0));
     case Handler::kOldStat:

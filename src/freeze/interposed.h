@@ -9,7 +9,7 @@ namespace moonlet::freeze::questions {
 void find_libc_functions();
 
 /// Whether a tracer sees the system calls: then only what it does not see is recorded here.
-extern bool is_traced;
+extern constinit bool is_traced;
 
 /// If not null, called before each dlopen(3), also when nothing is recorded any more.
 extern void (*observe_library)();

@@ -7,8 +7,8 @@
 
 namespace moonlet::freeze::questions {
 
-Log* recording;
-Log* recorded;
+constinit Log* recording = nullptr;
+constinit Log* recorded = nullptr;
 
 Log* Log::create(const Options& its_options, char** its_environment) {
   // Far from what will be in the image, so that it leaves no hole there.

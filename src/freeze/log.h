@@ -81,8 +81,8 @@ inline const char* text_of(const image::Question* question) {
 }
 
 /// The log while the warm-up runs, in its own process and its children: null before begin() and after end().
-extern Log* recording;
+extern constinit Log* recording;
 /// The same from begin() to forget().
-extern Log* recorded;
+extern constinit Log* recorded;
 
 }  // namespace moonlet::freeze::questions

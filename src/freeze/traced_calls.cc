@@ -10,7 +10,7 @@ namespace {
 constexpr int8_t kNone = kNoArgument;
 }
 
-const TracedCall kTracedCalls[] = {
+constinit const TracedCall kTracedCalls[] = {
 #ifdef SYS_open
     {SYS_open, Asks::kOpen, kNone, 0, 1},
 #endif
@@ -119,11 +119,11 @@ const TracedCall kTracedCalls[] = {
     {SYS_connect, Asks::kConnection, kNone, 0, 1},
     {SYS_read, Asks::kInput, kNone, 0, kNone},
     {SYS_readv, Asks::kInput, kNone, 0, kNone},
-    {SYS_getrandom, Asks::kRandom, kNone, kNone, kNone},
+    {SYS_getrandom, Asks::kRandom, kNone, 1, 2},
     {MOONLET_NEW_CALL(425), Asks::kHidden, kNone, kNone, kNone},  // io_uring_setup
     {SYS_open_by_handle_at, Asks::kHidden, kNone, kNone, kNone},
 };
 
-const size_t kTracedCallCount = sizeof kTracedCalls / sizeof *kTracedCalls;
+constinit const size_t kTracedCallCount = sizeof kTracedCalls / sizeof *kTracedCalls;
 
 }  // namespace moonlet::freeze::questions

@@ -26,7 +26,7 @@ enum class Asks : uint8_t {
   kLimit,       // process, resource, new limits (prlimit64); or resource alone
   kConnection,  // descriptor, address
   kInput,       // descriptor: those of 0
-  kRandom,
+  kRandom,      // size, flags
   kHidden,
 };
 
@@ -48,7 +48,7 @@ struct TracedCall {
   int8_t flags;
 };
 
-extern const TracedCall kTracedCalls[];
-extern const size_t kTracedCallCount;
+extern constinit const TracedCall kTracedCalls[];
+extern constinit const size_t kTracedCallCount;
 
 }  // namespace moonlet::freeze::questions

@@ -174,7 +174,9 @@ void ask_as(Log* log, Tracee* tracee, const CallMade& call) {
       if (first == 0 && is_inherited(tracee, 0)) log->add_problem(Matter::kStandardInput, "standard input");
       return;
     case Asks::kRandom:
-      return log->add_problem(Matter::kRandom, "getrandom");
+      // glibc's malloc draws one word, GRND_NONBLOCK, to recognize what it has freed.
+      if (first != sizeof(long) || second != 1) log->add_problem(Matter::kRandom, "getrandom");
+      return;
     case Asks::kHidden:
       return log->add_problem(Matter::kHidden, "io_uring, or a file by its handle");
     default:
