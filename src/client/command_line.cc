@@ -95,9 +95,9 @@ CommandLine read_command_line(int argc, char** argv) {
       value = &line.socket;
     } else if (is_option(option, "image", length)) {
       value = &line.image;
-    } else if (is_option(option, "try-image", length)) {
+    } else if (is_option(option, "rehearse", length)) {
       value = &line.image;
-      line.tries = true;
+      line.rehearses = true;
     } else {
       break;  // an unknown one: lua's own complaint is what its users know
     }

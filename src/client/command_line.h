@@ -9,7 +9,7 @@ struct CommandLine {
   const char* socket;  // --socket, or null
   const char* image;   // --image, or null
   bool freezes;        // --freeze: all is moonlet-lua's to read
-  bool tries;          // --try-image: thaw `image`, whatever it asks, and run nothing
+  bool rehearses;      // --rehearse: thaw `image`, whatever it asks (image/launch.h)
   bool interactive;    // lua would start its read-eval-print loop, or it needs what only lua can do
 };
 

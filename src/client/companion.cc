@@ -39,7 +39,8 @@ void become_companion(char** argv) {
 void become_freezer(char** argv) {
   char path[PATH_MAX + kLongestName];
   image::Doubt doubt = {"moonlet-lua", nullptr, ENOENT};
-  if (find_beside("moonlet-lua", path)) doubt = image::start(path, reinterpret_cast<uintptr_t>(argv) - sizeof(long));
+  if (find_beside("moonlet-lua", path))
+    doubt = image::start(path, reinterpret_cast<uintptr_t>(argv) - sizeof(long));
   print_refusal({"start", doubt.path, doubt.error, doubt.reason});
   _exit(protocol::kOwnFailure);
 }

@@ -6,7 +6,8 @@ namespace moonlet::client {
 /// Becomes moonletctl with these arguments, or exits with 125 and says why not.
 [[noreturn]] void become_companion(char** argv);
 
-/// Becomes moonlet-lua, which freezes itself, or exits with 125 and says why not. `argv`: as the kernel made it.
+/// Becomes moonlet-lua, which freezes itself, or exits with 125 and says why not. `argv`: as the kernel made
+/// it.
 [[noreturn]] void become_freezer(char** argv);
 
 }  // namespace moonlet::client

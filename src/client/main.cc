@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
   const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
   if (!line.interactive && !thaw(line, ask.address, reinterpret_cast<long*>(argv) - 1, refusal))
     launch(line, ask.address, refusal);
-  if (line.tries) {
+  if (line.rehearses) {
     print_refusal(refusal);
     return protocol::kOwnFailure;
   }

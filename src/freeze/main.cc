@@ -1,16 +1,21 @@
-// moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet --freeze starts
-// it (image/start.h).
+// moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet
+// --freeze starts it (image/start.h).
 
+#include "freeze/leftovers.h"
 #include "freeze/options.h"
+#include "freeze/plain_exit.h"
 #include "freeze/process_id.h"
 #include "freeze/write.h"
 #include "image/fork_handlers.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
 #include "image/start.h"
-#include "lua/image.h"
+#include "lua/command_line.h"
+#include "lua/finish.h"
+#include "lua/host.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +28,7 @@ namespace moonlet::freeze {
 
 namespace {
 
-lua_State* warm = nullptr;
+lua_State* state = nullptr;
 
 // Whether moonlet has started this program, with the variable that only this program's loader was to see.
 bool take_bind_now() {
@@ -32,17 +37,33 @@ bool take_bind_now() {
   return true;
 }
 
+// lua(1), in the state that the warm-up has left.
+[[noreturn]] void run(const image::Launch& launch) {
+  const interpreter::Outline outline = interpreter::outline(launch.argv);
+  if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
+  warm::freshen(state);
+  if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  moonlet_host()->warm = true;
+  warm::finish(state, interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch));
+}
+
+// What any script does, in an image that nobody has launched yet.
+[[noreturn]] void rehearse(char* path) {
+  static char nothing[] = "/dev/null";
+  static char code[] = "-eprint()";
+  static char* argv[] = {path, code, nothing, nullptr};
+  image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }};
+  tell_at_exit(path, 3);
+  run(launch);
+}
+
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
 [[noreturn]] void thawed(const image::Launch* launch) {
   image::mend(*launch);
   reveal_process_id();
   image::call_child_handlers();
-  if (launch->argc == 0) _exit(EXIT_SUCCESS);
-  const interpreter::Outline outline = interpreter::outline(launch->argv);
-  if (outline.invalid || outline.other_engine_options) launch->fall_back("only lua itself explains options");
-  image::freshen(warm);
-  if (const char* problem = image::thaw(warm, outline.ignores_environment)) launch->fall_back(problem);
-  image::finish(warm, interpreter::run(warm, launch->argc, launch->argv, interpreter::Purpose::kLaunch));
+  if (launch->argc == 0) rehearse(launch->argv[0]);
+  run(*launch);
 }
 
 }  // namespace
@@ -59,14 +80,22 @@ int main(int argc, char** argv) {
   const auto block = reinterpret_cast<uintptr_t>(argv) - sizeof(long);
   image::find_libc_state(block);
   const Options options = read_options(argc, argv);
-  warm = image::new_state();
-  if (warm == nullptr) {
+  state = warm::new_state();
+  if (state == nullptr) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
     return EXIT_FAILURE;
   }
-  const int status = interpreter::run(warm, options.argc, options.argv, interpreter::Purpose::kWarmUp);
+  remember_process();
+  interpreter::observe_module = note_module;
+  const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   if (status != EXIT_SUCCESS) return status;
-  image::seal(warm);
+  interpreter::observe_module = nullptr;
+#if defined(MOONLET_LUAJIT)
+  luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
+#endif
+  warm::seal(state);
+  if (complain_of_leftovers() != 0) return EXIT_FAILURE;
+  prepare_plain_exit();
   image::call_prepare_handlers();
-  return write_image(options, thawed, block);
+  _exit(write_image(options, thawed, block));  // what a module has registered for the end is each launch's
 }

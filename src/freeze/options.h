@@ -1,4 +1,5 @@
-// The command line of a freeze: moonlet --freeze IMAGE [--ignore NAME]... [--trust] [lua's options] [script [args]].
+// The command line of a freeze: moonlet --freeze IMAGE [--ignore NAME]... [--trust] [lua's options] [script
+// [args]].
 #pragma once
 
 namespace moonlet::freeze {

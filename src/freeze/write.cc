@@ -1,7 +1,9 @@
 #include "freeze/write.h"
 
+#include "base/layout.h"
 #include "image/format.h"
 #include "image/freeze.h"
+#include "image/rehearsal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,7 @@ namespace moonlet::freeze {
 
 namespace {
 
-char temporary[PATH_MAX];  // where the image is until it is whole
+MOONLET_LARGE char temporary[PATH_MAX];  // where the image is until it is whole
 
 int complain(const char* what, const char* on, const char* why) {
   fprintf(stderr, "moonlet: %s %s: %s\n", what, on, why);
@@ -37,30 +39,62 @@ int open_directory_of(const char* path) {
   return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-// A launch of the new image that ends where a script would begin. Nothing of this process' environment is left by now, and
-// what the image asks of it is not what is tested.
-bool thaws() {
-  static char name[] = "moonlet";
-  static char option[] = "--try-image";
-  char* argv[] = {name, option, temporary, nullptr};
-  char* environment[] = {nullptr};
+// The variables by which a rehearsal finds modules as the warm-up did. They outlive the freeze: warm states hold them anyway.
+constexpr int kMostPaths = 8;
+char* paths[kMostPaths + 1];
+
+void keep_paths() {
+  int count = 0;
+  for (char** it = environ; *it != nullptr && count < kMostPaths; it++) {
+    if (strncmp(*it, "LUA_PATH", 8) != 0 && strncmp(*it, "LUA_CPATH", 9) != 0) continue;
+    char* const copy = strdup(*it);
+    if (copy != nullptr) paths[count++] = copy;
+  }
+}
+
+// A launch of the new image, whatever the image asks. Returns how many pages it has written to, or -1 if the image does not
+// thaw.
+ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
+  constexpr int kTold = 3;
+  int pipe_ends[2];
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0) return -1;
   const pid_t child = fork();
   if (child == 0) {
-    execve("/proc/self/exe", argv, environment);
+    static char name[] = "moonlet";
+    static char option[] = "--rehearse";
+    char* argv[] = {name, option, temporary, nullptr};
+    const int nothing = open("/dev/null", O_RDWR);
+    dup2(nothing, STDIN_FILENO);
+    dup2(nothing, STDOUT_FILENO);
+    if (pipe_ends[1] == kTold) {
+      fcntl(kTold, F_SETFD, 0);
+    } else {
+      dup2(pipe_ends[1], kTold);
+    }
+    execve("/proc/self/exe", argv, paths);
     _exit(127);
   }
+  close(pipe_ends[1]);
+  auto* const to = reinterpret_cast<char*>(written);
+  size_t length = 0;
+  ssize_t got = 0;
+  while (length < sizeof written && (got = read(pipe_ends[0], to + length, sizeof written - length)) > 0)
+    length += static_cast<size_t>(got);
+  close(pipe_ends[0]);
   int status = 0;
-  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return -1;
+  return static_cast<ssize_t>(length / sizeof *written);
 }
 
 }  // namespace
 
 int write_image(const Options& options, image::Entry entry, uintptr_t block) {
-  static image::Frozen frozen;
+  MOONLET_LARGE static image::Frozen frozen;
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
   char path[PATH_MAX];  // the arguments are forgotten on the way
   snprintf(path, sizeof path, "%s", options.image);
+  keep_paths();
   snprintf(temporary, sizeof temporary, "%s.XXXXXX", options.image);
   const int fd = mkostemp(temporary, O_CLOEXEC);
   if (fd < 0) {
@@ -68,15 +102,21 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
     temporary[0] = '\0';
     return complain("freeze", path, strerror(error));
   }
-  image::Content content = {entry, MOONLET_LUA_CODE, options.trust ? uint32_t{image::kTrusted} : 0, "", 0, 0, block};
+  image::Content content = {entry, MOONLET_LUA_CODE, options.trust ? uint32_t{image::kTrusted} : 0, "", 0, 0,
+                            block};
   image::freeze(fd, content, frozen);
   if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
-  close(fd);
-  if (!thaws()) return complain("freeze", path, "the image does not thaw here");
+  MOONLET_LARGE static uintptr_t written[image::kMostWritten];
+  const ssize_t count = rehearse(written);
+  if (count < 0) return complain("freeze", path, "the image does not thaw here");
+  if (const char* problem = image::populate_written_pages(fd, written, static_cast<size_t>(count)))
+    return complain(problem, path, strerror(errno));
   if (rename(temporary, path) != 0) return complain("rename to", path, strerror(errno));
   const int directory = open_directory_of(path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
-  if (tells) fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments\n", path, static_cast<size_t>(frozen.size / 1024), frozen.segments);
+  if (tells)
+    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments\n", path, static_cast<size_t>(frozen.size / 1024),
+            frozen.segments);
   return EXIT_SUCCESS;
 }
 

@@ -8,8 +8,9 @@
 
 namespace moonlet::freeze {
 
-/// Freezes this process into a new file beside options.image, thaws that once as a test, and renames it over the old one, which
-/// stays whole if anything fails. Returns the exit status; complaints go to standard error. `block`: the address of argc.
+/// Freezes this process into a new file beside options.image, thaws that once as a test, and renames it over
+/// the old one, which stays whole if anything fails. Returns the exit status; complaints go to standard error.
+/// `block`: the address of argc.
 int write_image(const Options& options, image::Entry entry, uintptr_t block);
 
 }  // namespace moonlet::freeze

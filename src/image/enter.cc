@@ -1,7 +1,9 @@
 #include "image/enter.h"
 
 #include "base/kernel.h"
-#include "image/file_status.h"
+#include "base/layout.h"
+#include "image/answer.h"
+#include "image/ask.h"
 #include "image/format.h"
 #include "image/machine.h"
 #include "image/owner.h"
@@ -9,8 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,10 +31,12 @@ namespace {
 // The tables of an image, mapped. Offsets in them are data from outside.
 struct Tables {
   const char* at = nullptr;
-  size_t mapped = 0;  // bytes
+  size_t mapped = 0;  // bytes; 0: they were read
 
   [[nodiscard]] const Header& header() const { return *reinterpret_cast<const Header*>(at); }
-  [[nodiscard]] const Segment* segments() const { return reinterpret_cast<const Segment*>(at + sizeof(Header)); }
+  [[nodiscard]] const Segment* segments() const {
+    return reinterpret_cast<const Segment*>(at + sizeof(Header));
+  }
   [[nodiscard]] const MappedFile* files() const {
     return reinterpret_cast<const MappedFile*>(segments() + header().segments);
   }
@@ -42,6 +46,7 @@ bool is_aligned(uint64_t value, uint64_t page) { return (value & (page - 1)) == 
 
 bool is_sound(const Segment& it, const Header& header) {
   const uint64_t end = it.address + it.size;
+  if (it.file == kWritten && it.size == 0) return true;
   if (!is_aligned(it.address | it.size | it.offset, header.page_size) || !is_in_window(it.address, end) ||
       it.file < kWritten || it.file >= static_cast<int>(header.files))
     return false;
@@ -75,13 +80,21 @@ bool are_sound(const Tables& tables) {
   return enters;
 }
 
-const char* map_tables(int fd, size_t size, Tables& tables) {
-  if (tables.at != nullptr) munmap(const_cast<char*>(tables.at), tables.mapped);
-  void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (reinterpret_cast<intptr_t>(at) < 0 && reinterpret_cast<intptr_t>(at) > -4096) return "cannot be mapped";
+// Tables that are small are read, which costs less than to map them.
+MOONLET_OPEN_ENDED alignas(Header) char room[16 << 10];
+
+bool read_header(int fd, Tables& tables) {
+  tables.at = room;
+  return read(fd, room, sizeof(Header)) == static_cast<ssize_t>(sizeof(Header));
+}
+
+bool read_rest(int fd, size_t size, Tables& tables) {
+  constexpr size_t kRead = sizeof(Header);
+  if (size <= sizeof room) return read(fd, room + kRead, size - kRead) == static_cast<ssize_t>(size - kRead);
+  void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   tables.at = static_cast<const char*>(at);
   tables.mapped = size;
-  return nullptr;
+  return reinterpret_cast<uintptr_t>(at) < static_cast<uintptr_t>(-4096);
 }
 
 const char* judge_header(const Header& header, const FileStatus& status, const Expected& expected) {
@@ -102,25 +115,29 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
 // Maps the tables of the image `fd` and says what is wrong with them, or null.
 const char* read_tables(int fd, const Expected& expected, Tables& tables) {
   FileStatus status;
-  if (!find_status(fd, "", 0, status) || (status.mode & S_IFMT) != S_IFREG || status.size < kUsualTables)
+  if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG || !read_header(fd, tables))
     return "is no image";
-  if (const char* problem = map_tables(fd, kUsualTables, tables)) return problem;
   const Header& header = tables.header();
   if (const char* problem = judge_header(header, status, expected)) return problem;
-  if (header.tables_size > kUsualTables) {
-    if (const char* problem = map_tables(fd, header.tables_size, tables)) return problem;
-  }
+  if (!read_rest(fd, header.tables_size, tables)) return "cannot be read";
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
   const auto checked = static_cast<size_t>(tables.header().tables_size - kUnchecked);
-  if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum || !are_sound(tables))
+  if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum ||
+      !are_sound(tables))
     return "is damaged";
   return nullptr;
 }
 
+// Whether the warm-up, run now, would do the same. A rehearsal does not ask.
 Doubt ask(const Tables& tables, const Launch& launch) {
-  (void)tables;
-  (void)launch;
-  return {};
+  const Header& header = tables.header();
+  if (launch.argc == 0) return {};
+  const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size, launch.envp,
+                                                   (header.flags & kTrusted) != 0);
+  if (difference.question == nullptr) return {};
+  MOONLET_LARGE static char words[512];
+  describe(difference, words, sizeof words);
+  return {nullptr, words};
 }
 
 // Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.
@@ -130,7 +147,7 @@ Doubt open_files(const Tables& tables, int* descriptor) {
     FileStatus status;
     descriptor[i] = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor[i] < 0) return {path, nullptr, errno};
-    if (!find_status(descriptor[i], "", 0, status) || identity(status) != tables.files()[i].identity)
+    if (look(descriptor[i], "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
       return {path, "has changed"};
   }
   return {};
@@ -140,7 +157,7 @@ bool map_segment(const Segment& it, int fd) {
   auto* const address = reinterpret_cast<void*>(static_cast<uintptr_t>(it.address));
   const auto size = static_cast<size_t>(it.size);
   if (it.file == kWritten) {
-    madvise(address, size, MADV_POPULATE_WRITE);  // or each page faults by itself
+    if (size != 0) madvise(address, size, MADV_POPULATE_WRITE);  // or each page faults by itself
     return true;
   }
   const int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
@@ -160,20 +177,20 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 }  // namespace
 
 // What is open or mapped when there is a doubt goes with the exec of lua.
-Doubt enter(const char* path, const Expected& expected, const Launch& launch) {
-  static int descriptor[kMaxFiles];
+Doubt enter(char* path, const Expected& expected, const Launch& launch) {
+  int descriptor[kMaxFiles];
   Tables tables;
   const int image = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};
   if (const char* problem = read_tables(image, expected, tables)) return {path, problem};
-  if (const char* problem = judge_owner(image)) return {path, problem};
+  if (const char* problem = judge_owner(image, path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
   if (Doubt doubt = open_files(tables, descriptor)) return doubt;
   if (Doubt doubt = map_segments(tables, path, image, descriptor)) return doubt;
   const Header header = tables.header();
   for (uint32_t i = 0; i < header.files; i++) close(descriptor[i]);
   close(image);
-  munmap(const_cast<char*>(tables.at), tables.mapped);
+  if (tables.mapped != 0) munmap(const_cast<char*>(tables.at), tables.mapped);
   if (!set_thread_pointer(header.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
   call_on_stack(launch.stack, static_cast<uintptr_t>(header.entry), &launch);
 }

@@ -15,7 +15,8 @@ struct Expected {
   uint64_t processor;  // hash_processor()
 };
 
-/// Why an image was not taken: "PATH: REASON". `path` is what the reason is about; both live as long as the process.
+/// Why an image was not taken: "PATH: REASON". `path` is what the reason is about; both live as long as the
+/// process.
 struct Doubt {
   const char* path = nullptr;
   const char* reason = nullptr;  // null: `error` tells
@@ -24,8 +25,9 @@ struct Doubt {
   explicit operator bool() const { return reason != nullptr || error != 0; }
 };
 
-/// Opens the image at `path`, asks its questions, maps it and jumps into it: then it does not return. If there is any doubt it
-/// returns why, and nothing has happened but that some of the window may be mapped. `launch` must live until the process ends.
-Doubt enter(const char* path, const Expected& expected, const Launch& launch);
+/// Opens the image at `path` (writable memory), asks its questions, maps it and jumps into it: then it does not return. If there
+/// is any doubt it returns why, and nothing has happened but that some of the window may be mapped. `launch`
+/// must live until the process ends.
+Doubt enter(char* path, const Expected& expected, const Launch& launch);
 
 }  // namespace moonlet::image

@@ -1,5 +1,7 @@
 #include "image/fork_handlers.h"
 
+#include "base/layout.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 
@@ -12,7 +14,7 @@ struct Handlers {
   void (*child)();
 };
 constexpr int kMost = 256;
-Handlers registered[kMost];
+MOONLET_LARGE Handlers registered[kMost];
 int count = 0;
 
 int remember(void (*prepare)(), void (*child)()) {

@@ -1,5 +1,5 @@
-// The file that a warm-up is frozen into. docs/image.md tells the whole; this is its layout, in the byte order and with the
-// word size of the machine that it was made on: an image never leaves machines of its kind.
+// The file that a warm-up is frozen into. docs/image.md tells the whole; this is its layout, in the byte order
+// and with the word size of the machine that it was made on: an image never leaves machines of its kind.
 //
 //     Header
 //     Segment[header.segments]        what is mapped where
@@ -20,21 +20,19 @@ constexpr uint32_t kFormat = 1;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
-/// What a launch maps of an image at first, in bytes: no image is smaller.
-constexpr uint32_t kUsualTables = 64 << 10;
 constexpr uint32_t kMaxSegments = 512;
 constexpr uint32_t kMaxFiles = 128;
 
 struct Header {
   char magic[sizeof kMagic];
   uint32_t format;
-  uint32_t lua;           // MOONLET_LUA_CODE
-  uint32_t page_size;     // bytes
-  uint32_t flags;         // Flag
-  uint64_t checksum;      // checksum() of all behind this field, up to tables_size
-  uint64_t tables_size;   // bytes, this header included
-  uint64_t file_size;     // bytes
-  int64_t made_seconds;   // the file's own mtime, CLOCK_REALTIME
+  uint32_t lua;          // MOONLET_LUA_CODE
+  uint32_t page_size;    // bytes
+  uint32_t flags;        // Flag
+  uint64_t checksum;     // checksum() of all behind this field, up to tables_size
+  uint64_t tables_size;  // bytes, this header included
+  uint64_t file_size;    // bytes
+  int64_t made_seconds;  // the file's own mtime, CLOCK_REALTIME
   int64_t made_nanoseconds;
   uint64_t entry;           // address of Entry
   uint64_t thread_pointer;  // what the register of that name shall hold
@@ -62,7 +60,9 @@ struct Segment {
 };
 constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
-constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to
+constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to; of no size: unused
+/// How many of the last kind the table has.
+constexpr uint32_t kWrittenSegments = 24;
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
 struct MappedFile {
@@ -71,33 +71,50 @@ struct MappedFile {
   uint32_t unused;
 };
 
-/// What the warm-up has asked of the world, with the answer that it got. A launch asks again.
+/// What the warm-up has asked of the world, with the answer that it got. A launch asks again (image/ask.h).
+/// image/answer.h has the answers, under these names.
 enum class Asked : uint8_t {
-  kFile,         // text: path. answer: identity(), following links; 0: it leads to nothing
-  kLink,         // likewise of the last component itself
-  kDirectory,    // text: path. answer: identity(). If it is the same, `aux` bytes of Questions behind it hold: names that
-                 // are not in this directory
-  kContent,      // text: path, in /proc or /sys. answer: content()
-  kVariable,     // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
-  kVariables,    // text: what names begin with ("LD_"). answer: variables()
-  kTerminal,     // aux: descriptor. answer: terminal()
-  kWorkingDirectory,  // text: its path
-  kUser,         // answer: user()
-  kHost,         // answer: host()
+  // About files. A path that is not absolute is asked in the launch's own directory.
+  kBase,       // text: a directory. The next `aux` bytes of Questions have paths relative to it: a shorter way
+  kDirectory,  // text: a directory, or nothing: the base. answer: identity(). If it is the same, the next `aux`
+               // bytes of Questions need not be asked: they are names that are not in it
+  kFile,       // text: path. answer: identity(), following links
+  kLink,       // text: path. answer: identity() of the last component itself
+  kKind,       // text: path. answer: kind(), following links
+  kTarget,     // text: path. answer: target()
+  kLastOfFiles = kTarget,
+  // About the rest.
+  kContent,           // text: path, in /proc or /sys. answer: content()
+  kVariable,          // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
+  kVariables,         // text: what the variables begin with ("LD_", or nothing: all), then beginnings of those that
+                      // are left out, each zero-terminated, an empty one at the end. answer: variables()
+  kTerminal,          // aux: descriptor | TerminalDetail. answer: terminal()
+  kWorkingDirectory,  // answer: working_directory()
+  kUser,              // answer: user()
+  kHost,              // answer: host()
+  kProcessors,        // answer: processors()
+  kLimit,             // aux: resource (setrlimit(2)). answer: limit()
+};
+
+enum TerminalDetail : uint32_t {
+  kDescriptor = 0xffffff,
+  kWindowSize = 1 << 24,  // has been asked too
+  kSettings = 1 << 25,    // likewise: all that tcgetattr(3) tells
 };
 
 struct Question {
-  uint16_t size;  // bytes, with the text: a multiple of 8
+  uint16_t size;  // bytes, with the text: a multiple of 8, at least kLeastQuestion
   Asked asked;
   uint8_t unused;
   uint32_t aux;
   uint64_t answer;
-  // char text[], zero-terminated
+  // char text[], zero-terminated, then zeroes. Each question has one, if an empty one
 };
+constexpr uint32_t kLeastQuestion = sizeof(Question) + 8;
 static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 && sizeof(Header) % 8 == 0);
 
-/// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are times that the
-/// kernel sets and values that are the caller's own.
+/// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are
+/// times that the kernel sets and values that are the caller's own.
 constexpr uint64_t mix(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
   return hash ^ hash >> 32;

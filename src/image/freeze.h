@@ -1,5 +1,5 @@
-// Freezing this process into an image: which of its pages go into the file, which are mapped from the files that they came
-// from, and the file itself. docs/image.md, "The file".
+// Freezing this process into an image: which of its pages go into the file, which are mapped from the files
+// that they came from, and the file itself. docs/image.md, "The file".
 #pragma once
 
 #include "image/launch.h"
@@ -27,8 +27,9 @@ struct Frozen {
   unsigned segments;
 };
 
-/// Writes this process, which has one thread and nothing on its stack that is of later use, to the open file `fd`, empty and
-/// writable. Reads /proc/self/maps. The environment and the arguments of this process are gone afterwards.
+/// Writes this process, which has one thread and nothing on its stack that is of later use, to the open file
+/// `fd`, empty and writable. Reads /proc/self/maps. The environment and the arguments of this process are gone
+/// afterwards.
 void freeze(int fd, const Content& content, Frozen& frozen);
 
 }  // namespace moonlet::image

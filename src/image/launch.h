@@ -13,7 +13,7 @@ struct AuxiliaryEntry {
 
 /// Made by the program that maps the image. It lives, with that program's code, until the process ends.
 struct Launch {
-  int argc;     // 0: the image shall only be tried; it exits with 0 where a script would begin
+  int argc;     // 0: a rehearsal of the image at argv[0], which tells descriptor 3 what it has written to
   char** argv;  // as lua would have them: without moonlet's own options
   char** envp;  // the process' own, as the kernel made it
   AuxiliaryEntry* auxiliary;
@@ -23,7 +23,8 @@ struct Launch {
   void (*fall_back)(const char* reason);
 };
 
-/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never returns.
+/// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never
+/// returns.
 using Entry = void (*)(const Launch*);
 
 }  // namespace moonlet::image

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +74,13 @@ Found found;
   exit(EXIT_FAILURE);
 }
 
-// The words near the thread pointer that hold this thread's id. Which of them is libc's tells a fork: there it is the child's.
+// The words near the thread pointer that hold this thread's id. Which of them is libc's tells a fork: there it
+// is the child's.
 constexpr int kReach = 2560;  // bytes on each side: the largest struct pthread of both libcs has 2304
 
 int* find_thread_id() {
-  // musl's and glibc's first thread lie in one piece with their thread pointer: its page and the next ones are there.
+  // musl's and glibc's first thread lie in one piece with their thread pointer: its page and the next ones are
+  // there.
   auto* const middle = reinterpret_cast<int*>(thread_pointer());
   auto* const shared = static_cast<volatile int*>(
       mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
@@ -146,8 +148,8 @@ void forget_texts() {
 }
 
 void mend_thread() {
-  // Its address is what glibc has registered too. musl's is another one, that of a lock which matters to a thread that ends
-  // before others do; where the kernel tells it, see find_libc_state().
+  // Its address is what glibc has registered too. musl's is another one, that of a lock which matters to a
+  // thread that ends before others do; where the kernel tells it, see find_libc_state().
   *found.thread_id = static_cast<int>(syscall(SYS_set_tid_address, found.thread_id));
   if (found.robust.head != nullptr) syscall(SYS_set_robust_list, found.robust.head, found.robust.size);
   if (&__rseq_offset == nullptr || __rseq_size == 0) return;
@@ -192,9 +194,11 @@ void draw_canary(const AuxiliaryEntry* launch) {
 void mend_names(const Launch& launch) {
   found.argv[0] = launch.argv[0];
   environ = launch.envp;
-  program_invocation_name = launch.argv[0];
-  const char* const slash = strrchr(launch.argv[0], '/');
-  program_invocation_short_name = slash != nullptr ? const_cast<char*>(slash + 1) : launch.argv[0];
+  program_invocation_name = program_invocation_short_name = launch.argv[0];
+  for (char* at = launch.argv[0]; *at != '\0';
+       at++) {  // not strrchr(3), for the page of libc's that it is alone on
+    if (*at == '/') program_invocation_short_name = at + 1;
+  }
 }
 
 void mend_stack(const Launch& launch) {
@@ -208,7 +212,8 @@ void mend_stack(const Launch& launch) {
   rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == found.stack.rlim_cur) return;
   pthread_attr_t attributes;
-  if (limit.rlim_cur == RLIM_INFINITY || pthread_attr_init(&attributes) != 0) return;
+  if (limit.rlim_cur == RLIM_INFINITY) limit.rlim_cur = 2 << 20;  // glibc's ARCH_STACK_DEFAULT_SIZE
+  if (pthread_attr_init(&attributes) != 0) return;
   if (pthread_attr_setstacksize(&attributes, limit.rlim_cur) == 0) pthread_setattr_default_np(&attributes);
   pthread_attr_destroy(&attributes);
 #endif

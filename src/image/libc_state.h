@@ -1,5 +1,5 @@
-// What a C library keeps of the process that it began in, and a thaw must make true of the launch's: found while freezing, mended
-// first of all in a thaw. docs/image.md has the list with the reason for each.
+// What a C library keeps of the process that it began in, and a thaw must make true of the launch's: found
+// while freezing, mended first of all in a thaw. docs/image.md has the list with the reason for each.
 #pragma once
 
 #include "image/launch.h"
@@ -8,15 +8,16 @@
 
 namespace moonlet::image {
 
-/// Finds where libc keeps these things. To be called at the beginning of main, while there is one thread. `block` is the
-/// address of argc. Exits with a message if that cannot be found.
+/// Finds where libc keeps these things. To be called at the beginning of main, while there is one thread.
+/// `block` is the address of argc. Exits with a message if that cannot be found.
 void find_libc_state(uintptr_t block);
 
-/// The last thing before the pages are read: forgets what only this process is to know, such as the strings of its environment and
-/// arguments, and takes what has changed meanwhile (the robust list, limits).
+/// The last thing before the pages are read: forgets what only this process is to know, such as the strings of
+/// its environment and arguments, and takes what has changed meanwhile (the robust list, limits).
 void prepare_libc_state();
 
-/// Whether the pages at `from` up to `to` are read-only but have to be written by mend(): it protects them then.
+/// Whether the pages at `from` up to `to` are read-only but have to be written by mend(): it protects them
+/// then.
 bool is_mended(uintptr_t from, uintptr_t to);
 
 /// The auxiliary vector that libc sees.
@@ -24,6 +25,5 @@ const AuxiliaryEntry* auxiliary_vector();
 
 /// In a thaw, before anything of libc is used: makes it true of this process. Without stack protector.
 void mend(const Launch& launch);
-
 
 }  // namespace moonlet::image

@@ -7,7 +7,8 @@
 
 namespace moonlet::image {
 
-/// Makes `pointer` what libc finds its thread's data by (the ABI's thread pointer). False if the kernel refuses.
+/// Makes `pointer` what libc finds its thread's data by (the ABI's thread pointer). False if the kernel
+/// refuses.
 inline bool set_thread_pointer(uint64_t pointer) {
 #if defined(__x86_64__)
   constexpr int kSetFs = 0x1002;  // ARCH_SET_FS, <asm/prctl.h>
@@ -35,7 +36,8 @@ inline uint64_t thread_pointer() {
   return pointer;
 }
 
-/// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never returns.
+/// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never
+/// returns.
 [[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function, const void* argument) {
   stack &= ~uintptr_t{15};
 #if defined(__x86_64__)

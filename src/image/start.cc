@@ -1,6 +1,7 @@
 #include "image/start.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/launch.h"
 #include "image/machine.h"
 #include "image/window.h"
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -34,7 +36,9 @@ uintptr_t page_size;
 uintptr_t round_down(uintptr_t value) { return value & ~(page_size - 1); }
 uintptr_t round_up(uintptr_t value) { return round_down(value + page_size - 1); }
 
-bool is_error(const void* mapped) { return reinterpret_cast<uintptr_t>(mapped) > static_cast<uintptr_t>(-4096); }
+bool is_error(const void* mapped) {
+  return reinterpret_cast<uintptr_t>(mapped) > static_cast<uintptr_t>(-4096);
+}
 
 bool map_at(uintptr_t address, uintptr_t size, int protection, int flags, int fd, uintptr_t offset) {
   void* const wanted = reinterpret_cast<void*>(address);
@@ -42,7 +46,8 @@ bool map_at(uintptr_t address, uintptr_t size, int protection, int flags, int fd
 }
 
 bool reserve(uintptr_t address, uintptr_t size, int protection) {
-  return map_at(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  return map_at(address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                -1, 0);
 }
 
 // A program or a loader, on its way into memory.
@@ -93,15 +98,69 @@ bool load(Elf& elf, uintptr_t address) {
     const uintptr_t file_end = address + it.p_vaddr + it.p_filesz;
     const uintptr_t end = address + it.p_vaddr + it.p_memsz;
     const int protection = protection_of(it);
-    if (!map_at(at, file_end - at, protection, MAP_PRIVATE | MAP_FIXED_NOREPLACE, elf.fd, round_down(it.p_offset)))
+    if (!map_at(at, file_end - at, protection, MAP_PRIVATE | MAP_FIXED_NOREPLACE, elf.fd,
+                round_down(it.p_offset)))
       return false;
     if (end <= file_end) continue;
     const uintptr_t rest = round_up(file_end);  // to the end of the page, which glibc's loader takes for itself
     memset(reinterpret_cast<void*>(file_end), 0, rest - file_end);
-    if (end > rest && !map_at(rest, end - rest, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0))
+    if (end > rest &&
+        !map_at(rest, end - rest, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0))
       return false;
   }
   close(elf.fd);
+  return true;
+}
+
+// Where the stack may grow without limit, or for old programs (setarch -L), the kernel hands out addresses upwards from a third of
+// the address space: none in a window. Such a process executes itself anew for a moment without that, and this variable in front
+// of its environment says what is to be put back.
+constexpr char kLayout[] = "MOONLET_LAYOUT=";
+constexpr char kUnlimited = 's';
+constexpr char kLegacy = 'l';
+
+constexpr unsigned long kAskPersonality = 0xffffffff;
+constexpr unsigned long kLegacyLayout = 0x0200000;  // ADDR_COMPAT_LAYOUT, personality(2)
+constexpr uint64_t kUsualStack = 8 << 20;           // bytes
+
+void set_stack_limit(uint64_t soft) {
+  kernel::Limit limit;
+  kernel::limit(RLIMIT_STACK, nullptr, &limit);
+  limit.soft = soft;
+  kernel::limit(RLIMIT_STACK, &limit, nullptr);
+}
+
+void set_legacy_layout(bool legacy) {
+  const auto old = static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality));
+  syscall(SYS_personality, legacy ? old | kLegacyLayout : old & ~kLegacyLayout);
+}
+
+// Executes this program anew if its layout is not what images need. Returns if it is, or if that fails.
+void change_layout(char** argv, char** envp, size_t envc) {
+  static char variable[] = "MOONLET_LAYOUT=\0\0";
+  char* what = variable + sizeof kLayout - 1;
+  kernel::Limit limit;
+  if (kernel::limit(RLIMIT_STACK, nullptr, &limit) == 0 && limit.soft == ~uint64_t{0}) *what++ = kUnlimited;
+  if ((static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality)) & kLegacyLayout) != 0) *what++ = kLegacy;
+  if (variable[sizeof kLayout - 1] == '\0') return;
+  const size_t size = (envc + 2) * sizeof(char*);
+  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (is_error(memory)) return;
+  auto** const changed = static_cast<char**>(memory);
+  changed[0] = variable;
+  memcpy(changed + 1, envp, (envc + 1) * sizeof(char*));
+  set_stack_limit(kUsualStack);
+  set_legacy_layout(false);
+  syscall(SYS_execve, "/proc/self/exe", argv, changed);
+}
+
+// Puts back what `variable` says. False if it is another variable.
+bool restore_layout(const char* variable) {
+  if (variable == nullptr || strncmp(variable, kLayout, sizeof kLayout - 1) != 0) return false;
+  for (variable += sizeof kLayout - 1; *variable != '\0'; variable++) {
+    if (*variable == kUnlimited) set_stack_limit(~uint64_t{0});
+    if (*variable == kLegacy) set_legacy_layout(true);
+  }
   return true;
 }
 
@@ -141,11 +200,12 @@ size_t text_bytes(const Stack& stack) {
   return bytes;
 }
 
-// Lays a copy of what is on the kernel's stack out at `to`, as execve(2) would: words, then texts, with kBindNow in front of
-// the environment.
+// Lays a copy of what is on the kernel's stack out at `to`, as execve(2) would: words, then texts, with
+// kBindNow in front of the environment.
 class Block {
  public:
-  Block(uintptr_t to, size_t words) : word_(reinterpret_cast<uintptr_t*>(to)), text_(reinterpret_cast<char*>(word_ + words)) {}
+  Block(uintptr_t to, size_t words)
+      : word_(reinterpret_cast<uintptr_t*>(to)), text_(reinterpret_cast<char*>(word_ + words)) {}
 
   void add(uintptr_t value) { *word_++ = value; }
   void add_text(const char* text) { add_bytes(text, strlen(text) + 1); }
@@ -212,21 +272,31 @@ bool block_above(uintptr_t end) {
   return is_below;
 }
 
-// A heap in one piece with the program's would have to be put back there in each launch: without brk(2) libcs map theirs.
-bool block_brk() { return reserve(round_up(static_cast<uintptr_t>(syscall(SYS_brk, 0))), page_size, PROT_NONE); }
+// A heap in one piece with the program's would have to be put back there in each launch: without brk(2) libcs
+// map theirs.
+bool block_brk() {
+  return reserve(round_up(static_cast<uintptr_t>(syscall(SYS_brk, 0))), page_size, PROT_NONE);
+}
 
 uintptr_t draw_end() {
   uintptr_t random = 0;
-  syscall(SYS_getrandom, &random, sizeof random, 1);  // GRND_NONBLOCK: early at boot each image lies at one place
+  syscall(SYS_getrandom, &random, sizeof random,
+          1);  // GRND_NONBLOCK: early at boot each image lies at one place
   return kLowestEnd + random % ((kHighestEnd - kLowestEnd) / kTableReach) * kTableReach;
 }
 
 }  // namespace
 
 Doubt start(const char* path, uintptr_t stack_pointer) {
-  static Elf program;
-  static Elf loader;
-  const Stack stack(stack_pointer);
+  MOONLET_LARGE static Elf program;
+  MOONLET_LARGE static Elf loader;
+  Stack stack(stack_pointer);
+  if (restore_layout(*stack.envp)) {
+    stack.envp++;
+    stack.envc--;
+  } else {
+    change_layout(stack.argv, stack.envp, stack.envc);
+  }
   for (size_t i = 0; i < stack.auxc; i++) {
     if (stack.auxiliary[i].type == AT_PAGESZ) page_size = stack.auxiliary[i].value;
   }
@@ -235,7 +305,8 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   if (const char* problem = read_elf(program.interpreter, loader)) return {program.interpreter, problem};
   if (loader.fd < 0) return {program.interpreter, nullptr, errno};
 
-  // From below: the stack, the block that execve(2) puts at its end, the program, the loader, room for libraries.
+  // From below: the stack, the block that execve(2) puts at its end, the program, the loader, room for
+  // libraries.
   const size_t block_size = words_of(stack) * sizeof(long) + text_bytes(stack);
   const uintptr_t end = draw_end();
   const uintptr_t block_end = end - kRoomForLibraries;
@@ -243,7 +314,7 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   const uintptr_t stack_at = round_down(block_at) - kStackSize;
   if (!reserve(stack_at, block_end - stack_at, PROT_READ | PROT_WRITE) || !load(program, block_end) ||
       !load(loader, block_end + program.size) || !block_brk() || !block_above(end))
-    return {path, "cannot be loaded where images lie (is address space limited, or the stack unlimited?)"};
+    return {path, "cannot be loaded where images lie (is address space limited?)"};
   copy(stack, block_at, program, loader);
   start_program(block_at, loader.entry());
 }

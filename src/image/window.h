@@ -1,6 +1,7 @@
-// Where images lie. A launch maps an image at the addresses that it was frozen at, beside its own program, stack and whatever the
-// kernel puts where it likes. So an image lies where the kernel puts nothing: above the program and the heap behind it, below the
-// lowest address from which any layout hands out mappings (a third of the address space, a quarter on aarch64).
+// Where images lie. A launch maps an image at the addresses that it was frozen at, beside its own program,
+// stack and whatever the kernel puts where it likes. So an image lies where the kernel puts nothing: above the
+// program and the heap behind it, below the lowest address from which any layout hands out mappings (a third of
+// the address space, a quarter on aarch64).
 #pragma once
 
 #include <stddef.h>
@@ -24,11 +25,11 @@ constexpr uintptr_t kHighestEnd = uintptr_t{680} << 20;
 constexpr uintptr_t kRoomForLibraries = 3 * kTableReach;
 constexpr uintptr_t kStackSize = 8 << 20;  // bytes
 /// Bytes of a window: what a warm-up takes of memory may be as much, less the above.
-constexpr uintptr_t kWindowSize = UINTPTR_MAX > UINT32_MAX ? uintptr_t{4} << 30 : uintptr_t{128} << 20;
+constexpr uintptr_t kWindowBytes = UINTPTR_MAX > UINT32_MAX ? uintptr_t{4} << 30 : uintptr_t{128} << 20;
 
 /// Whether an address may belong to an image.
 constexpr bool is_in_window(uint64_t from, uint64_t to) {
-  return from < to && from >= kLowestEnd - kWindowSize && to <= kHighestEnd;
+  return from < to && from >= kLowestEnd - kWindowBytes && to <= kHighestEnd;
 }
 
 }  // namespace moonlet::image

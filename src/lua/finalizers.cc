@@ -15,6 +15,7 @@ lua_Integer objects = 0;  // the last index in it
 bool watching = false;    // calls of lua_setmetatable come by here
 bool warming_up = true;   // all kinds of objects are listed, because some will be gone by the seal
 bool only_files = false;  // none of another kind has come
+const void* registry = nullptr;  // of the state that is watched: a library may have states of its own
 lua_Integer libraries = 0;
 lua_CFunction close_file = nullptr;  // the finalizer of files
 
@@ -92,7 +93,10 @@ void watch(lua_State* L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_of_objects);
   close_file = finalizer_of_files(L);
   only_files = watching;
+  registry = lua_topointer(L, LUA_REGISTRYINDEX);
 }
+
+bool is_watched(lua_State* L) { return registry == nullptr || lua_topointer(L, LUA_REGISTRYINDEX) == registry; }
 
 void seal(lua_State* L) {
   warming_up = false;
@@ -119,7 +123,7 @@ extern "C" [[gnu::visibility("default")]] int lua_setmetatable(lua_State* L, int
   using Function = int (*)(lua_State*, int);
   static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "lua_setmetatable"));
   namespace finalizers = moonlet::finalizers;
-  if ((finalizers::only_files || !finalizers::watching) && lua_istable(L, -1))
+  if ((finalizers::only_files || !finalizers::watching) && lua_istable(L, -1) && finalizers::is_watched(L))
     finalizers::note(L, lua_absindex(L, objindex));
   return real(L, objindex);
 }

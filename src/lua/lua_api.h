@@ -13,6 +13,13 @@ extern "C" {
 }
 #endif
 
+// Whether this is 5.1, or LuaJIT, whose lua.c is 5.1's in most.
+#if defined(MOONLET_LUAJIT)
+#define LIKE_LUA51 1
+#else
+#define LIKE_LUA51 (LUA_VERSION_NUM == 501)
+#endif
+
 #ifndef LUA_OK
 #define LUA_OK 0
 #endif

@@ -1,23 +1,15 @@
 #include "lua/sealed_heap.h"
 
+#include "lua/heap_chunk.h"
+#include "lua/sealed_malloc.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
 #endif
 
 namespace moonlet::heap {
@@ -29,11 +21,8 @@ namespace {
 // large one is copied for itself alone. A chunk consists of runs, and a run is filled with blocks of whatever
 // sizes are asked for next: a short script then touches few pages. Lua tells the size of what it frees, so
 // that blocks need no header.
-constexpr size_t kGrain = 8;             // sizes of small blocks are multiples of it, up to
-constexpr size_t kSmall = 1 << 10;       // the largest
-constexpr size_t kRun = 4 << 10;         // bytes
-constexpr size_t kRuns = 64;             // in a chunk
-constexpr size_t kChunk = kRuns * kRun;  // bytes, and its alignment
+constexpr size_t kGrain = 8;        // sizes of small blocks are multiples of it, up to
+constexpr size_t kSmall = 1 << 10;  // the largest
 
 // Bytes that a script that prints a line takes.
 constexpr size_t kFirst = 8 << 10;
@@ -43,13 +32,6 @@ constexpr size_t kReclaimAtLeast = 1 << 20;
 
 // Blocks of malloc's that had to stay where they are when they shrank to kSmall or less.
 constexpr int kShrunk = 16;
-
-// At the beginning of a chunk, in front of its first run.
-struct Chunk {
-  Chunk* next;
-  bool sealed;           // nothing here is handed out or taken back any more
-  uint16_t live[kRuns];  // by run: 0 if it is unused, else one more than the blocks in use
-};
 
 struct FreeBlock {
   FreeBlock* next;
@@ -69,8 +51,6 @@ struct Heap {
 };
 Heap heap;
 
-size_t round_up(size_t size, size_t unit) { return (size + unit - 1) & ~(unit - 1); }
-
 void push_free(void* block, size_t size) {
   FreeBlock*& list = heap.free[size / kGrain];
   static_cast<FreeBlock*>(block)->next = list;
@@ -82,46 +62,6 @@ void push_free(void* block, size_t size) {
 size_t padding(const char* at, size_t size) {
   if (alignof(max_align_t) <= kGrain) return 0;
   return size % (2 * kGrain) == 0 ? reinterpret_cast<uintptr_t>(at) & kGrain : 0;
-}
-
-Chunk* chunk_of(void* block) {
-  return reinterpret_cast<Chunk*>(reinterpret_cast<uintptr_t>(block) & ~(kChunk - 1));
-}
-
-size_t run_of(void* block) { return (reinterpret_cast<uintptr_t>(block) & (kChunk - 1)) / kRun; }
-
-void* map(size_t size) {
-  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return at != MAP_FAILED ? at : nullptr;
-}
-
-// For LeakSanitizer, which follows no pointers in mappings that it has not been told of.
-void has_pointers([[maybe_unused]] void* chunk) {
-#ifdef __SANITIZE_ADDRESS__
-  __lsan_register_root_region(chunk, kChunk);
-#endif
-}
-
-void unmap_chunk(void* chunk) {
-#ifdef __SANITIZE_ADDRESS__
-  __lsan_unregister_root_region(chunk, kChunk);
-#endif
-  munmap(chunk, kChunk);
-}
-
-// A mapping of kChunk bytes on a multiple of kChunk. The kernel puts one below the other, so that usually the
-// first attempt lies right.
-Chunk* map_chunk() {
-  void* at = map(kChunk);
-  if (at == nullptr || chunk_of(at) == at) return static_cast<Chunk*>(at);
-  munmap(at, kChunk);
-  char* const wide = static_cast<char*>(map(2 * kChunk));
-  if (wide == nullptr) return nullptr;
-  char* const chunk = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(wide), kChunk));
-  const auto before = static_cast<size_t>(chunk - wide);
-  if (before > 0) munmap(wide, before);
-  munmap(chunk + kChunk, kChunk - before);
-  return reinterpret_cast<Chunk*>(chunk);
 }
 
 void add(Chunk* chunk, Chunk*& list) {
@@ -300,73 +240,6 @@ void* resize(void* block, size_t old_size, size_t new_size) {
   return moved;
 }
 
-#if UINTPTR_MAX > UINT32_MAX
-
-bool is_ours(const Chunk* chunk) {
-  for (const Chunk* it = heap.full; it != nullptr; it = it->next) {
-    if (it == chunk) return true;
-  }
-  return false;
-}
-
-// Makes huge pages of the parts of the heap that fill them: fork copies one entry for each instead of 512.
-// Whether a machine has such pages, and Linux 6.1 or later, is for the kernel to know.
-void collapse() {
-  constexpr size_t kHugePage = 2 << 20;
-  for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) {
-    char* const at = reinterpret_cast<char*>(chunk);
-    if (reinterpret_cast<uintptr_t>(at) % kHugePage != 0) continue;
-    bool whole = true;
-    for (size_t next = kChunk; next < kHugePage && whole; next += kChunk)
-      whole = is_ours(reinterpret_cast<Chunk*>(at + next));
-    if (whole) madvise(at, kHugePage, MADV_COLLAPSE);
-  }
-}
-
-#else
-
-// Machines of 32 bits have no huge pages, or none of that size.
-void collapse() {}
-
-#endif
-
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
-
-// Takes all blocks of that size which malloc has below `end`, for good.
-void use_up(size_t size, const void* end) {
-  constexpr size_t kCached = 1032;  // up to here malloc keeps what is freed for the same size
-  const void* block = malloc(size);
-  while (block != nullptr && block < end) block = malloc(size);
-  if (size > kCached) free(const_cast<void*>(block));
-}
-
-// Gives the kernel what use_up() has written to of the free end of malloc's heap, but keeps the addresses.
-void clear_end(uintptr_t end, size_t page) {
-  void* const first = malloc(2 * kSmall);  // joins the end again
-  const auto free_from = reinterpret_cast<uintptr_t>(first);
-  free(first);
-  const size_t from = round_up(free_from, page);
-  const auto to = reinterpret_cast<uintptr_t>(sbrk(0)) & ~(page - 1);
-  if (free_from >= end && from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
-}
-
-// Leaves nothing free in malloc's heap but its end: a launch that was handed some of the rest would copy the
-// page, and those of its neighbours in malloc's lists, where what is new takes fresh pages.
-void seal_malloc() {
-  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  malloc_trim(0);
-  const void* const end = static_cast<char*>(sbrk(0)) - 2 * page;
-  for (size_t size = kSmall; size >= 24; size -= 16) use_up(size, end);
-  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, end);
-  clear_end(reinterpret_cast<uintptr_t>(end), page);
-}
-
-#else
-
-void seal_malloc() {}
-
-#endif
-
 }  // namespace
 
 void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size) {
@@ -380,7 +253,7 @@ void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size)
 void seal() {
   while (Chunk* chunk = take_first(heap.roomy)) add(chunk, heap.full);
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
-  collapse();
+  collapse(heap.full);
   seal_malloc();
   if (heap.fresh == nullptr) heap.fresh = map_chunk();
   heap.full = nullptr;

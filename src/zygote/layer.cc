@@ -1,9 +1,12 @@
 #include "zygote/layer.h"
 
+#include "lua/arguments.h"
+#include "lua/collector.h"
+#include "lua/command_line.h"
 #include "lua/host.h"
-#include "lua/image.h"
-#include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/messages.h"
+#include "lua/state.h"
 #include "zygote/become.h"
 #include "zygote/farewell.h"
 #include "zygote/launches.h"
@@ -106,7 +109,7 @@ void check_names(lua_State* L) {
 }
 
 void become_layer(lua_State* L) {
-  image::unseal(L);
+  warm::unseal(L);
   log_to(STDERR_FILENO);
   if (!keep_request()) fail("not enough memory");
   handover = {};
@@ -120,14 +123,9 @@ void become_layer(lua_State* L) {
 
 // The manual's lua: what the command line was, with the script at index 0.
 void push_arguments(lua_State* L, const LaunchRequest& launch) {
-  const int script = interpreter::outline(launch.argv).script;
-  image::push_argument_table(L, launch.argc > script ? launch.argc - script - 1 : 0, script + 1);
-  for (int i = 0; i < launch.argc; i++) {
-    lua_pushstring(L, launch.argv[i]);
-    lua_rawseti(L, -2, i - script);
-  }
+  arguments::push(L, launch.argc, launch.argv, interpreter::outline(launch.argv).script);
   lua_pushvalue(L, -1);
-  image::set_global(L, "arg");
+  arguments::set(L);
 }
 
 int serve(lua_State* L) {
@@ -147,7 +145,7 @@ int serve(lua_State* L) {
   options.idle_exit = number_field(L, "idle_exit", 0, INT_MAX / 1000, options.idle_exit);
   lua_getfield(L, 1, "layers");
   if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "serve: 'layers' must be true or false");
-  image::expect_layers(lua_toboolean(L, -1) != 0);
+  collector::expect_layers(lua_toboolean(L, -1) != 0);
   lua_settop(L, 1);
   if (is_warm()) {
     become_layer(L);

@@ -1,9 +1,11 @@
 // moonletd: lua that stops at the end of its script and hands out copies of itself.
 
+#include "lua/collector.h"
+#include "lua/finish.h"
 #include "lua/host.h"
-#include "lua/image.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/state.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
 #include "zygote/layer.h"
@@ -62,7 +64,7 @@ char* end_of_environment() {
 [[noreturn]] void finish(lua_State* L, int status) {
   while (const LaunchRequest* next = layer::take_launch())
     status = interpreter::run(L, next->argc, next->argv, interpreter::Purpose::kLaunch);
-  image::finish(L, status);
+  warm::finish(L, status);
 }
 
 void warm_up(lua_State* L, const Options& options) {
@@ -89,9 +91,9 @@ int main(int argc, char** argv) {
   UniqueFd inherited = inherited_listener();
   if (!options.trust) watch::begin();
   const WarmState before;
-  lua_State* const L = image::new_state();  // never given back
+  lua_State* const L = warm::new_state();  // never given back
   if (L == nullptr) fail("not enough memory");
-  if (MOONLET_HAS_GENERATIONS && options.incremental) image::use_incremental_collector();
+  if (MOONLET_HAS_GENERATIONS && options.incremental) collector::use_incremental();
   layer::offer(options, inherited, before);
   warm_up(L, options);
   before.check();

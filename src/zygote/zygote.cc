@@ -1,10 +1,12 @@
 #include "zygote/zygote.h"
 
 #include "base/layout.h"
+#include "lua/command_line.h"
 #include "lua/host.h"
-#include "lua/image.h"
-#include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/modules.h"
+#include "lua/sealed_heap.h"
+#include "lua/state.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
 #include "zygote/layer.h"
@@ -37,13 +39,14 @@ void warn_of_others(Listener& listener) {
 // In a child, before it waits for anything.
 void prepare_child(int channel, bool is_spare) {
   leave_server(channel);
-  image::freshen(served);
-  if (is_spare) image::rehearse(served);
+  heap::prefault();
+  warm::freshen(served);
+  if (is_spare) warm::rehearse(served);
 }
 
 // In a child that tells the status.
 void describe(int connection) {
-  image::describe(served, connection);
+  modules::describe(served, connection);
   watch::describe(connection);
 }
 
@@ -57,7 +60,7 @@ LaunchRequest* become_launch(Accepted& accepted) {
 #if defined(MOONLET_LUAJIT)
   if (outline.other_engine_options) decline(accepted, false, "-b, -j and -O are for a process of their own");
 #endif
-  if (const char* problem = image::thaw(served, outline.ignores_environment))
+  if (const char* problem = warm::thaw(served, outline.ignores_environment))
     decline(accepted, false, "%s", problem);
   moonlet_host()->warm = true;
   if (kServesOtherUsers && accepted.peer.uid != owner) layer::forget();
@@ -72,8 +75,8 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   served = L;
   owner = geteuid();
   layer::announce();
-  image::seal(L);
-  if (const char* module = image::relative_module())
+  warm::seal(L);
+  if (const char* module = modules::relative())
     log_line("module '%s' came from a relative path: no warm modules in other directories", module);
   Listener listener(static_cast<UniqueFd&&>(inherited), options.socket, static_cast<mode_t>(options.mode));
   if (kServesOtherUsers && owner == 0 && listener.is_for_others()) warn_of_others(listener);

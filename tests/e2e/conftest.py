@@ -19,6 +19,8 @@ REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]
 SOURCE = os.environ["MOONLET_SOURCE"]
 SPARE = os.environ.get("MOONLET_SPARE", "0")  # how many spares each zygote of the tests keeps
+# Launches thaw an image that lies beside the socket, and no moonletd runs.
+THAW = os.environ.get("MOONLET_THAW") == "1"
 SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
 
 
@@ -104,6 +106,10 @@ class Zygote:
     def pid(self):
         return self.process.pid
 
+    def variables(self):
+        """What names it to a client."""
+        return {"MOONLET_SOCKET": self.socket}
+
     def log(self):
         with open(self.log_path, errors="replace") as log:
             return log.read()
@@ -137,6 +143,28 @@ class Zygote:
         return status
 
 
+class FrozenZygote:
+    """What stands in for a zygote where its warm-up is frozen: an image beside the socket that a zygote would have."""
+
+    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, **popen):
+        self.socket = os.path.join(str(directory), "zygote.sock")
+        self.image = os.path.join(str(directory), "zygote.image")
+        done = subprocess.run([MOONLET, "--freeze", self.image, *options, *warm_up], stdin=stdin, capture_output=True,
+                              env=environment() if env is None else env, timeout=PATIENCE, **popen)
+        self.output = (done.stdout + done.stderr).decode(errors="replace")
+        if wait and done.returncode != 0:
+            raise AssertionError("moonlet does not freeze: " + self.output)
+
+    def log(self):
+        return self.output
+
+    def variables(self):
+        return {"MOONLET_SOCKET": self.socket}
+
+    def stop(self):
+        return 0
+
+
 @pytest.fixture
 def start_zygote(tmp_path):
     """start_zygote(warm-up..., options=..., env=...): a zygote that ends with the test."""
@@ -145,7 +173,7 @@ def start_zygote(tmp_path):
     def start(*warm_up, **arguments):
         directory = tmp_path / f"zygote{len(started)}"
         directory.mkdir()
-        started.append(Zygote(directory, *warm_up, **arguments))
+        started.append((FrozenZygote if THAW else Zygote)(directory, *warm_up, **arguments))
         return started[-1]
 
     yield start
@@ -156,9 +184,45 @@ def start_zygote(tmp_path):
 @pytest.fixture(scope="module")
 def zygote(tmp_path_factory):
     """One zygote for all tests of a module: no launch changes it."""
-    server = Zygote(tmp_path_factory.mktemp("zygote"))
+    server = (FrozenZygote if THAW else Zygote)(tmp_path_factory.mktemp("zygote"))
     yield server
     assert server.stop() == 0, server.log()
+
+
+class Image:
+    """A warm-up that is frozen into a file, in a directory of the test's own. What it wrote meanwhile is in `warm_up`."""
+
+    def __init__(self, directory, *warm_up, env=None, **options):
+        self.path = os.path.join(str(directory), "image")
+        self.warm_up = run(MOONLET, ["lua", "--freeze", self.path, *warm_up], environment() if env is None else env, **options)
+        assert self.warm_up.status == 0 and os.path.exists(self.path), f"moonlet --freeze: {self.warm_up!r}"
+
+    def variables(self):
+        """What names it to a launch."""
+        return {"MOONLET_IMAGE": self.path}
+
+    def log(self):
+        return repr(self.warm_up)
+
+
+@pytest.fixture
+def freeze(tmp_path):
+    """freeze(warm-up..., env=...): an image of it."""
+    made = []
+
+    def make(*warm_up, **options):
+        directory = tmp_path / f"image{len(made)}"
+        directory.mkdir()
+        made.append(Image(directory, *warm_up, **options))
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """One image of an empty warm-up for all tests of a module: no launch changes it."""
+    return Image(tmp_path_factory.mktemp("image"))
 
 
 class Result:
@@ -198,14 +262,15 @@ def without_addresses(result):
 
 
 class Pair:
-    """Runs the same command line under the real lua and under moonlet, and demands the same of both."""
+    """Runs the same command line under the real lua and under moonlet, and demands the same of both. `zygote`: what moonlet
+    launches from, a Zygote or an Image."""
 
     def __init__(self, zygote):
         self.zygote = zygote
 
     def programs(self, env=None):
         env = dict(environment() if env is None else env)
-        env["MOONLET_SOCKET"] = self.zygote.socket  # for both, so that the environment is the same
+        env.update(self.zygote.variables())  # for both, so that the environment is the same
         return ((REAL_LUA, env), (MOONLET, env))
 
     def __call__(self, *arguments, env=None, name="lua", **options):

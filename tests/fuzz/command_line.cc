@@ -37,7 +37,7 @@ constinit Handover handover;
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
 #include "client/command_line.cc"
 #include "client/refusal.cc"
-#include "lua/interpreter.cc"
+#include "lua/command_line.cc"
 #include "zygote/log.cc"
 #include "zygote/options.cc"
 #undef isatty

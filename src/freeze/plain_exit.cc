@@ -1,0 +1,105 @@
+#include "freeze/plain_exit.h"
+
+#include "image/rehearsal.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern "C" void _fini();  // this program's own: what the C compiler's start files make of it when nobody adds
+                          // to it
+
+namespace moonlet::freeze {
+
+namespace {
+
+bool is_plain = false;
+bool has_handlers = false;
+const char* rehearsed = nullptr;  // path of an image
+int told = -1;
+
+// Bytes of code of a _fini with nothing in it.
+#if defined(__x86_64__)
+constexpr size_t kEmptyFini = 9;
+#else
+constexpr size_t kEmptyFini = 16;
+#endif
+
+// Looks for destructors of an object. The one that each has runs the object's own handlers, which are counted.
+int look_for_destructors(dl_phdr_info* object, size_t, void* found) {
+  const ElfW(Dyn)* dynamic = nullptr;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      dynamic = reinterpret_cast<const ElfW(Dyn)*>(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
+  }
+  for (; dynamic != nullptr && dynamic->d_tag != DT_NULL; dynamic++) {
+    const bool many = dynamic->d_tag == DT_FINI_ARRAYSZ && dynamic->d_un.d_val > sizeof(void*);
+    const bool other = dynamic->d_tag == DT_FINI &&
+                       memcmp(reinterpret_cast<const void*>(object->dlpi_addr + dynamic->d_un.d_ptr),
+                              reinterpret_cast<const void*>(&_fini), kEmptyFini) != 0;
+    if (many || other) *static_cast<bool*>(found) = true;
+  }
+  return 0;
+}
+
+template <typename Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+void note_handler() {
+  has_handlers = true;
+  is_plain = false;
+}
+
+// What a warm-up opens is looked at afterwards.
+void note_library() { is_plain = false; }
+
+}  // namespace
+
+void prepare_plain_exit() {
+  bool has_destructors = false;
+  dl_iterate_phdr(look_for_destructors, &has_destructors);
+  is_plain = !has_handlers && !has_destructors;
+}
+
+void tell_at_exit(const char* path, int fd) {
+  rehearsed = path;
+  told = fd;
+}
+
+}  // namespace moonlet::freeze
+
+// All of these stand in front of libc's, for liblua and every C module.
+#define MOONLET_IN_FRONT extern "C" [[gnu::visibility("default")]]
+#define MOONLET_NOTED(note, result, name, parameters, arguments)                 \
+  MOONLET_IN_FRONT result name parameters {                                      \
+    static const auto real = moonlet::freeze::next<result(*) parameters>(#name); \
+    moonlet::freeze::note();                                                     \
+    return real arguments;                                                       \
+  }
+
+MOONLET_NOTED(note_handler, int, __cxa_atexit, (void (*handler)(void*), void* argument, void* object),
+              (handler, argument, object))
+MOONLET_NOTED(note_handler, int, __cxa_thread_atexit_impl,
+              (void (*handler)(void*), void* argument, void* object), (handler, argument, object))
+MOONLET_NOTED(note_handler, int, on_exit, (void (*handler)(int, void*), void* argument), (handler, argument))
+// A tail call: dlopen(3) looks for libraries on behalf of whoever it returns to.
+MOONLET_NOTED(note_library, void*, dlopen, (const char* path, int flags), (path, flags))
+
+MOONLET_IN_FRONT void exit(int status) {
+  if (moonlet::freeze::is_plain) {
+    fflush(nullptr);
+    if (__freading(stdin) != 0) fflush(stdin);  // gives back what was read ahead of a seekable one
+    if (moonlet::freeze::rehearsed != nullptr)
+      moonlet::image::tell_written_pages(moonlet::freeze::rehearsed, moonlet::freeze::told);
+    _exit(status);
+  }
+  moonlet::freeze::next<void (*)(int)>("exit")(status);
+  __builtin_unreachable();  // as <stdlib.h> declares it
+}

@@ -1,0 +1,27 @@
+// What a launch does with the questions of an image: asks them again, before it maps anything. Linked into the
+// static client, without a libc. The questions are data from outside: what is malformed in any way counts as a
+// difference.
+#pragma once
+
+#include "image/format.h"
+
+#include <stdint.h>
+
+namespace moonlet::image {
+
+/// The first question that the world answers otherwise now.
+struct Difference {
+  const Question* question = nullptr;  // null: there is none
+  const Question* base = nullptr;      // the kBase that its path is relative to, if any
+};
+
+/// Asks the `size` bytes of questions at `questions`, aligned to 8, in the process' own directory, with the
+/// environment `envp`. Without those about files if `without_files`. Leaves no descriptor open. The result lies
+/// within `questions`, or is static.
+Difference first_that_differs(const char* questions, uint32_t size, char** envp, bool without_files);
+
+/// Says in words what differs ("COLORTERM differs from the image's"), shortened to `size` bytes with its zero,
+/// at `words`.
+void describe(const Difference& difference, char* words, uint32_t size);
+
+}  // namespace moonlet::image

@@ -1,0 +1,82 @@
+#include "image/rehearsal.h"
+
+#include "base/layout.h"
+#include "image/format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace moonlet::image {
+
+namespace {
+
+constexpr uintptr_t kApart = 2;  // pages: what lies between costs less to copy than another call
+
+// Whether a page is this process' own. pagemap(5) tells, but small kernels have none; then what is in the page
+// does, unless the same was written.
+bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, size_t page_size) {
+  constexpr uint64_t kPresent = uint64_t{1} << 63;
+  constexpr uint64_t kOfFile = uint64_t{1} << 61;
+  uint64_t entry;
+  if (pread(pagemap, &entry, sizeof entry, static_cast<off_t>(address / page_size * sizeof entry)) ==
+      sizeof entry)
+    return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
+  MOONLET_LARGE static char page[64 << 10];
+  return pread(image, page, page_size, static_cast<off_t>(offset)) == static_cast<ssize_t>(page_size) &&
+         memcmp(page, reinterpret_cast<const void*>(address), page_size) != 0;
+}
+
+}  // namespace
+
+void tell_written_pages(const char* path, int fd) {
+  const int image = open(path, O_RDONLY | O_CLOEXEC);
+  Header header;
+  MOONLET_LARGE static Segment segment[kMaxSegments];
+  const auto size = static_cast<ssize_t>(sizeof header);
+  if (image < 0 || read(image, &header, sizeof header) != size || header.segments > kMaxSegments) return;
+  const auto table = static_cast<ssize_t>(header.segments * sizeof(Segment));
+  if (read(image, segment, static_cast<size_t>(table)) != table) return;
+  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  for (uint32_t i = 0; i < header.segments; i++) {
+    const Segment& it = segment[i];
+    if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
+    for (uint64_t done = 0; done < it.size; done += header.page_size) {
+      const auto address = static_cast<uintptr_t>(it.address + done);
+      if (!is_written(pagemap, image, address, it.offset + done, header.page_size)) continue;
+      if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
+    }
+  }
+}
+
+const char* populate_written_pages(int fd, const uintptr_t* address, size_t count) {
+  Header header;
+  if (pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) return "read back";
+  const auto size = static_cast<size_t>(header.tables_size);
+  void* const mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (mapped == MAP_FAILED) return "map";
+  auto* const tables = static_cast<Header*>(mapped);
+  auto* const segment = reinterpret_cast<Segment*>(tables + 1);
+  uint32_t next = 0;
+  while (next < tables->segments && segment[next].file != kWritten) next++;
+  const uintptr_t page = tables->page_size;
+  for (size_t i = 0; i < count && next < tables->segments;) {
+    const uintptr_t from = address[i];
+    uintptr_t to = from + page;
+    for (i++; i < count && address[i] - to < kApart * page; i++) to = address[i] + page;
+    segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, {}};
+  }
+  constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof tables->checksum;
+  tables->checksum = checksum(static_cast<char*>(mapped) + kUnchecked, size - kUnchecked);
+  munmap(mapped, size);
+  const timespec made[2] = {{header.made_seconds, header.made_nanoseconds},
+                            {header.made_seconds, header.made_nanoseconds}};
+  if (fsync(fd) != 0) return "fsync";
+  return futimens(fd, made) == 0 ? nullptr : "set the time of";
+}
+
+}  // namespace moonlet::image

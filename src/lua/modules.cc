@@ -1,0 +1,132 @@
+#include "lua/modules.h"
+
+#include "lua/lua_api.h"
+#include "lua/module_origin.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+namespace moonlet::modules {
+
+namespace {
+
+int standard = 0;  // reference in the registry: set of the names of the standard libraries
+lua_CFunction require = nullptr;
+
+struct WarmModule {
+  char* name;
+  ModuleOrigin origin;
+};
+
+WarmModule* listed = nullptr;
+int count = 0;
+const char* relative_module = nullptr;  // relative()
+bool depends_on_directory = false;      // one of those listed does
+FileIdentity directory;                 // at the seal
+
+void push_loaded(lua_State* L) { lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED"); }
+
+}  // namespace
+
+void push_package(lua_State* L) {
+  push_loaded(L);
+  lua_getfield(L, -1, "package");
+  lua_remove(L, -2);
+}
+
+void remember_standard(lua_State* L) {
+  lua_getglobal(L, "require");
+  require = lua_tocfunction(L, -1);
+  pop(L);
+  lua_newtable(L);
+  push_loaded(L);
+  for (lua_pushnil(L); lua_next(L, -2) != 0;) {
+    pop(L);
+    lua_pushvalue(L, -1);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -5);  // standard[name] = true
+  }
+  pop(L);
+  standard = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void list(lua_State* L) {
+  constexpr int kPackage = 1;
+  constexpr int kLoaded = 2;
+  constexpr int kStandard = 3;
+  directory.find(".");
+  push_package(L);
+  push_loaded(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, standard);
+  for (lua_pushnil(L); lua_next(L, kLoaded) != 0; lua_settop(L, kStandard + 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    const char* name = lua_tostring(L, -2);
+    lua_getfield(L, kStandard, name);
+    ModuleOrigin origin;
+    if (!lua_isnil(L, -1) || !origin.find(L, kPackage, name)) continue;
+    void* grown = realloc(listed, sizeof(WarmModule) * static_cast<size_t>(count + 1));
+    if (grown == nullptr) return;
+    listed = static_cast<WarmModule*>(grown);
+    WarmModule& added = listed[count];
+    added.name = strdup(name);
+    if (added.name == nullptr) return;
+    added.origin = origin;
+    count++;
+    depends_on_directory |= origin.depends_on_directory;
+    if (origin.is_relative) relative_module = added.name;
+  }
+}
+
+void forget_list() {
+  count = 0;
+  depends_on_directory = false;
+  relative_module = nullptr;
+}
+
+const char* relative() { return relative_module; }
+
+void describe(lua_State* L, int connection) {
+  const uint32_t size[] = {static_cast<uint32_t>(lua_gc(L, LUA_GCCOUNT, 0)), static_cast<uint32_t>(count)};
+  [[maybe_unused]] ssize_t written = write(connection, size, sizeof size);
+  for (int i = 0; i < count; i++) {
+    const char* name = listed[i].name;
+    written = write(connection, name, strlen(name) + 1);
+  }
+}
+
+bool is_elsewhere() { return depends_on_directory && !directory.is_at("."); }
+
+void drop_misplaced(lua_State* L, int package, bool all) {
+  bool misplaced = false;
+  for (int i = 0; i < count && !misplaced; i++) {
+    const WarmModule& module = listed[i];
+    if (!all && !module.origin.depends_on_directory) continue;
+    ModuleOrigin now;
+    misplaced = !now.find(L, package, module.name) || now.file != module.origin.file;
+  }
+  if (!misplaced) return;
+  push_loaded(L);
+  for (int i = 0; i < count; i++) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, listed[i].name);
+  }
+  pop(L);
+}
+
+void drop_unfinished(lua_State* L) {
+  lua_Debug frame;
+  push_loaded(L);
+  for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
+    lua_getinfo(L, "f", &frame);
+    const bool loads = lua_tocfunction(L, -1) == require;
+    pop(L);
+    if (!loads || lua_getlocal(L, &frame, 1) == nullptr) continue;  // its argument
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+  }
+  pop(L);
+}
+
+}  // namespace moonlet::modules

@@ -1,0 +1,42 @@
+// The modules in package.loaded: which of them the warm-up has loaded, from which files, and whether a script
+// would find the same.
+#pragma once
+
+struct lua_State;
+
+namespace moonlet::modules {
+
+/// After luaL_openlibs: remembers which modules are the standard libraries, and `require` itself. Raises Lua
+/// errors.
+void remember_standard(lua_State* L);
+
+/// At the seal: lists each module that the warm-up has loaded and that a file stands for. Raises Lua errors.
+/// Where memory is short, what is listed until then counts.
+void list(lua_State* L);
+
+/// In a child that becomes a zygote itself: the next list() begins anew.
+void forget_list();
+
+/// After the seal: the name of a module that was found through a relative entry of the path, so that a script
+/// in another directory finds another or none; null if there is none. It lives as long as the process.
+const char* relative();
+
+/// After the seal, in a child: writes to `connection` how large the heap is and which modules are listed, as
+/// status requests have it (protocol/status.h). Runs no Lua.
+void describe(lua_State* L, int connection);
+
+/// Whether this process has another working directory than at the seal, and a listed module may depend on it.
+bool is_elsewhere();
+
+/// Pushes the table `package`.
+void push_package(lua_State* L);
+
+/// Drops the listed modules if `require` would load one of them from another file now. It drops them all,
+/// because any of them may hold that one. `all`: the paths in the table `package` (at that index) have changed,
+/// so each module is looked for; else only those that depend on the directory are. Raises Lua errors.
+void drop_misplaced(lua_State* L, int package, bool all);
+
+/// In the message handler of an error: drops the modules that `require` has not finished loading.
+void drop_unfinished(lua_State* L);
+
+}  // namespace moonlet::modules

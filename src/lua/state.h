@@ -1,0 +1,40 @@
+// A warm state: the Lua state that a warm-up fills, that is sealed when the warm-up has ended, and that each
+// launch makes as fresh as lua's where a fresh one matters. These are the steps; what each of them puts right
+// has a file of its own.
+#pragma once
+
+struct lua_State;
+
+namespace moonlet::warm {
+
+/// A new state, as luaL_newstate(3) makes it, on the sealed heap where this Lua allows that. Null without
+/// memory. At most once in a process.
+lua_State* new_state();
+
+/// Opens the standard libraries in `L` as lua does at its start, and remembers what they were. Raises Lua
+/// errors: to be called within a protected call, before anything else but paths::ignore_environment(). At most
+/// once in a process.
+void open_libraries(lua_State* L);
+
+/// Ends the warm-up: nothing is buffered, no random number taken, the garbage collected, and it is known
+/// which file each module came from. Call it before the first launch. `L`'s stack is empty.
+void seal(lua_State* L);
+
+/// In a child that becomes a zygote itself, before it seals `L` anew: that seal takes the state, the modules
+/// and the environment as the child's script has left them.
+void unseal(lua_State* L);
+
+/// In a launch, before anything is known of its script: makes fresh what would be fresh in a lua that starts
+/// now.
+void freshen(lua_State* L);
+
+/// In a launch that has time: loads and runs an empty file, for the page faults of that.
+void rehearse(lua_State* L);
+
+/// In a launch, with its environment, descriptors and working directory in place, before its script:
+/// package.path and package.cpath as lua would have them under that environment (`ignores_environment`: option
+/// -E), warm modules dropped where they would come from other files, standard streams as new. Returns null, or
+/// what failed, as text that lives until the next call into `L`.
+const char* thaw(lua_State* L, bool ignores_environment);
+
+}  // namespace moonlet::warm

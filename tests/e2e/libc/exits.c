@@ -1,0 +1,71 @@
+/* What runs at the end, and in which order. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static void write_line(const char* line) { MUST(write(1, line, strlen(line)) == (ssize_t)strlen(line)); }
+
+static int calls;
+static void first(void) { write_line("first\n"); }
+static void second(void) {
+  write_line("second\n");
+  atexit(first); /* one more, from within */
+}
+static void third(void) { printf("third %d, in a buffer\n", calls); }
+#ifdef __GLIBC__
+static void with_status(int status, void* argument) {
+  char line[100];
+  snprintf(line, sizeof line, "status %d %s\n", status, (char*)argument);
+  write_line(line);
+}
+#endif
+
+/* at_exit: registers. What the warm-up has registered runs at each launch's end, behind what the script
+ * registers. */
+static void at_exit(char** unused) {
+  (void)unused;
+  calls++;
+  MUST(atexit(first) == 0 && atexit(second) == 0 && atexit(third) == 0);
+}
+
+/* on_exits: for a script that leaves by os.exit, as its end unloads this module before. */
+static void on_exits(char** unused) {
+  (void)unused;
+#ifdef __GLIBC__
+  MUST(on_exit(with_status, "of on_exit") == 0);
+#endif
+}
+
+static void quickly(void) { write_line("quickly\n"); }
+
+static void quick_exits(char** arguments) {
+  MUST(at_quick_exit(quickly) == 0);
+  if (arguments[0] != NULL) quick_exit(atoi(arguments[0]));
+}
+
+static void* exit_here(void* status) { exit(atoi(status)); }
+
+static void exit_of_a_thread(char** arguments) {
+  pthread_t thread;
+  MUST(pthread_create(&thread, NULL, exit_here, arguments[0]) == 0);
+  for (;;) pause();
+}
+
+static void exit_in_handler(void) { _exit(17); }
+
+static void exit_in_exit(char** unused) {
+  (void)unused;
+  MUST(atexit(exit_in_handler) == 0);
+}
+
+__attribute__((destructor)) static void destructor(void) { write_line("destructor of libc_probe\n"); }
+
+const struct check exit_checks[] = {{"at_exit", at_exit},           {"on_exits", on_exits},
+                                    {"quick_exits", quick_exits},   {"exit_of_a_thread", exit_of_a_thread},
+                                    {"exit_in_exit", exit_in_exit}, {NULL, NULL}};
