@@ -132,7 +132,7 @@ class Freezer {
       return fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from), *it.path != '\0' ? ": " : "",
                   it.path);
     uint8_t protection = it.protection;
-    if (is_mended(it.from, it.to)) protection |= kWrite;
+    if ((it.protection & kWrite) == 0 && is_mended(it.from, it.to)) protection |= kWrite;
     if (it.inode == 0) {
       take_anonymous(it, protection);
     } else if ((it.protection & kWrite) != 0 || protection == 0) {

@@ -36,6 +36,16 @@ inline uint64_t thread_pointer() {
   return pointer;
 }
 
+/// An address beside which libc keeps what it has of the calling thread.
+inline uintptr_t thread_block() {
+#if defined(__mips__)
+  constexpr uintptr_t kAhead = 0x7000;  // as far is the pointer from the end of it (the ABI's TLS_TP_OFFSET)
+#else
+  constexpr uintptr_t kAhead = 0;
+#endif
+  return static_cast<uintptr_t>(thread_pointer()) - kAhead;
+}
+
 /// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never
 /// returns.
 [[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function, const void* argument) {
