@@ -119,7 +119,7 @@ const char* read_tables(int fd, const Expected& expected, Tables& tables) {
     return "is no image";
   const Header& header = tables.header();
   if (const char* problem = judge_header(header, status, expected)) return problem;
-  if (!read_rest(fd, header.tables_size, tables)) return "cannot be read";
+  if (!read_rest(fd, static_cast<size_t>(header.tables_size), tables)) return "cannot be read";
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
   const auto checked = static_cast<size_t>(tables.header().tables_size - kUnchecked);
   if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum ||
@@ -132,8 +132,8 @@ const char* read_tables(int fd, const Expected& expected, Tables& tables) {
 Doubt ask(const Tables& tables, const Launch& launch) {
   const Header& header = tables.header();
   if (launch.argc == 0) return {};
-  const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size, launch.envp,
-                                                   (header.flags & kTrusted) != 0);
+  const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size,
+                                                   launch.envp, (header.flags & kTrusted) != 0);
   if (difference.question == nullptr) return {};
   MOONLET_LARGE static char words[512];
   describe(difference, words, sizeof words);

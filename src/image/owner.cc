@@ -24,11 +24,7 @@ bool is_safe(const FileStatus& status, uint32_t user) {
 bool is_on_fuse(int fd) {
   constexpr long kFuse = 0x65735546;  // FUSE_SUPER_MAGIC
   long status[32] = {};               // struct statfs, whose first word is the type on every machine
-#if defined(SYS_fstatfs64) && __SIZEOF_LONG__ == 4
-  return syscall(SYS_fstatfs64, fd, size_t{88}, status) != 0 || status[0] == kFuse;
-#else
   return syscall(SYS_fstatfs, fd, status) != 0 || status[0] == kFuse;
-#endif
 }
 
 // The path that the kernel knows for `fd`, without links. False without /proc.
@@ -89,8 +85,7 @@ const char* judge_owner(int fd, char* name) {
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
   FileStatus named;
-  if (is_plain(name) && look(AT_FDCWD, name, Follow::kNo, &named) == 0 &&
-      identity(named) == identity(status))
+  if (is_plain(name) && look(AT_FDCWD, name, Follow::kNo, &named) == 0 && identity(named) == identity(status))
     answer = judge_directories(name, user);
   if (answer == Answer::kUnknown) {
     MOONLET_LARGE static char path[PATH_MAX];
