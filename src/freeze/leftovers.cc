@@ -160,7 +160,7 @@ int complain_of_children() {
 
 int complain_of_timers() {
   static constexpr struct {
-    __itimer_which which;
+    decltype(ITIMER_REAL) which;
     const char* name;
   } kTimers[] = {
       {ITIMER_REAL, "an alarm"}, {ITIMER_VIRTUAL, "a virtual timer"}, {ITIMER_PROF, "a profiling timer"}};

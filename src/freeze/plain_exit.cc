@@ -88,9 +88,13 @@ void tell_at_exit(const char* path, int fd) {
 
 MOONLET_NOTED(note_handler, int, __cxa_atexit, (void (*handler)(void*), void* argument, void* object),
               (handler, argument, object))
+#if defined(__GLIBC__)  // C++ libraries ask whether there is such a function, and musl has none
 MOONLET_NOTED(note_handler, int, __cxa_thread_atexit_impl,
               (void (*handler)(void*), void* argument, void* object), (handler, argument, object))
 MOONLET_NOTED(note_handler, int, on_exit, (void (*handler)(int, void*), void* argument), (handler, argument))
+#else
+MOONLET_NOTED(note_handler, int, atexit, (void (*handler)()), (handler))  // glibc's is a part of who calls it
+#endif
 
 MOONLET_IN_FRONT void exit(int status) {
   if (moonlet::freeze::is_plain) {
