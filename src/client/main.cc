@@ -47,14 +47,9 @@ void run(int socket, const char* path, const kernel::SignalSet& mask, uint32_t c
 }
 
 // Runs the script through the zygote and ends as it ends. Returns if no script has started.
-void launch(const CommandLine& line, const protocol::SocketAddress& address, Refusal& refusal) {
+void launch_through(const CommandLine& line, const protocol::SocketAddress& address, Refusal& refusal) {
   if (!address.fits) {
     refusal = {"connect", address.un.sun_path, ENAMETOOLONG};
-    return;
-  }
-  // The kernel gives a zygote's child no way to be two users at once.
-  if (getauxval(AT_SECURE) != 0) {
-    refusal = {"launch with raised privileges through", address.un.sun_path, EPERM};
     return;
   }
   const kernel::SignalSet all = kernel::SignalSet::all();
@@ -75,6 +70,24 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   kernel::change_mask(SIG_SETMASK, &mask, nullptr);
 }
 
+// Runs the script in an image, or through a zygote. Returns if neither is there.
+void launch(const CommandLine& line, long* stack, Refusal& refusal) {
+  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
+  refusal = {"thaw", "an image", ENOENT, "none is wanted"};
+  if (thaw(line, ask.address, stack, refusal)) return;
+  const Refusal doubt = refusal;
+  launch_through(line, ask.address, refusal);
+  if (refusal.error != ENOENT && refusal.error != ECONNREFUSED) return;
+  if (ask.is_private) start_moonletd();
+  // Nobody serves: then it is the image that counts, if there is one.
+  if (doubt.error != ENOENT || doubt.about != nullptr) refusal = doubt;
+}
+
+int fail(const Refusal& refusal) {
+  print_refusal(refusal);
+  return protocol::kOwnFailure;
+}
+
 }  // namespace
 
 }  // namespace moonlet::client
@@ -83,16 +96,19 @@ int main(int argc, char** argv) {
   using namespace moonlet;
   using namespace moonlet::client;
   if (argc < 1) return protocol::kOwnFailure;  // Linux 5.18 and later see to it that there is a name
-  Refusal refusal = {"run", "interactively", 0, "only lua itself can"};
   const CommandLine line = read_command_line(argc, argv);
-  if (line.freezes) become_freezer(argv);
-  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
-  if (!line.interactive && !thaw(line, ask.address, reinterpret_cast<long*>(argv) - 1, refusal))
-    launch(line, ask.address, refusal);
-  if (line.rehearses) {
-    print_refusal(refusal);
-    return protocol::kOwnFailure;
+  Refusal refusal;
+  if (getauxval(AT_SECURE) != 0) {
+    // Whoever has started a program with the privileges of another: none of their variables is read.
+    refusal = {"launch", "with raised privileges", EPERM};
+    if (line.freezes) return fail(refusal);
+  } else if (line.freezes) {
+    become_freezer(argv);
+  } else if (line.interactive) {
+    refusal = {"run", "interactively", 0, "only lua itself can"};
+  } else {
+    launch(line, reinterpret_cast<long*>(argv) - 1, refusal);
+    if (line.rehearses) return fail(refusal);
   }
-  if (ask.is_private && (refusal.error == ENOENT || refusal.error == ECONNREFUSED)) start_moonletd();
   fall_back(line.argv, refusal);
 }

@@ -44,6 +44,7 @@ bool take_bind_now() {
   if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
   warm::freshen(state);
   if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  if (launch.begin != nullptr) launch.begin();
   moonlet_host()->warm = true;
   warm::finish(state, interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch));
 }
@@ -53,7 +54,7 @@ bool take_bind_now() {
   static char nothing[] = "/dev/null";
   static char code[] = "-eprint()";
   static char* argv[] = {path, code, nothing, nullptr};
-  image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }};
+  image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }, nullptr};
   tell_at_exit(path, 3);
   run(launch);
 }
