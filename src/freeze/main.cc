@@ -7,11 +7,13 @@
 #include "freeze/process_id.h"
 #include "freeze/questions.h"
 #include "freeze/write.h"
+#include "image/dispositions.h"
 #include "image/fork_handlers.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
 #include "image/start.h"
 #include "lua/command_line.h"
+#include "lua/finalizers.h"
 #include "lua/finish.h"
 #include "lua/host.h"
 #include "lua/interpreter.h"
@@ -61,6 +63,7 @@ bool take_bind_now() {
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
 [[noreturn]] void thawed(const image::Launch* launch) {
   image::mend(*launch);
+  image::restore_dispositions();
   reveal_process_id();
   image::call_child_handlers();
   if (launch->argc == 0) rehearse(launch->argv[0]);
@@ -97,6 +100,7 @@ int main(int argc, char** argv) {
   {
     const questions::Pause pause;
     remember_process();
+    image::remember_dispositions();
   }
   state = warm::new_state();
   if (state == nullptr) {
@@ -118,7 +122,8 @@ int main(int argc, char** argv) {
   warm::seal(state);
   const questions::Collected asked = questions::collect();
   if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
-  prepare_plain_exit();
+  if (!prepare_plain_exit()) finalizers::close_always();
+  image::keep_dispositions();
   image::call_prepare_handlers();
   _exit(
       write_image(options, asked, thawed, block));  // what a module has registered for the end is each launch's

@@ -63,11 +63,12 @@ void note_library() { is_plain = false; }
 
 }  // namespace
 
-void prepare_plain_exit() {
+bool prepare_plain_exit() {
   bool has_destructors = false;
   dl_iterate_phdr(look_for_destructors, &has_destructors);
   is_plain = !has_handlers && !has_destructors;
   questions::observe_library = note_library;
+  return is_plain;
 }
 
 void tell_at_exit(const char* path, int fd) {

@@ -70,7 +70,9 @@ constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
 constexpr int16_t kWritten =
     -3;  // no mapping, but a part of one that each launch writes to; of no size: unused
-/// How many of the last kind the table has.
+constexpr int16_t kBorder =
+    -4;  // likewise: a page that shall be a mapping by itself, so that mremap(2) does not grow it
+/// How many of kWritten the table has.
 constexpr uint32_t kWrittenSegments = 24;
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
