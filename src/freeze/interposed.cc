@@ -165,7 +165,7 @@ void record(Log* log, const Function& function, const long* argument) {
         ask_reads(log, function);
       return;
     case Handler::kTime:
-      return log->add_problem(Matter::kClock, "the clock");
+      return log->add_problem(Matter::kClock, kTheClock);
     case Handler::kDescriptor:
       return ask_descriptor(log, number(0));
     case Handler::kOldDescriptor:

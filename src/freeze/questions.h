@@ -39,6 +39,9 @@ struct Options {
 /// message if there is no memory for the log.
 void begin(const Options& options);
 
+/// What has asked for the time so far is Lua itself, which seeds its generator with it.
+void forgive_clock();
+
 /// The warm-up has returned.
 void end();
 
