@@ -76,6 +76,7 @@ void seed_generators() {
 
 }  // namespace moonlet::freeze
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): each C library has names of its own
 extern "C" {
 
 [[gnu::visibility("default")]] void srand(unsigned seed) noexcept {
@@ -97,3 +98,4 @@ extern "C" {
 }
 
 }  // extern "C"
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

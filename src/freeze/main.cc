@@ -27,8 +27,6 @@
 #include <string.h>
 #include <unistd.h>
 
-extern char** environ;
-
 namespace moonlet::freeze {
 
 namespace {

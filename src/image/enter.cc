@@ -187,7 +187,7 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 
 // What is open or mapped when there is a doubt goes with the exec of lua.
 Doubt enter(char* path, const Expected& expected, const Launch& launch) {
-  int descriptor[kMaxFiles];
+  int descriptor[kMaxFiles] = {};
   Tables tables;
   const int image = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};

@@ -86,8 +86,8 @@ class Freezer {
       const bool is_heap = mapping.inode == 0 && mapping.protection == (kRead | kWrite) && !mapping.is_shared &&
                            is_in_window(mapping.from, mapping.to);
       if (is_heap && last != 0 && mapping.from > last && mapping.from - last <= kSmallGap)
-        mmap(reinterpret_cast<void*>(last), mapping.from - last, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        (void)mmap(reinterpret_cast<void*>(last), mapping.from - last, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
       last = is_heap ? mapping.to : 0;
     }
   }

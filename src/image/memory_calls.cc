@@ -56,7 +56,7 @@ void note_heap(uintptr_t from, uintptr_t to) {
 
 }  // namespace moonlet::image
 
-// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): each C library has names of its own
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name,bugprone-reserved-identifier): libc's names
 extern "C" {
 
 [[gnu::visibility("default")]] int madvise(void* address, size_t size, int advice) {
@@ -127,4 +127,4 @@ extern void* __curbrk;
 #endif
 
 }  // extern "C"
-// NOLINTEND(readability-inconsistent-declaration-parameter-name)
+// NOLINTEND(readability-inconsistent-declaration-parameter-name,bugprone-reserved-identifier)

@@ -66,10 +66,10 @@ def test_clang_tidy():
 
 @once
 def test_the_layers_import_downwards_only():
-    """base < protocol < client, ctl, zygote, lua < module; base < image; what puts zygote and lua together is named."""
+    """base < protocol < ctl, zygote, lua < module; base < image < client, freeze; lua < freeze; what puts zygote and lua together is named."""
     allowed = {"base": {"base"}, "image": {"base", "image"}, "protocol": {"base", "protocol"},
-               "client": {"base", "protocol", "client"}, "ctl": {"base", "protocol", "ctl"},
-               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"},
+               "client": {"base", "image", "protocol", "client"}, "ctl": {"base", "protocol", "ctl"},
+               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"}, "freeze": {"base", "image", "lua", "freeze"},
                "module": {"base", "protocol", "lua", "module"}}
     together = ("zygote/main.cc", "zygote/zygote.cc", "zygote/layer.cc")
     for path in sources(".cc", ".h"):
