@@ -31,12 +31,13 @@ protocol::ImagePath beside;
 }  // namespace
 
 bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal) {
-  const char* path =
-      line.image != nullptr && *line.image != '\0' ? line.image : protocol::setting("MOONLET_IMAGE");
+  const char* path = line.image != nullptr && *line.image != '\0' ? line.image : getenv("MOONLET_IMAGE");
   const bool is_named = path != nullptr;
   if (!is_named) {
     beside.set(socket);
     path = beside.text;
+  } else if (*path == '\0') {
+    return false;  // none is wanted
   }
   refusal = {"thaw", path, EPERM};
   if (getauxval(AT_SECURE) != 0) return is_named;  // before anything that others may have chosen is read

@@ -125,7 +125,7 @@ const char* read_tables(int fd, const Expected& expected, Tables& tables) {
     return "is no image";
   const Header& header = tables.header();
   if (const char* problem = judge_header(header, status, expected)) return problem;
-  if (!read_rest(fd, header.tables_size, tables)) return "cannot be read";
+  if (!read_rest(fd, static_cast<size_t>(header.tables_size), tables)) return "cannot be read";
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
   const auto checked = static_cast<size_t>(tables.header().tables_size - kUnchecked);
   if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum ||

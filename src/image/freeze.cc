@@ -50,7 +50,7 @@ class Freezer {
         mmap(nullptr, sizeof(Workspace), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return fail("map memory: %s", strerror(errno));
     work_ = static_cast<Workspace*>(memory);
-    prepare_libc_state();
+    prepare_libc_state(content_.questions, content_.questions_size);
     find_program();
     Mapping mapping;
     if (!read_maps()) return;
@@ -97,6 +97,9 @@ class Freezer {
   }
 
   [[nodiscard]] bool is_of_process(const Mapping& it) const {
+#if defined(__mips__)  // where the kernel emulates floating-point instructions, in each process
+    if (it.inode == 0 && it.protection == (kRead | kExecute)) return true;
+#endif
     return it.path[0] == '[' || strcmp(it.path, program_) == 0 || (it.protection == 0 && it.inode == 0);
   }
 
@@ -110,15 +113,20 @@ class Freezer {
       }
       return fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
     }
-    const uintptr_t workspace = reinterpret_cast<uintptr_t>(work_);
+    const auto workspace = reinterpret_cast<uintptr_t>(work_);
     const uintptr_t block = content_.block & ~(page_ - 1);
-    take_but(it, workspace, workspace + round_up(sizeof(Workspace)), [&](const Mapping& rest) {
-      take_but(rest, block - kStackSize, block, [&](const Mapping& wanted) { take_whole(wanted); });
-    });
+    take_but(
+        it, {workspace, workspace + static_cast<uintptr_t>(round_up(sizeof(Workspace)))},
+        [&](const Mapping& rest) {
+          take_but(rest, content_.left_out, [&](const Mapping& more) {
+            take_but(more, {block - kStackSize, block}, [&](const Mapping& wanted) { take_whole(wanted); });
+          });
+        });
   }
 
   template <typename Function>
-  static void take_but(const Mapping& it, uintptr_t from, uintptr_t to, const Function& function) {
+  static void take_but(const Mapping& it, const Range& left_out, const Function& function) {
+    const auto [from, to] = left_out;
     Mapping part = it;
     part.to = it.to < from ? it.to : from;
     if (part.from < part.to) function(part);
@@ -138,10 +146,10 @@ class Freezer {
     if (flags.wiped_on_fork || flags.droppable)
       return add_empty(it, flags.droppable ? Nature::kDroppable : Nature::kWipedOnFork);
     uint8_t protection = it.protection;
-    if (is_mended(it.from, it.to)) protection |= kWrite;
-    if (it.inode == 0) {
+    if ((it.protection & kWrite) == 0 && is_mended(it.from, it.to)) protection |= kWrite;
+    if (it.inode == 0 || it.protection == 0) {  // the gaps between a library's segments are of its file
       take_anonymous(it, protection);
-    } else if ((it.protection & kWrite) != 0 || protection == 0) {
+    } else if ((it.protection & kWrite) != 0) {
       add(it.from, it.to, kOfImage, protection);
     } else {
       take_of_file(it, protection);
@@ -175,7 +183,10 @@ class Freezer {
       if (got < 0) return fail("read %s: %s", it.path, strerror(errno));
       memset(work_->chunk + got, 0, size - static_cast<size_t>(got));
       for (size_t page = 0; page < size; page += page_) {
-        const bool differs = memcmp(work_->chunk + page, reinterpret_cast<const void*>(at + page), page_) != 0;
+        // Loaders map more, which nobody can look at (SIGBUS).
+        const bool is_in_file = page < static_cast<size_t>(got);
+        const bool differs =
+            is_in_file && memcmp(work_->chunk + page, reinterpret_cast<const void*>(at + page), page_) != 0;
         if (differs != is_written && at + page > it.from) {
           add_of_file(it, start, at + page, is_written ? kOfImage : static_cast<int16_t>(index), protection);
           start = at + page;
@@ -339,9 +350,10 @@ class Freezer {
     header.made_nanoseconds = status.modified.nanoseconds;
     memcpy(work_->tables, &header, sizeof header);
     constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
-    header.checksum = checksum(work_->tables + kUnchecked, header.tables_size - kUnchecked);
+    const auto size = static_cast<size_t>(header.tables_size);
+    header.checksum = checksum(work_->tables + kUnchecked, size - kUnchecked);
     memcpy(work_->tables, &header, sizeof header);
-    write_all(work_->tables, header.tables_size, 0);
+    write_all(work_->tables, size, 0);
     if (!failed() && futimens(fd_, now) != 0) return fail("set the time: %s", strerror(errno));
     if (!failed() && fsync(fd_) != 0) return fail("fsync: %s", strerror(errno));
   }

@@ -1,8 +1,12 @@
 #include "image/libc_state.h"
 
 #include "base/kernel.h"
+#include "image/child.h"
+#include "image/format.h"
 #include "image/machine.h"
+#include "image/musl_state.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,20 +17,16 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef SYS_rseq
-#define SYS_rseq 334
-#endif
-
-// Of the C libraries: what they have of it.
 extern "C" {
 extern char** environ;
-[[gnu::weak]] extern void* __libc_stack_end;         // glibc: pthread_getattr_np(3)
-[[gnu::weak]] extern void* __curbrk;                 // glibc: sbrk(2)
-[[gnu::weak]] extern const ptrdiff_t __rseq_offset;  // glibc, from 2.35
+#if defined(__GLIBC__)
+[[gnu::weak]] extern void* __libc_stack_end;         // pthread_getattr_np(3)
+[[gnu::weak]] extern void* __curbrk;                 // sbrk(2)
+[[gnu::weak]] extern const ptrdiff_t __rseq_offset;  // from 2.35
 [[gnu::weak]] extern const unsigned __rseq_size;
+#endif
 }
 
 namespace moonlet::image {
@@ -38,25 +38,12 @@ struct RobustList {
   size_t size;  // bytes of what the head points to
 };
 
-// The kernel's struct rseq, as far as libcs need it (rseq(2), Linux 4.18).
-struct RestartableSequence {
-  uint32_t cpu_id_start;
-  uint32_t cpu_id;
-  uint64_t critical_section;
-  uint32_t flags;
-};
-constexpr uint32_t kUninitialized = static_cast<uint32_t>(-1);
-constexpr uint32_t kRegistrationFailed = static_cast<uint32_t>(-2);
-#if defined(__x86_64__) || defined(__i386__) || defined(__mips__)
-constexpr uint32_t kSignature = 0x53053053;  // what libcs register with; glibc has none on MIPS
-#elif defined(__aarch64__)
-constexpr uint32_t kSignature = 0xd428bc00;
-#endif
-constexpr unsigned kSequenceBytes = 32;
-
 // Where it all is. Written while freezing, read by mend().
 struct Found {
   int* thread_id;
+  uintptr_t* canary;  // where it is for all threads; null: each has its own
+  char** name;        // program_invocation_name
+  char** short_name;  // program_invocation_short_name
   AuxiliaryEntry* auxiliary;
   char** argv;
   char** envp;
@@ -77,52 +64,33 @@ Found found;
 // The words near the thread pointer that hold this thread's id. Which of them is libc's tells a fork: there it
 // is the child's.
 constexpr int kReach = 2560;  // bytes on each side: the largest struct pthread of both libcs has 2304
+constexpr int kWords = 2 * kReach / static_cast<int>(sizeof(int));
+bool is_candidate[kWords];
+
+int* first_word() { return reinterpret_cast<int*>(thread_block() - kReach); }
+
+long find_own_id() {
+  const auto self = static_cast<int>(syscall(SYS_gettid));
+  for (int i = 0; i < kWords; i++) {
+    if (is_candidate[i] && first_word()[i] == self) return i;
+  }
+  return kWords;
+}
 
 int* find_thread_id() {
-  // musl's and glibc's first thread lie in one piece with their thread pointer: its page and the next ones are
-  // there.
-  auto* const middle = reinterpret_cast<int*>(thread_pointer());
-  auto* const shared = static_cast<volatile int*>(
-      mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  if (shared == MAP_FAILED) fail("map memory");
-  const auto parent = static_cast<int>(syscall(SYS_gettid));
-  sigset_t blocked;
-  sigset_t mask;
-  sigemptyset(&blocked);
-  sigaddset(&blocked, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &blocked, &mask);
-  *shared = kReach;
-  bool candidate[2 * kReach / sizeof(int)];
-  const auto is_mapped = [](const void* at) {
-    unsigned char in_core;
-    const uintptr_t page = reinterpret_cast<uintptr_t>(at) & ~uintptr_t{4095};
-    return mincore(reinterpret_cast<void*>(page), 1, &in_core) == 0;
-  };
-  for (int i = 0; i < static_cast<int>(sizeof candidate); i++) {
-    const int* const word = middle + i - kReach / static_cast<int>(sizeof(int));
-    candidate[i] = is_mapped(word) && *word == parent;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto self = static_cast<int>(syscall(SYS_gettid));
+  for (int i = 0; i < kWords; i++) {
+    unsigned char in_core;  // a page that is not mapped has no such thing
+    void* const at = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(first_word() + i) & ~(page - 1));
+    is_candidate[i] = mincore(at, 1, &in_core) == 0 && first_word()[i] == self;
   }
-  const pid_t child = fork();
-  if (child < 0) fail("fork");
-  if (child == 0) {
-    const auto self = static_cast<int>(syscall(SYS_gettid));
-    for (int i = 0; i < static_cast<int>(sizeof candidate); i++) {
-      const int offset = i - kReach / static_cast<int>(sizeof(int));
-      if (candidate[i] && middle[offset] == self) *shared = offset;
-    }
-    _exit(0);
-  }
-  waitpid(child, nullptr, 0);
-  const timespec now = {};
-  sigtimedwait(&blocked, nullptr, &now);  // SIGCHLD of this one: nobody shall find it pending
-  sigprocmask(SIG_SETMASK, &mask, nullptr);
-  const int offset = *shared;
-  munmap(const_cast<int*>(shared), sizeof(int));
-  if (offset == kReach) {
+  const long index = ask_child(find_own_id, kWords);
+  if (index == kWords) {
     errno = ENOTSUP;
     fail("find where libc keeps the thread's id");
   }
-  return middle + offset;
+  return first_word() + index;
 }
 
 bool is_kept(unsigned long type) {
@@ -130,11 +98,21 @@ bool is_kept(unsigned long type) {
   return type == AT_PLATFORM || type == kBasePlatform || type == AT_RANDOM;
 }
 
+bool is_asked_for(const char* text, const char* questions, uint32_t size) {
+  for (const char* at = questions; at < questions + size;) {
+    const auto* const question = reinterpret_cast<const Question*>(at);
+    if (question->asked == Asked::kVariable && strcmp(reinterpret_cast<const char*>(question + 1), text) == 0)
+      return true;
+    at += question->size;
+  }
+  return false;
+}
+
 // Zeroes the strings of arguments and environment: the image may live longer than a secret in them.
-void forget_texts() {
+void forget_texts(const char* questions, uint32_t questions_size) {
   for (char* text = found.texts; text < found.end;) {
     size_t size = strlen(text) + 1;
-    bool kept = false;
+    bool kept = is_asked_for(text, questions, questions_size);
     for (const AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
       if (!is_kept(it->type) || it->value != reinterpret_cast<unsigned long>(text)) continue;
       kept = true;
@@ -147,15 +125,48 @@ void forget_texts() {
   *found.envp = nullptr;
 }
 
-void mend_thread() {
-  // Its address is what glibc has registered too. musl's is another one, that of a lock which matters to a
-  // thread that ends before others do; where the kernel tells it, see find_libc_state().
-  *found.thread_id = static_cast<int>(syscall(SYS_set_tid_address, found.thread_id));
-  if (found.robust.head != nullptr) syscall(SYS_set_robust_list, found.robust.head, found.robust.size);
+#if defined(__GLIBC__)
+
+// The kernel's struct rseq, as far as libcs need it (rseq(2), Linux 4.18).
+struct RestartableSequence {
+  uint32_t cpu_id_start;
+  uint32_t cpu_id;
+  uint64_t critical_section;
+  uint32_t flags;
+};
+constexpr uint32_t kUninitialized = static_cast<uint32_t>(-1);
+constexpr uint32_t kRegistrationFailed = static_cast<uint32_t>(-2);
+constexpr unsigned kSequenceBytes = 32;
+// What glibc registers with: an instruction that traps, on most machines.
+#if defined(__aarch64__)
+constexpr uint32_t kSignature = 0xd428bc00;
+constexpr long kRseq = 293;
+#elif defined(__mips__)
+constexpr uint32_t kSignature = 0x0350000d;
+constexpr long kRseq = MOONLET_NEW_CALL(367);
+#else
+constexpr uint32_t kSignature = 0x53053053;
+constexpr long kRseq = 334;
+#endif
+
+void mend_restartable_sequence() {
   if (&__rseq_offset == nullptr || __rseq_size == 0) return;
   auto* const area = reinterpret_cast<RestartableSequence*>(thread_pointer() + __rseq_offset);
   *area = {0, kUninitialized, 0, 0};
-  if (syscall(SYS_rseq, area, kSequenceBytes, 0, kSignature) != 0) area->cpu_id = kRegistrationFailed;
+  if (syscall(kRseq, area, kSequenceBytes, 0, kSignature) != 0) area->cpu_id = kRegistrationFailed;
+}
+
+#endif
+
+void mend_thread() {
+#if defined(__GLIBC__)
+  int* const cleared = found.thread_id;
+  mend_restartable_sequence();
+#else
+  int* const cleared = thread_list_lock();
+#endif
+  *found.thread_id = static_cast<int>(syscall(SYS_set_tid_address, cleared));
+  if (found.robust.head != nullptr) syscall(SYS_set_robust_list, found.robust.head, found.robust.size);
 }
 
 const AuxiliaryEntry* find(const AuxiliaryEntry* vector, unsigned long type) {
@@ -179,36 +190,32 @@ void mend_auxiliary(const AuxiliaryEntry* launch) {
 
 // No frame is live that has the old one.
 void draw_canary(const AuxiliaryEntry* launch) {
-#if defined(__x86_64__)
   const AuxiliaryEntry* const random = find(launch, AT_RANDOM);
   if (random == nullptr) return;
   uintptr_t canary;
   memcpy(&canary, reinterpret_cast<const void*>(random->value), sizeof canary);
-  canary &= ~uintptr_t{0xff};  // so that no string is copied over it
+  memset(&canary, 0, 1);  // so that no string is copied over it
+  if (found.canary != nullptr) *found.canary = canary;
+#if defined(__x86_64__)
   __asm__ volatile("mov %0, %%fs:0x28" : : "r"(canary));
-#else
-  (void)launch;
 #endif
 }
 
 void mend_names(const Launch& launch) {
   found.argv[0] = launch.argv[0];
   environ = launch.envp;
-  program_invocation_name = program_invocation_short_name = launch.argv[0];
+  if (found.name == nullptr || found.short_name == nullptr) return;
+  *found.name = *found.short_name = launch.argv[0];
   for (char* at = launch.argv[0]; *at != '\0';
        at++) {  // not strrchr(3), for the page of libc's that it is alone on
-    if (*at == '/') program_invocation_short_name = at + 1;
+    if (*at == '/') *found.short_name = at + 1;
   }
 }
 
 void mend_stack(const Launch& launch) {
-  if (&__libc_stack_end != nullptr) {
-    __libc_stack_end = reinterpret_cast<void*>(launch.stack);
-    if (found.protect_size != 0)
-      mprotect(reinterpret_cast<void*>(found.protect_from), found.protect_size, PROT_READ);
-  }
-  // glibc gives new threads as much as the limit was at its start.
 #if defined(__GLIBC__)
+  if (&__libc_stack_end != nullptr) __libc_stack_end = reinterpret_cast<void*>(launch.stack);
+  // glibc gives new threads as much as the limit was at its start.
   rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == found.stack.rlim_cur) return;
   pthread_attr_t attributes;
@@ -216,7 +223,15 @@ void mend_stack(const Launch& launch) {
   if (pthread_attr_init(&attributes) != 0) return;
   if (pthread_attr_setstacksize(&attributes, limit.rlim_cur) == 0) pthread_setattr_default_np(&attributes);
   pthread_attr_destroy(&attributes);
+#else
+  take_auxiliary(launch.auxiliary);
 #endif
+}
+
+// Not linked by name: a program at a fixed address would have copies of them.
+template <typename Type>
+void find_variable(const char* name, Type*& at) {
+  at = static_cast<Type*>(dlsym(RTLD_DEFAULT, name));
 }
 
 }  // namespace
@@ -240,20 +255,32 @@ void find_libc_state(uintptr_t block) {
   }
   found.end = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(end) + page) & ~(page - 1));
   found.thread_id = find_thread_id();
+#if !defined(__GLIBC__)
+  find_musl_state(found.auxiliary);
+#endif
+  find_variable("__stack_chk_guard", found.canary);
+  find_variable("__progname_full", found.name);
+  find_variable("__progname", found.short_name);
   getrlimit(RLIMIT_STACK, &found.stack);
 }
 
-void prepare_libc_state() {
+void prepare_libc_state(const char* questions, uint32_t size) {
   syscall(SYS_get_robust_list, 0, &found.robust.head, &found.robust.size);
+#if defined(__GLIBC__)                           // musl's cannot
   if (&__curbrk != nullptr) __curbrk = nullptr;  // the next sbrk(2) asks the kernel where the heap is
-  forget_texts();
+#endif
+  forget_texts(questions, size);
 }
 
 const AuxiliaryEntry* auxiliary_vector() { return found.auxiliary; }
 
 bool is_mended(uintptr_t from, uintptr_t to) {
-  const auto at = reinterpret_cast<uintptr_t>(&__libc_stack_end);
-  if (at < from || at >= to) return false;
+  bool is = reinterpret_cast<uintptr_t>(found.canary) - from < to - from;
+#if defined(__GLIBC__)
+  is = is || reinterpret_cast<uintptr_t>(&__libc_stack_end) - from <
+                 to - from;  // beside the other, if that is protected
+#endif
+  if (!is) return false;
   found.protect_from = from;
   found.protect_size = to - from;
   return true;
@@ -265,6 +292,8 @@ void mend(const Launch& launch) {
   mend_auxiliary(launch.auxiliary);
   mend_names(launch);
   mend_stack(launch);
+  if (found.protect_size != 0)
+    mprotect(reinterpret_cast<void*>(found.protect_from), found.protect_size, PROT_READ);
 }
 
 }  // namespace moonlet::image

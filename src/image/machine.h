@@ -5,6 +5,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// The short instructions of MIPS16 reach neither the thread pointer nor all registers.
+#if defined(__mips__)
+#define MOONLET_LONG_INSTRUCTIONS [[gnu::nomips16]]
+#else
+#define MOONLET_LONG_INSTRUCTIONS
+#endif
+
 namespace moonlet::image {
 
 /// Makes `pointer` what libc finds its thread's data by (the ABI's thread pointer). False if the kernel
@@ -24,7 +31,7 @@ inline bool set_thread_pointer(uint64_t pointer) {
 }
 
 /// The thread pointer of the calling thread.
-inline uint64_t thread_pointer() {
+MOONLET_LONG_INSTRUCTIONS inline uint64_t thread_pointer() {
   uintptr_t pointer;
 #if defined(__x86_64__)
   __asm__("mov %%fs:0, %0" : "=r"(pointer));
@@ -36,9 +43,20 @@ inline uint64_t thread_pointer() {
   return pointer;
 }
 
+/// An address beside which libc keeps what it has of the calling thread.
+inline uintptr_t thread_block() {
+#if defined(__mips__)
+  constexpr uintptr_t kAhead = 0x7000;  // as far is the pointer from the end of it (the ABI's TLS_TP_OFFSET)
+#else
+  constexpr uintptr_t kAhead = 0;
+#endif
+  return static_cast<uintptr_t>(thread_pointer()) - kAhead;
+}
+
 /// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never
 /// returns.
-[[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function, const void* argument) {
+MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function,
+                                                                 const void* argument) {
   stack &= ~uintptr_t{15};
 #if defined(__x86_64__)
   __asm__ volatile(
@@ -78,7 +96,7 @@ inline uint64_t thread_pointer() {
 }
 
 /// Jumps to a program's first instruction, with `stack` as execve(2) would leave the stack pointer.
-[[noreturn]] inline void start_program(uintptr_t stack, uintptr_t entry) {
+MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void start_program(uintptr_t stack, uintptr_t entry) {
 #if defined(__x86_64__)
   __asm__ volatile(
       "mov %0, %%rsp\n"

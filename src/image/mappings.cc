@@ -81,8 +81,8 @@ char* next_mapping(char* line, Mapping& mapping) {
   if (end == nullptr) return nullptr;
   *end = '\0';
   char* at = line;
-  mapping.from = number(at, 16);
-  mapping.to = number(at, 16);
+  mapping.from = static_cast<uintptr_t>(number(at, 16));
+  mapping.to = static_cast<uintptr_t>(number(at, 16));
   mapping.protection = static_cast<uint8_t>((at[0] == 'r' ? kRead : 0) | (at[1] == 'w' ? kWrite : 0) |
                                             (at[2] == 'x' ? kExecute : 0));
   mapping.is_shared = at[3] == 's';

@@ -24,11 +24,7 @@ bool is_safe(const FileStatus& status, uint32_t user) {
 bool is_on_fuse(int fd) {
   constexpr long kFuse = 0x65735546;  // FUSE_SUPER_MAGIC
   long status[32] = {};               // struct statfs, whose first word is the type on every machine
-#if defined(SYS_fstatfs64) && __SIZEOF_LONG__ == 4
-  return syscall(SYS_fstatfs64, fd, size_t{88}, status) != 0 || status[0] == kFuse;
-#else
   return syscall(SYS_fstatfs, fd, status) != 0 || status[0] == kFuse;
-#endif
 }
 
 // The path that the kernel knows for `fd`, without links. False without /proc.

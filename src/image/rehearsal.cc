@@ -80,8 +80,10 @@ const char* populate_written_pages(int fd, const uintptr_t* address, size_t coun
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof tables->checksum;
   tables->checksum = checksum(static_cast<char*>(mapped) + kUnchecked, size - kUnchecked);
   munmap(mapped, size);
-  const timespec made[2] = {{header.made_seconds, header.made_nanoseconds},
-                            {header.made_seconds, header.made_nanoseconds}};
+  timespec made[2];
+  made[0].tv_sec = static_cast<time_t>(header.made_seconds);
+  made[0].tv_nsec = static_cast<long>(header.made_nanoseconds);
+  made[1] = made[0];
   if (fsync(fd) != 0) return "fsync";
   return futimens(fd, made) == 0 ? nullptr : "set the time of";
 }

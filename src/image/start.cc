@@ -55,10 +55,12 @@ struct Elf {
   FileHeader header;
   ProgramHeader program[16];
   char interpreter[256];
-  uintptr_t size;  // bytes of address space
-  uintptr_t bias;  // what is added to the addresses in the file
+  uintptr_t first;  // address of the first segment, in the file
+  uintptr_t size;   // bytes of address space, from there
+  uintptr_t bias;   // what is added to the addresses in the file
   int fd;
 
+  [[nodiscard]] bool is_fixed() const { return header.e_type == ET_EXEC; }
   [[nodiscard]] uintptr_t entry() const { return bias + header.e_entry; }
 };
 
@@ -68,19 +70,25 @@ const char* read_elf(const char* path, Elf& elf) {
   const size_t size = sizeof elf.header;
   if (read(elf.fd, &elf.header, size) != static_cast<ssize_t>(size) ||
       memcmp(elf.header.e_ident, ELFMAG, SELFMAG) != 0 || elf.header.e_phoff != size ||
-      elf.header.e_phnum > sizeof elf.program / sizeof *elf.program || elf.header.e_type != ET_DYN)
-    return "is no position-independent program";
+      elf.header.e_phnum > sizeof elf.program / sizeof *elf.program)
+    return "is no program";
   const size_t table = elf.header.e_phnum * sizeof *elf.program;
   if (read(elf.fd, elf.program, table) != static_cast<ssize_t>(table)) return "is cut short";
   for (size_t i = 0; i < elf.header.e_phnum; i++) {
     const ProgramHeader& it = elf.program[i];
-    if (it.p_type == PT_LOAD) elf.size = round_up(it.p_vaddr + it.p_memsz);
+    if (it.p_type == PT_LOAD) {
+      if (elf.size == 0) elf.first = round_down(it.p_vaddr);
+      elf.size = round_up(it.p_vaddr + it.p_memsz) - elf.first;
+    }
     if (it.p_type == PT_INTERP && it.p_filesz < sizeof elf.interpreter &&
         (syscall(SYS_lseek, elf.fd, it.p_offset, SEEK_SET) < 0 ||
          read(elf.fd, elf.interpreter, it.p_filesz) != static_cast<ssize_t>(it.p_filesz)))
       return "is cut short";
   }
-  return elf.size > 0 ? nullptr : "has nothing to load";
+  if (elf.size == 0) return "has nothing to load";
+  const bool may_lie =
+      elf.is_fixed() ? is_in_window(elf.first, elf.first + elf.size) : elf.header.e_type == ET_DYN;
+  return may_lie ? nullptr : "is linked to where no image can lie";
 }
 
 int protection_of(const ProgramHeader& it) {
@@ -88,15 +96,17 @@ int protection_of(const ProgramHeader& it) {
          ((it.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
 }
 
-// What the kernel does for an execve(2) (elf(5), PT_LOAD): the file's part, zeroes behind it.
-bool load(Elf& elf, uintptr_t address) {
-  elf.bias = address;
+// What the kernel does for an execve(2) (elf(5), PT_LOAD): the file's part, zeroes behind it. At `address`,
+// which then is that of the first byte behind it, unless it can only be elsewhere.
+bool load(Elf& elf, uintptr_t& address) {
+  elf.bias = elf.is_fixed() ? 0 : address - elf.first;
+  if (!elf.is_fixed()) address += elf.size;
   for (size_t i = 0; i < elf.header.e_phnum; i++) {
     const ProgramHeader& it = elf.program[i];
     if (it.p_type != PT_LOAD) continue;
-    const uintptr_t at = address + round_down(it.p_vaddr);
-    const uintptr_t file_end = address + it.p_vaddr + it.p_filesz;
-    const uintptr_t end = address + it.p_vaddr + it.p_memsz;
+    const uintptr_t at = elf.bias + round_down(it.p_vaddr);
+    const uintptr_t file_end = elf.bias + it.p_vaddr + it.p_filesz;
+    const uintptr_t end = elf.bias + it.p_vaddr + it.p_memsz;
     const int protection = protection_of(it);
     if (!map_at(at, file_end - at, protection, MAP_PRIVATE | MAP_FIXED_NOREPLACE, elf.fd,
                 round_down(it.p_offset)))
@@ -241,7 +251,7 @@ void copy(const Stack& stack, uintptr_t to, const Elf& program, const Elf& loade
     } else if (it.type == AT_RANDOM) {
       block.add_bytes(reinterpret_cast<const void*>(it.value), kRandomBytes);
     } else if (it.type == AT_PHDR) {
-      block.add(program.bias + program.header.e_phoff);
+      block.add(program.bias + program.first + program.header.e_phoff);
     } else if (it.type == AT_PHNUM) {
       block.add(program.header.e_phnum);
     } else if (it.type == AT_ENTRY) {
@@ -306,15 +316,16 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   if (const char* problem = read_elf(program.interpreter, loader)) return {program.interpreter, problem};
   if (loader.fd < 0) return {program.interpreter, nullptr, errno};
 
-  // From below: the stack, the block that execve(2) puts at its end, the program, the loader, room for
-  // libraries.
+  // From below: the stack, the block that execve(2) puts at its end, the program (on MIPS it lies at an address
+  // of its own, below all this), the loader, room for libraries.
   const size_t block_size = words_of(stack) * sizeof(long) + text_bytes(stack);
   const uintptr_t end = draw_end();
   const uintptr_t block_end = end - kRoomForLibraries;
   const uintptr_t block_at = (block_end - block_size) & ~uintptr_t{15};
   const uintptr_t stack_at = round_down(block_at) - kStackSize;
-  if (!reserve(stack_at, block_end - stack_at, PROT_READ | PROT_WRITE) || !load(program, block_end) ||
-      !load(loader, block_end + program.size) || !block_brk() || !block_above(end))
+  uintptr_t next = block_end;
+  if (!reserve(stack_at, block_end - stack_at, PROT_READ | PROT_WRITE) || !load(program, next) ||
+      !load(loader, next) || !block_brk() || !block_above(end))
     return {path, "cannot be loaded where images lie (is address space limited?)"};
   copy(stack, block_at, program, loader);
   start_program(block_at, loader.entry());

@@ -52,7 +52,9 @@ void prepare_freezer(const Options& options) {
   static char freeze[] = "--freeze";
   static char trust[] = "--trust";
   static protocol::ImagePath beside;
+  const char* const variable = getenv("MOONLET_IMAGE");
   const char* image = options.image;
+  if (image == nullptr && variable != nullptr && *variable == '\0') return;  // launches would not look for it
   if (image == nullptr) {
     beside.set(protocol::socket_address(options.socket));
     image = beside.text;
