@@ -95,7 +95,6 @@ def many_small(session):
 def idle_scripts(session, name, modules, static=True):
     """One contender at a time, because Pss divides what processes share among them."""
     image = session.images.make(name, warm(modules))
-    in_memory = image if session.memory else None  # on disk it is a file as any, which memory need not keep
     moonlet = session.program("moonlet")
     programs = {"lua": ([session.lua], {}),
                 "lua-bytecode": ([session.lua], {"LUA_PATH": bytecode_path(session.bytecode / "5.4")}),
@@ -116,7 +115,9 @@ def idle_scripts(session, name, modules, static=True):
                 idle = stack.enter_context(Idle(session, program, 0, modules, variables, zygote))
                 for count in COUNTS:
                     idle.start(count - len(idle.processes))
-                    kept = session.images.size_kb(name) if key == "moonlet" and in_memory else 0
-                    taken[count].append(kept + proc.shared_out_kb(idle.everything(), in_memory))
+                    # On disk an image is a file as any, which memory need not keep.
+                    on_tmpfs = key == "moonlet" and session.memory
+                    kept = session.images.size_kb(name) if on_tmpfs else 0
+                    taken[count].append(kept + proc.shared_out_kb(idle.everything(), with_tmpfs=not on_tmpfs))
         results[key] = {count: extremes(values) for count, values in taken.items()}
     return results

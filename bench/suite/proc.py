@@ -36,32 +36,29 @@ def memory(pid):
     return {line[0].rstrip(":"): int(line[1]) for line in lines}
 
 
-def mappings(pid):
-    """smaps of a process: for each mapping its file, or "", and its KB by name."""
-    found = []
-    with open(f"/proc/{pid}/smaps") as file:
-        for line in file:
-            word = line.split()
-            if not word[0].endswith(":"):  # addresses, protection, offset, device, inode, and mostly a path
-                found.append((word[5] if len(word) > 5 else "", {}))
-            elif word[-1] == "kB":
-                found[-1][1][word[0].rstrip(":")] = int(word[1])
-    return found
-
-
 def private_kb(pid):
     """What a process has written to and shares with nobody. Of a mapping it is the lesser of two: Anonymous has also
     what a fork left shared, and Private_Dirty also a file's pages on tmpfs that nobody else maps just now."""
-    return sum(min(kb["Anonymous"], kb["Private_Dirty"]) for _, kb in mappings(pid))
+    total, anonymous, dirty = 0, 0, 0
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            name, value = line.split()[:2]
+            if name == "Anonymous:":
+                anonymous = int(value)
+            elif name == "Private_Dirty:":
+                dirty = int(value)
+            elif name == "VmFlags:":  # the last of a mapping's
+                total += min(anonymous, dirty)
+    return total
 
 
-def shared_out_kb(pids, image=None):
-    """The memory of processes and their page tables: Pss divides what is shared among all that share it. `image`, a
-    file on tmpfs, is left out but for what the processes have copied of it: whoever adds it counts it whole, because
-    its pages stay in memory whether they are mapped or not."""
+def shared_out_kb(pids, with_tmpfs=True):
+    """The memory of processes and their page tables: Pss divides what is shared among all that share it. Without
+    their files on tmpfs: whoever counts those whole, because memory keeps them whether they are mapped or not."""
     total = 0
     for pid in pids:
-        total += sum(kb["Anonymous"] if image and path == str(image) else kb["Pss"] for path, kb in mappings(pid))
+        kb = memory(pid)
+        total += kb["Pss"] - (0 if with_tmpfs else kb["Pss_Shmem"])
         with open(f"/proc/{pid}/status") as file:
             total += next(int(line.split()[1]) for line in file if line.startswith("VmPTE:"))
     return total
