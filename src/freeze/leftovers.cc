@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,7 +143,7 @@ int complain_of_threads() {
   if (directory == nullptr) return 0;
   while (const dirent* const entry = readdir(directory)) {
     const long thread = atol(entry->d_name);
-    if (entry->d_name[0] == '.' || thread == gettid()) continue;
+    if (entry->d_name[0] == '.' || thread == syscall(SYS_gettid)) continue;
     fprintf(stderr, "moonlet: freeze: the warm-up left a thread: %ld\n", thread);
     count++;
   }

@@ -5,6 +5,7 @@
 #include "freeze/options.h"
 #include "freeze/plain_exit.h"
 #include "freeze/process_id.h"
+#include "freeze/questions.h"
 #include "freeze/write.h"
 #include "image/fork_handlers.h"
 #include "image/launch.h"
@@ -66,6 +67,18 @@ bool take_bind_now() {
   run(*launch);
 }
 
+// Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is.
+int complain_of_problems(const questions::Collected& asked) {
+  int count = 0;
+  for (uint32_t i = 0; i < asked.problem_count; i++) {
+    const questions::Problem& it = asked.problems[i];
+    if (it.matter > questions::Matter::kLastThatRefuses) continue;
+    fprintf(stderr, "moonlet: freeze: %s%s\n", questions::describe(it.matter), it.text);
+    count++;
+  }
+  return count;
+}
+
 }  // namespace
 
 }  // namespace moonlet::freeze
@@ -80,22 +93,33 @@ int main(int argc, char** argv) {
   const auto block = reinterpret_cast<uintptr_t>(argv) - sizeof(long);
   image::find_libc_state(block);
   const Options options = read_options(argc, argv);
+  questions::begin({options.ignore, static_cast<size_t>(options.ignored), options.trust});
+  {
+    const questions::Pause pause;
+    remember_process();
+  }
   state = warm::new_state();
   if (state == nullptr) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
     return EXIT_FAILURE;
   }
-  remember_process();
-  interpreter::observe_module = note_module;
+  interpreter::observe_module = [](const char* name) {
+    const questions::Pause pause;
+    note_module(name);
+  };
   const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
-  if (status != EXIT_SUCCESS) return status;
   interpreter::observe_module = nullptr;
+  if (status != EXIT_SUCCESS) return status;
 #if defined(MOONLET_LUAJIT)
   luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
 #endif
+  lua_gc(state, LUA_GCCOLLECT, 0);  // finalizers are the warm-up's
+  questions::end();
   warm::seal(state);
-  if (complain_of_leftovers() != 0) return EXIT_FAILURE;
+  const questions::Collected asked = questions::collect();
+  if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   prepare_plain_exit();
   image::call_prepare_handlers();
-  _exit(write_image(options, thawed, block));  // what a module has registered for the end is each launch's
+  _exit(
+      write_image(options, asked, thawed, block));  // what a module has registered for the end is each launch's
 }

@@ -26,11 +26,19 @@ const char* value_of(char** argv, int& at, const char* name) {
 }  // namespace
 
 Options read_options(int argc, char** argv) {
-  Options options = {nullptr, false, argc, argv};
+  Options options = {};
+  options.argc = argc;
+  options.argv = argv;
   int at = 1;
   for (; argv[at] != nullptr; at++) {
     if (const char* image = value_of(argv, at, "--freeze")) {
       options.image = image;
+    } else if (const char* name = value_of(argv, at, "--ignore")) {
+      if (options.ignored == Options::kMostIgnored) {
+        fprintf(stderr, "%s: --ignore: more than %d of them\n", argv[0], Options::kMostIgnored);
+        exit(kOwnFailure);
+      }
+      options.ignore[options.ignored++] = name;
     } else if (strcmp(argv[at], "--trust") == 0) {
       options.trust = true;
     } else {

@@ -5,9 +5,13 @@
 namespace moonlet::freeze {
 
 struct Options {
+  static constexpr int kMostIgnored = 64;
+
   const char* image;  // path
   bool trust;         // no file is asked after
-  int argc;           // what is left: lua's
+  int ignored;        // how many names of variables and paths no question is about
+  const char* ignore[kMostIgnored];
+  int argc;  // what is left: lua's
   char** argv;
 };
 

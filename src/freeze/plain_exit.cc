@@ -1,5 +1,6 @@
 #include "freeze/plain_exit.h"
 
+#include "freeze/interposed.h"
 #include "image/rehearsal.h"
 
 #include <dlfcn.h>
@@ -66,6 +67,7 @@ void prepare_plain_exit() {
   bool has_destructors = false;
   dl_iterate_phdr(look_for_destructors, &has_destructors);
   is_plain = !has_handlers && !has_destructors;
+  questions::observe_library = note_library;
 }
 
 void tell_at_exit(const char* path, int fd) {
@@ -93,8 +95,6 @@ MOONLET_NOTED(note_handler, int, on_exit, (void (*handler)(int, void*), void* ar
 #else
 MOONLET_NOTED(note_handler, int, atexit, (void (*handler)()), (handler))  // glibc's is a part of who calls it
 #endif
-// A tail call: dlopen(3) looks for libraries on behalf of whoever it returns to.
-MOONLET_NOTED(note_library, void*, dlopen, (const char* path, int flags), (path, flags))
 
 MOONLET_IN_FRONT void exit(int status) {
   if (moonlet::freeze::is_plain) {

@@ -29,6 +29,13 @@ int complain(const char* what, const char* on, const char* why) {
   return EXIT_FAILURE;
 }
 
+// What this process has taken of the processor.
+double milliseconds_of_processor() {
+  timespec time = {};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+}
+
 // The directory of the file `path`, for what makes its name last.
 int open_directory_of(const char* path) {
   char directory[PATH_MAX];
@@ -39,7 +46,8 @@ int open_directory_of(const char* path) {
   return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-// The variables by which a rehearsal finds modules as the warm-up did. They outlive the freeze: warm states hold them anyway.
+// The variables by which a rehearsal finds modules as the warm-up did. They outlive the freeze: warm states
+// hold them anyway.
 constexpr int kMostPaths = 8;
 char* paths[kMostPaths + 1];
 
@@ -52,8 +60,8 @@ void keep_paths() {
   }
 }
 
-// A launch of the new image, whatever the image asks. Returns how many pages it has written to, or -1 if the image does not
-// thaw.
+// A launch of the new image, whatever the image asks. Returns how many pages it has written to, or -1 if the
+// image does not thaw.
 ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
   constexpr int kTold = 3;
   int pipe_ends[2];
@@ -88,7 +96,8 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
 
 }  // namespace
 
-int write_image(const Options& options, image::Entry entry, uintptr_t block) {
+int write_image(const Options& options, const questions::Collected& asked, image::Entry entry,
+                uintptr_t block) {
   MOONLET_LARGE static image::Frozen frozen;
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
@@ -102,8 +111,14 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
     temporary[0] = '\0';
     return complain("freeze", path, strerror(error));
   }
-  image::Content content = {entry, MOONLET_LUA_CODE, options.trust ? uint32_t{image::kTrusted} : 0, "", 0, 0,
-                            block};
+  const questions::Mapping log = questions::mapping();
+  const image::Content content = {entry,
+                                  MOONLET_LUA_CODE,
+                                  options.trust ? uint32_t{image::kTrusted} : 0,
+                                  asked.bytes,
+                                  asked.size,
+                                  block,
+                                  {log.address, log.address + log.size}};
   image::freeze(fd, content, frozen);
   if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
   MOONLET_LARGE static uintptr_t written[image::kMostWritten];
@@ -115,8 +130,9 @@ int write_image(const Options& options, image::Entry entry, uintptr_t block) {
   const int directory = open_directory_of(path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
   if (tells)
-    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments\n", path, static_cast<size_t>(frozen.size / 1024),
-            frozen.segments);
+    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %.0f ms\n", path,
+            static_cast<size_t>(frozen.size / 1024), frozen.segments, asked.count,
+            asked.traced ? "" : " (untraced)", milliseconds_of_processor());
   return EXIT_SUCCESS;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "freeze/options.h"
+#include "freeze/questions.h"
 #include "image/launch.h"
 
 #include <stdint.h>
@@ -10,7 +11,7 @@ namespace moonlet::freeze {
 
 /// Freezes this process into a new file beside options.image, thaws that once as a test, and renames it over
 /// the old one, which stays whole if anything fails. Returns the exit status; complaints go to standard error.
-/// `block`: the address of argc.
-int write_image(const Options& options, image::Entry entry, uintptr_t block);
+/// `asked`: what the warm-up has asked. `block`: the address of argc.
+int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block);
 
 }  // namespace moonlet::freeze

@@ -20,6 +20,12 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -81,7 +87,7 @@ bool are_sound(const Tables& tables) {
 }
 
 // Tables that are small are read, which costs less than to map them.
-MOONLET_OPEN_ENDED alignas(Header) char room[16 << 10];
+MOONLET_LARGE alignas(Header) char room[16 << 10];
 
 bool read_header(int fd, Tables& tables) {
   tables.at = room;
@@ -160,9 +166,11 @@ bool map_segment(const Segment& it, int fd) {
     if (size != 0) madvise(address, size, MADV_POPULATE_WRITE);  // or each page faults by itself
     return true;
   }
-  const int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
+  const int type = it.nature == Nature::kDroppable ? MAP_DROPPABLE : MAP_PRIVATE;
+  const int flags = type | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
   // Linux before 4.17 takes the address for a wish, and puts the mapping elsewhere if that is taken.
-  return mmap(address, size, it.protection, flags, fd, static_cast<off_t>(it.offset)) == address;
+  if (mmap(address, size, it.protection, flags, fd, static_cast<off_t>(it.offset)) != address) return false;
+  return it.nature != Nature::kWipedOnFork || madvise(address, size, MADV_WIPEONFORK) == 0;
 }
 
 Doubt map_segments(const Tables& tables, const char* path, int image, const int* descriptor) {

@@ -25,9 +25,9 @@ struct Doubt {
   explicit operator bool() const { return reason != nullptr || error != 0; }
 };
 
-/// Opens the image at `path` (writable memory), asks its questions, maps it and jumps into it: then it does not return. If there
-/// is any doubt it returns why, and nothing has happened but that some of the window may be mapped. `launch`
-/// must live until the process ends.
+/// Opens the image at `path` (writable memory), asks its questions, maps it and jumps into it: then it does not
+/// return. If there is any doubt it returns why, and nothing has happened but that some of the window may be
+/// mapped. `launch` must live until the process ends.
 Doubt enter(char* path, const Expected& expected, const Launch& launch);
 
 }  // namespace moonlet::image

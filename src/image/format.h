@@ -50,17 +50,26 @@ enum Flag : uint32_t {
 
 enum Protection : uint8_t { kRead = 1, kWrite = 2, kExecute = 4 };  // as PROT_*
 
+/// Memory that no copy of a process may have: it is mapped empty, and is of the same nature again.
+enum class Nature : uint8_t {
+  kUsual,
+  kWipedOnFork,  // madvise(2), MADV_WIPEONFORK, Linux 4.14
+  kDroppable,    // mmap(2), MAP_DROPPABLE, Linux 6.11: the state of getrandom in the vdso
+};
+
 struct Segment {
   uint64_t address;  // a multiple of the page size
   uint64_t size;     // bytes, likewise
   uint64_t offset;   // in its file, likewise
   int16_t file;      // index of a MappedFile, or one of these
   uint8_t protection;
-  uint8_t unused[5];
+  Nature nature;
+  uint8_t unused[4];
 };
 constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
-constexpr int16_t kWritten = -3;    // no mapping, but a part of one that each launch writes to; of no size: unused
+constexpr int16_t kWritten =
+    -3;  // no mapping, but a part of one that each launch writes to; of no size: unused
 /// How many of the last kind the table has.
 constexpr uint32_t kWrittenSegments = 24;
 
@@ -84,11 +93,11 @@ enum class Asked : uint8_t {
   kTarget,     // text: path. answer: target()
   kLastOfFiles = kTarget,
   // About the rest.
-  kContent,           // text: path, in /proc or /sys. answer: content()
-  kVariable,          // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
-  kVariables,         // text: what the variables begin with ("LD_", or nothing: all), then beginnings of those that
-                      // are left out, each zero-terminated, an empty one at the end. answer: variables()
-  kTerminal,          // aux: descriptor | TerminalDetail. answer: terminal()
+  kContent,    // text: path, in /proc or /sys. answer: content()
+  kVariable,   // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
+  kVariables,  // text: what the variables begin with ("LD_", or nothing: all), then beginnings of those that
+               // are left out, each zero-terminated, an empty one at the end. answer: variables()
+  kTerminal,   // aux: descriptor | TerminalDetail. answer: terminal()
   kWorkingDirectory,  // answer: working_directory()
   kUser,              // answer: user()
   kHost,              // answer: host()
@@ -111,7 +120,8 @@ struct Question {
   // char text[], zero-terminated, then zeroes. Each question has one, if an empty one
 };
 constexpr uint32_t kLeastQuestion = sizeof(Question) + 8;
-static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 && sizeof(Header) % 8 == 0);
+static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 &&
+              sizeof(Header) % 8 == 0);
 
 /// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are
 /// times that the kernel sets and values that are the caller's own.

@@ -29,6 +29,7 @@ constexpr size_t kSmallGap = 1 << 20;  // bytes between two mappings: one over b
 // All that is needed while the pages are read lies in one mapping, which is no part of what is frozen.
 struct Workspace {
   char maps[kMapsText];
+  char smaps[kMapsText];  // "" where the kernel has none
   char tables[kMaxTables];
   char chunk[kChunk];
   Segment segment[kMaxSegments];
@@ -49,12 +50,13 @@ class Freezer {
         mmap(nullptr, sizeof(Workspace), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return fail("map memory: %s", strerror(errno));
     work_ = static_cast<Workspace*>(memory);
-    prepare_libc_state();
+    prepare_libc_state(content_.questions, content_.questions_size);
     find_program();
     Mapping mapping;
     if (!read_maps()) return;
     close_gaps();
     if (!read_maps()) return;
+    if (read_mappings("/proc/self/smaps", work_->smaps, kMapsText) < 0) work_->smaps[0] = '\0';
     for (char* line = work_->maps; (line = next_mapping(line, mapping)) != nullptr && !failed();) take(mapping);
     if (!failed()) write_file();
   }
@@ -69,7 +71,7 @@ class Freezer {
   [[nodiscard]] bool failed() const { return frozen_.problem[0] != '\0'; }
 
   bool read_maps() {
-    if (read_mappings(work_->maps, kMapsText) >= 0) return true;
+    if (read_mappings("/proc/self/maps", work_->maps, kMapsText) >= 0) return true;
     fail("read /proc/self/maps: %s", strerror(errno));
     return false;
   }
@@ -111,16 +113,20 @@ class Freezer {
       }
       return fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
     }
-    const uintptr_t workspace = reinterpret_cast<uintptr_t>(work_);
+    const auto workspace = reinterpret_cast<uintptr_t>(work_);
     const uintptr_t block = content_.block & ~(page_ - 1);
-    take_but(it, workspace, workspace + static_cast<uintptr_t>(round_up(sizeof(Workspace))),
-             [&](const Mapping& rest) {
-               take_but(rest, block - kStackSize, block, [&](const Mapping& wanted) { take_whole(wanted); });
-             });
+    take_but(
+        it, {workspace, workspace + static_cast<uintptr_t>(round_up(sizeof(Workspace)))},
+        [&](const Mapping& rest) {
+          take_but(rest, content_.left_out, [&](const Mapping& more) {
+            take_but(more, {block - kStackSize, block}, [&](const Mapping& wanted) { take_whole(wanted); });
+          });
+        });
   }
 
   template <typename Function>
-  static void take_but(const Mapping& it, uintptr_t from, uintptr_t to, const Function& function) {
+  static void take_but(const Mapping& it, const Range& left_out, const Function& function) {
+    const auto [from, to] = left_out;
     Mapping part = it;
     part.to = it.to < from ? it.to : from;
     if (part.from < part.to) function(part);
@@ -135,6 +141,10 @@ class Freezer {
     if (it.is_shared && (it.protection & kWrite) != 0)
       return fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from), *it.path != '\0' ? ": " : "",
                   it.path);
+    const MemoryFlags flags = find_flags(work_->smaps, it.from);
+    if (flags.unfit != nullptr) return fail("memory at %#zx %s", static_cast<size_t>(it.from), flags.unfit);
+    if (flags.wiped_on_fork || flags.droppable)
+      return add_empty(it, flags.droppable ? Nature::kDroppable : Nature::kWipedOnFork);
     uint8_t protection = it.protection;
     if ((it.protection & kWrite) == 0 && is_mended(it.from, it.to)) protection |= kWrite;
     if (it.inode == 0 || it.protection == 0) {  // the gaps between a library's segments are of its file
@@ -187,6 +197,11 @@ class Freezer {
     add_of_file(it, start, it.to, is_written ? kOfImage : static_cast<int16_t>(index), protection);
   }
 
+  void add_empty(const Mapping& it, Nature nature) {
+    add(it.from, it.to, kOfNothing, it.protection);
+    if (!failed()) work_->segment[segments_ - 1].nature = nature;
+  }
+
   void add_of_file(const Mapping& it, uintptr_t from, uintptr_t to, int16_t file, uint8_t protection) {
     add(from, to, file, protection, file >= 0 ? it.offset + (from - it.from) : 0);
   }
@@ -226,7 +241,7 @@ class Freezer {
       // What a library keeps beside its code, to read, is mapped with the code: a mapping less costs 3 us less.
       const bool fits =
           last.protection == protection || (file >= 0 && ((last.protection | protection) & kWrite) == 0);
-      if (last.address + last.size == from && last.file == file && fits &&
+      if (last.address + last.size == from && last.file == file && fits && last.nature == Nature::kUsual &&
           (file < 0 || last.offset + last.size == offset)) {
         last.size += to - from;
         last.protection |= protection;
@@ -234,7 +249,7 @@ class Freezer {
       }
     }
     if (segments_ == kMaxSegments) return fail("more than %u mappings", kMaxSegments);
-    work_->segment[segments_++] = {from, to - from, offset, file, protection, {}};
+    work_->segment[segments_++] = {from, to - from, offset, file, protection, Nature::kUsual, {}};
   }
 
   [[nodiscard]] uint64_t round_up(uint64_t size) const { return (size + page_ - 1) & ~uint64_t{page_ - 1}; }
@@ -252,7 +267,8 @@ class Freezer {
   void write_file() {
     if (segments_ > kMaxSegments - kWrittenSegments)
       return fail("more than %u mappings", kMaxSegments - kWrittenSegments);
-    for (uint32_t i = 0; i < kWrittenSegments; i++) work_->segment[segments_++] = {0, 0, 0, kWritten, 0, {}};
+    for (uint32_t i = 0; i < kWrittenSegments; i++)
+      work_->segment[segments_++] = {0, 0, 0, kWritten, 0, Nature::kUsual, {}};
     Header header = {};
     memcpy(header.magic, kMagic, sizeof kMagic);
     header.format = kFormat;

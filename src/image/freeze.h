@@ -9,6 +9,12 @@
 
 namespace moonlet::image {
 
+/// Addresses, from a page's to a page's.
+struct Range {
+  uintptr_t from;
+  uintptr_t to;
+};
+
 /// What is frozen beside the pages.
 struct Content {
   Entry entry;
@@ -16,8 +22,8 @@ struct Content {
   uint32_t flags;         // Flag
   const char* questions;  // a multiple of 8 bytes; they are copied
   uint32_t questions_size;
-  uint32_t question_count;
   uintptr_t block;  // address of argc: the stack below it is not frozen
+  Range left_out;   // what else is not
 };
 
 /// What came of it.

@@ -2,6 +2,7 @@
 
 #include "base/kernel.h"
 #include "image/child.h"
+#include "image/format.h"
 #include "image/machine.h"
 #include "image/musl_state.h"
 
@@ -97,11 +98,21 @@ bool is_kept(unsigned long type) {
   return type == AT_PLATFORM || type == kBasePlatform || type == AT_RANDOM;
 }
 
+bool is_asked_for(const char* text, const char* questions, uint32_t size) {
+  for (const char* at = questions; at < questions + size;) {
+    const auto* const question = reinterpret_cast<const Question*>(at);
+    if (question->asked == Asked::kVariable && strcmp(reinterpret_cast<const char*>(question + 1), text) == 0)
+      return true;
+    at += question->size;
+  }
+  return false;
+}
+
 // Zeroes the strings of arguments and environment: the image may live longer than a secret in them.
-void forget_texts() {
+void forget_texts(const char* questions, uint32_t questions_size) {
   for (char* text = found.texts; text < found.end;) {
     size_t size = strlen(text) + 1;
-    bool kept = false;
+    bool kept = is_asked_for(text, questions, questions_size);
     for (const AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
       if (!is_kept(it->type) || it->value != reinterpret_cast<unsigned long>(text)) continue;
       kept = true;
@@ -256,12 +267,12 @@ void find_libc_state(uintptr_t block) {
   getrlimit(RLIMIT_STACK, &found.stack);
 }
 
-void prepare_libc_state() {
+void prepare_libc_state(const char* questions, uint32_t size) {
   syscall(SYS_get_robust_list, 0, &found.robust.head, &found.robust.size);
 #if defined(__GLIBC__)                           // musl's cannot
   if (&__curbrk != nullptr) __curbrk = nullptr;  // the next sbrk(2) asks the kernel where the heap is
 #endif
-  forget_texts();
+  forget_texts(questions, size);
 }
 
 const AuxiliaryEntry* auxiliary_vector() { return found.auxiliary; }

@@ -13,8 +13,10 @@ namespace moonlet::image {
 void find_libc_state(uintptr_t block);
 
 /// The last thing before the pages are read: forgets what only this process is to know, such as the strings of
-/// its environment and arguments, and takes what has changed meanwhile (the robust list, limits).
-void prepare_libc_state();
+/// its environment and arguments, and takes what has changed meanwhile (the robust list, limits). Variables
+/// that the `size` bytes of `questions` are about stay: they are the same in each launch, and whoever asked may
+/// have kept the pointer.
+void prepare_libc_state(const char* questions, uint32_t size);
 
 /// Whether the pages at `from` up to `to` are read-only but have to be written by mend(): it protects them
 /// then.

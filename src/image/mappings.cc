@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,8 +21,8 @@ uint64_t number(char*& at, int base) {
 
 }  // namespace
 
-long read_mappings(char* text, size_t size) {
-  const int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+long read_mappings(const char* path, char* text, size_t size) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return -1;
   size_t length = 0;
   ssize_t got = 0;
@@ -34,6 +35,44 @@ long read_mappings(char* text, size_t size) {
   }
   text[length] = '\0';
   return static_cast<long>(length);
+}
+
+MemoryFlags find_flags(const char* smaps, uintptr_t from) {
+  static constexpr struct {
+    char flag[3];
+    const char* why;
+  } kUnfit[] = {{"dc", "that a fork does not copy"},
+                {"io", "of a device"},
+                {"pf", "of a device"},
+                {"lo", "that is locked"},
+                {"ss", "a shadow stack"},
+                {"um", "that another process watches"}};
+  static constexpr char kFlags[] = "\nVmFlags:";
+  MemoryFlags flags = {};
+  char start[24];
+  const int length = snprintf(start, sizeof start, "%zx-", static_cast<size_t>(from));
+  const char* at = smaps;
+  while (at != nullptr && strncmp(at, start, static_cast<size_t>(length)) != 0) {
+    at = strchr(at, '\n');
+    if (at != nullptr) at++;
+  }
+  if (at == nullptr) return flags;
+  const char* const line = strstr(at, kFlags);
+  if (line == nullptr) return flags;
+  const char* const end = strchr(line + 1, '\n');
+  // A key of its own for this memory (pkeys(7)) is told in a line of its own, before this one.
+  const char* const key = strstr(at, "\nProtectionKey:");
+  if (key != nullptr && key < line && atoi(key + sizeof "\nProtectionKey:" - 1) != 0)
+    flags.unfit = "with a protection key";
+  for (at = line + sizeof kFlags - 1; at != nullptr && at < end; at = strchr(at + 1, ' ')) {
+    const char* const flag = at + 1;
+    flags.wiped_on_fork |= strncmp(flag, "wf", 2) == 0;
+    flags.droppable |= strncmp(flag, "dp", 2) == 0;
+    for (const auto& it : kUnfit) {
+      if (strncmp(flag, it.flag, 2) == 0) flags.unfit = it.why;
+    }
+  }
+  return flags;
 }
 
 char* next_mapping(char* line, Mapping& mapping) {

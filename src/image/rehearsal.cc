@@ -1,6 +1,5 @@
 #include "image/rehearsal.h"
 
-#include "base/layout.h"
 #include "image/format.h"
 
 #include <errno.h>
@@ -19,14 +18,14 @@ constexpr uintptr_t kApart = 2;  // pages: what lies between costs less to copy 
 
 // Whether a page is this process' own. pagemap(5) tells, but small kernels have none; then what is in the page
 // does, unless the same was written.
-bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, size_t page_size) {
+// `page`: room for one.
+bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, char* page, size_t page_size) {
   constexpr uint64_t kPresent = uint64_t{1} << 63;
   constexpr uint64_t kOfFile = uint64_t{1} << 61;
   uint64_t entry;
   if (pread(pagemap, &entry, sizeof entry, static_cast<off_t>(address / page_size * sizeof entry)) ==
       sizeof entry)
     return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
-  MOONLET_LARGE static char page[64 << 10];
   return pread(image, page, page_size, static_cast<off_t>(offset)) == static_cast<ssize_t>(page_size) &&
          memcmp(page, reinterpret_cast<const void*>(address), page_size) != 0;
 }
@@ -36,7 +35,15 @@ bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, size
 void tell_written_pages(const char* path, int fd) {
   const int image = open(path, O_RDONLY | O_CLOEXEC);
   Header header;
-  MOONLET_LARGE static Segment segment[kMaxSegments];
+  // Not of this program's data, whose pages count.
+  struct Room {
+    Segment segment[kMaxSegments];
+    char page[64 << 10];
+  };
+  void* const memory = mmap(nullptr, sizeof(Room), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return;
+  auto* const room = static_cast<Room*>(memory);
+  Segment* const segment = room->segment;
   const auto size = static_cast<ssize_t>(sizeof header);
   if (image < 0 || read(image, &header, sizeof header) != size || header.segments > kMaxSegments) return;
   const auto table = static_cast<ssize_t>(header.segments * sizeof(Segment));
@@ -47,7 +54,7 @@ void tell_written_pages(const char* path, int fd) {
     if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
     for (uint64_t done = 0; done < it.size; done += header.page_size) {
       const auto address = static_cast<uintptr_t>(it.address + done);
-      if (!is_written(pagemap, image, address, it.offset + done, header.page_size)) continue;
+      if (!is_written(pagemap, image, address, it.offset + done, room->page, header.page_size)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
   }
@@ -68,7 +75,7 @@ const char* populate_written_pages(int fd, const uintptr_t* address, size_t coun
     const uintptr_t from = address[i];
     uintptr_t to = from + page;
     for (i++; i < count && address[i] - to < kApart * page; i++) to = address[i] + page;
-    segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, {}};
+    segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, Nature::kUsual, {}};
   }
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof tables->checksum;
   tables->checksum = checksum(static_cast<char*>(mapped) + kUnchecked, size - kUnchecked);

@@ -10,11 +10,11 @@ namespace moonlet::finalizers {
 
 namespace {
 
-char key_of_objects;      // in the registry: list with weak values of what got a finalizer
-lua_Integer objects = 0;  // the last index in it
-bool watching = false;    // calls of lua_setmetatable come by here
-bool warming_up = true;   // all kinds of objects are listed, because some will be gone by the seal
-bool only_files = false;  // none of another kind has come
+char key_of_objects;             // in the registry: list with weak values of what got a finalizer
+lua_Integer objects = 0;         // the last index in it
+bool watching = false;           // calls of lua_setmetatable come by here
+bool warming_up = true;          // all kinds of objects are listed, because some will be gone by the seal
+bool only_files = false;         // none of another kind has come
 const void* registry = nullptr;  // of the state that is watched: a library may have states of its own
 lua_Integer libraries = 0;
 lua_CFunction close_file = nullptr;  // the finalizer of files

@@ -143,7 +143,8 @@ bool run_fallback(Handle& handle, const char* interpreter, char** argv, char** e
   }
   const UniqueFd to_read(report[0]);
   UniqueFd to_write(report[1]);
-  const pid_t self = getpid();
+  // What getppid(2) tells the child: in a warm-up that will be frozen getpid(3) says something else.
+  const auto self = static_cast<pid_t>(syscall(SYS_getpid));
   const pid_t pid = fork();
   if (pid == 0) {
     // Above what the script has, so that none of that takes its number.

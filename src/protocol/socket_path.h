@@ -48,4 +48,21 @@ inline SocketAddress socket_address(const char* named) {
   return address;
 }
 
+/// Where an image for the launches of a socket is: "DIRECTORY/NAME.image" for "DIRECTORY/NAME.sock".
+struct ImagePath {
+  static constexpr char kEnding[] = ".image";
+  char text[sizeof(sockaddr_un::sun_path) + sizeof kEnding];
+
+  void set(const SocketAddress& socket) {
+    static constexpr char kOfSocket[] = ".sock";
+    constexpr size_t kOfSocketLength = sizeof kOfSocket - 1;
+    const char* const path = socket.un.sun_path;
+    size_t length = strlen(path);
+    if (length >= kOfSocketLength && memcmp(path + length - kOfSocketLength, kOfSocket, kOfSocketLength) == 0)
+      length -= kOfSocketLength;
+    memcpy(text, path, length);
+    memcpy(text + length, kEnding, sizeof kEnding);
+  }
+};
+
 }  // namespace moonlet::protocol

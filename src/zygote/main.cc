@@ -8,6 +8,7 @@
 #include "lua/state.h"
 #include "zygote/descriptors.h"
 #include "zygote/farewell.h"
+#include "zygote/freezer.h"
 #include "zygote/layer.h"
 #include "zygote/listener.h"
 #include "zygote/log.h"
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
   lua_State* const L = warm::new_state();  // never given back
   if (L == nullptr) fail("not enough memory");
   if (MOONLET_HAS_GENERATIONS && options.incremental) collector::use_incremental();
+  prepare_freezer(options);
   layer::offer(options, inherited, before);
   warm_up(L, options);
   before.check();

@@ -21,6 +21,9 @@ constexpr const char* kHelp = MOONLET_TEXT()
 #if MOONLET_HAS_GENERATIONS
     "    [--gc MODE]\n"
 #endif
+#if defined(MOONLET_FREEZER)
+    "    [--image PATH]\n"
+#endif
 #if defined(MOONLET_IDLE_EXIT)
     "    [--idle-exit N]\n"
 #endif
@@ -122,6 +125,10 @@ Options read_options(int argc, char** argv) {
       options.trust = true;
     } else if (const char* path = value_of("socket", argv + i, used)) {
       options.socket = path;
+#if defined(MOONLET_FREEZER)
+    } else if (const char* image = value_of("image", argv + i, used)) {
+      options.image = image;
+#endif
 #if MOONLET_HAS_GENERATIONS
     } else if (const char* gc = value_of("gc", argv + i, used)) {
       options.incremental = strcmp(gc, "incremental") == 0;

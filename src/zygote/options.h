@@ -12,6 +12,7 @@ namespace moonlet::zygote {
 
 struct Options {
   const char* socket = nullptr;  // --socket
+  const char* image = nullptr;   // --image, made beside what is served; "": none
   int mode = 0600;               // --mode, of the socket
   int max = 0;                   // --max, launches at once; 0: as many as there are descriptors for
   int spare = 0;                 // --spare, children forked ahead

@@ -9,6 +9,7 @@
 #include "lua/state.h"
 #include "zygote/become.h"
 #include "zygote/descriptors.h"
+#include "zygote/freezer.h"
 #include "zygote/layer.h"
 #include "zygote/listener.h"
 #include "zygote/log.h"
@@ -86,6 +87,7 @@ LaunchRequest* serve_image(lua_State* L, const Options& options, UniqueFd inheri
   // A layer has those of the image below, whose pages it shares.
   if (!layer::is_layer()) keep_page_tables();
   log_line("serving %s at %s", MOONLET_LUA_NAME, listener.name());
+  if (!layer::is_layer()) start_freezer();  // a layer holds what a script has made, and nothing tells how
   announce_ready(options.ready_fd);
   open_standard_descriptors();  // should that have been one of them
   Accepted accepted;

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -216,6 +217,11 @@ void not_caught(const char* kind) {
   }
 }
 
+void random_device(const char*) {
+  std::random_device device;
+  say("%08x%08x%08x%08x", device(), device(), device(), device());
+}
+
 struct Check {
   const char* name;
   void (*run)(const char* argument);
@@ -226,6 +232,7 @@ const Check checks[] = {{"exceptions", exceptions},
                         {"threads", threads},
                         {"streams", streams},
                         {"kept_objects", kept_objects},
+                        {"random_device", random_device},
                         {"not_caught", not_caught}};
 
 int run_check(lua_State* L) {

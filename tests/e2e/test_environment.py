@@ -8,8 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (BUILD, MOONLET, REAL_LUA, SANITIZED, Pair, both, environment, needs_pidfd, needs_root, run,
-                      serves_other_users)
+from conftest import (BUILD, MOONLET, REAL_LUA, SANITIZED, THAW, Pair, about_moonletd, both, environment, needs_pidfd,
+                      needs_root, run, serves_other_users)
 
 ENVIRON = "io.write(require('probe').environ())"
 
@@ -219,13 +219,24 @@ def wait_until_pending(pid, number):
         os.sched_yield()
 
 
+def for_all(start_zygote, directory):
+    """A zygote of root that any user may reach, or an image of root that any user may read."""
+    path = str(directory / "s")
+    if THAW:
+        zygote = start_zygote()
+        shutil.move(zygote.image, path + ".image")
+        os.chmod(path + ".image", 0o644)
+    else:
+        zygote = start_zygote(options=["--mode", "0666", "--socket", path])
+    zygote.socket = path
+    return zygote
+
+
 @needs_root
 @serves_other_users
 def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_directory):
     """User, group, groups, capabilities and the rest of it, as the client has them."""
-    zygote = start_zygote(options=["--mode", "0666", "--socket", str(open_directory / "s")])
-    zygote.socket = str(open_directory / "s")
-    same = Pair(zygote)
+    same = Pair(for_all(start_zygote, open_directory))
     shutil.copy(os.path.join(BUILD, "modules", "probe.so"), open_directory / "probe.so")
     env = environment(LUA_CPATH=f"{open_directory}/?.so")
     code = """io.write((require('probe').credentials())) print(io.open('/proc/self/environ') ~= nil)
@@ -238,14 +249,14 @@ def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_direc
 @needs_root
 @serves_other_users
 def test_as_many_groups_as_root_s_are_not_root_s(start_zygote, open_directory):
-    path = str(open_directory / "s")
-    start_zygote(options=["--mode", "0666", "--socket", path], extra_groups=[7, 8])
+    path = for_all(lambda **options: start_zygote(extra_groups=[7, 8], **options), open_directory).socket
     groups = "for line in io.lines('/proc/self/status') do io.write(line:match('^Groups:.*') or '') end"
     for others in ([7, 8], [7, 9], [9, 8], [7]):
         result = run(MOONLET, ["lua", "-e", groups], environment(MOONLET_SOCKET=path), cwd="/", extra_groups=others)
         assert result.out.split()[1:] == [b"%d" % group for group in sorted(others)], result
 
 
+@about_moonletd
 @needs_root
 def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, open_directory):
     """A child cannot take a group that its user does not give it: the script runs through lua."""
@@ -260,3 +271,13 @@ def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, open_di
         assert refused.status == 125 and b"group" in refused.err, refused
         del env["MOONLET_FALLBACK"]
         assert run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who).out == b"1\n"
+
+
+@needs_root
+def test_a_plain_user_s_image_with_other_groups(freeze, open_directory):
+    """What moonletd's child cannot take, the launch has."""
+    os.chown(open_directory, 65534, 65534)
+    image = freeze(directory=open_directory, cwd="/", user=65534, group=65534, extra_groups=[])
+    code = "for line in io.lines('/proc/self/status') do print(line:match('^Gr?o?u?p?s?i?d?:.*') or '') end"
+    for groups in ({"group": 100, "extra_groups": []}, {"group": 65534, "extra_groups": [4]}):
+        Pair(image)("-e", code, cwd="/", user=65534, **groups)

@@ -2,10 +2,12 @@
 
 import os
 import re
+import resource
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, Pair, about_the_file, both, environment, run
+from conftest import (JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, THAW, Pair, about_images, about_moonletd, about_the_file, both,
+                      environment, run)
 
 RANDOM = "print(math.random(1, 2^30), math.random(1, 2^30), math.random())"
 SEEDED_ANEW = LUA in ("5.4", "5.5")
@@ -95,6 +97,7 @@ VANDALS = [
 ]
 
 
+@about_moonletd
 def test_the_parent_never_changes(start_zygote):
     """A thousand launches that leave nothing as it was; the next one finds all as the first did."""
     zygote = start_zygote("-l", "probe")
@@ -115,6 +118,21 @@ def test_the_parent_never_changes(start_zygote):
     assert len(zygote.descriptors()) == descriptors
     if not SANITIZED:  # which keeps what was freed
         assert resident(zygote.pid) <= memory + 64
+
+
+@about_images
+def test_an_image_never_changes(start_zygote):
+    """Nor does what a launch finds, whatever the ones before it have done."""
+    zygote = start_zygote("-l", "probe")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    first = launch_once(zygote, SHOW_STATE)
+    with open(zygote.image, "rb") as image:
+        frozen = image.read()
+    for vandal in VANDALS:
+        run(MOONLET, ["lua", "-e", vandal], env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        assert launch_once(zygote, SHOW_STATE) == first
+    with open(zygote.image, "rb") as image:
+        assert image.read() == frozen
 
 
 def resident(pid):
@@ -200,7 +218,7 @@ def test_finalizers_at_the_seal_speak_once(start_zygote, tmp_path):
             return setmetatable({{}}, {{__gc = f}})
         end
         file = io.open('{out}', 'w')
-        on_end(function() io.write('from a finalizer ') file:write('once ') math.random() end)
+        on_end(function() io.write('from a finalizer ') file:write('once ') math.random() {'file:close()' * THAW} end)
     """)
     same = Pair(zygote)
     for _ in range(3):

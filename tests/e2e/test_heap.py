@@ -6,7 +6,8 @@ import resource
 
 import pytest
 
-from conftest import (JIT, LUA, MOONLET, MOONLETD, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses)
+from conftest import (JIT, LUA, MOONLET, MOONLETD, REAL_LUA, SANITIZED, THAW, Pair, about_moonletd, environment, run,
+                      without_addresses)
 
 HAS_GENERATIONS = LUA in ("5.4", "5.5")
 needs_generations = pytest.mark.skipif(not HAS_GENERATIONS, reason="the collector has one mode")
@@ -86,6 +87,7 @@ def pages_of_variables(pid, program):
     return kilobytes * 1024 // mmap.PAGESIZE
 
 
+@about_moonletd
 @not_sanitized
 def test_what_a_launch_writes_lies_together(start_zygote, launch):
     """Of moonletd's variables a child has one page to itself, and one with its strings; moonlet has one."""
@@ -204,7 +206,7 @@ def test_a_finalizer_that_collects_garbage_is_not_cut_off(start_zygote, collect)
 ])
 def test_files_that_a_script_leaves_open(start_zygote, tmp_path, leave, end):
     """They are flushed and closed in lua's order, and programs at the other end of a pipe are waited for."""
-    warm_up = ["-e", "left = io.open('/dev/null')"]
+    warm_up = ["-e", "left = io.open('/dev/null')" + " left:close()" * THAW]
     zygote = start_zygote("-e", WARM, *warm_up)
     written = []
     for program, before in ((REAL_LUA, warm_up), (MOONLET, [])):
@@ -229,12 +231,14 @@ def test_the_collector_s_mode(start_zygote):
     """As in lua; --gc=incremental asks for the other one; what the warm-up chose stays."""
     ask = "print(collectgarbage('incremental'))"
     Pair(start_zygote())("-e", ask)
-    for arguments in (["--gc=incremental"], ["--gc", "incremental"], ["-e", "collectgarbage 'incremental'"]):
+    options = [] if THAW else [["--gc=incremental"], ["--gc", "incremental"]]
+    for arguments in (*options, ["-e", "collectgarbage 'incremental'"]):
         zygote = start_zygote(*arguments)
         assert run(MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
-    Pair(start_zygote("--gc", "generational"))("-e", ask)
+    Pair(start_zygote(*(["-e", "collectgarbage 'generational'"] if THAW else ["--gc", "generational"])))("-e", ask)
 
 
+@about_moonletd
 @needs_generations
 @pytest.mark.parametrize("mode", ["", "none", "Incremental"])
 def test_modes_that_there_are_not(mode):
@@ -242,6 +246,7 @@ def test_modes_that_there_are_not(mode):
     assert done.status == 1 and b"--gc: '%s' is no mode of the collector" % mode.encode() in done.err
 
 
+@about_moonletd
 @pytest.mark.skipif(HAS_GENERATIONS, reason="there are two modes to choose from")
 def test_without_generations_there_is_no_mode_to_choose():
     done = run(MOONLETD, ["moonletd", "--gc", "incremental"], environment())

@@ -33,6 +33,10 @@ class Layer:
             self.hear("serving")
             self.pid = self.scripts_of_below()[-1]
 
+    def variables(self):
+        """What names it to a client."""
+        return {"MOONLET_SOCKET": self.socket}
+
     def scripts_of_below(self):
         with open(f"/proc/{self.below.pid}/task/{self.below.pid}/children") as children:
             return [int(pid) for pid in children.read().split()

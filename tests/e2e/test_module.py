@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import (BUILD, CPATH, JIT, KEEPS_CONNECTION, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE,
-                      Pair, Result, environment, run, wait_gone)
+                      THAW, Pair, Result, about_moonletd, environment, run, wait_gone)
 
 WITH_MODULE = os.path.join(BUILD, "?.so") + ";" + CPATH
 # The module is in moonletd itself; any lua loads the file, but for the sanitizers', which a program must be built with.
@@ -32,11 +32,12 @@ local function collect() collectgarbage() collectgarbage() end
 
 
 class Host:
-    """A lua or a moonlet that runs scripts which spawn others, through the zygote or through the real lua."""
+    """A lua or a moonlet that runs scripts which spawn others, through moonletd or through the real lua. The moonlet is a
+    launch of `zygote`."""
 
-    def __init__(self, program, through, zygote, directory):
-        self.program, self.zygote, self.directory = program, zygote, directory
-        self.env = environment(MOONLET_SOCKET=zygote.socket, SPAWN_SOCKET=zygote.socket,
+    def __init__(self, program, through, zygote, moonletd, directory):
+        self.program, self.zygote, self.directory = program, moonletd, directory
+        self.env = environment(MOONLET_SOCKET=zygote.socket, SPAWN_SOCKET=moonletd.socket,
                                LUA_CPATH=WITH_MODULE if program == REAL_LUA else CPATH)
         self.through_zygote = through == "zygote"
         if not self.through_zygote:
@@ -66,23 +67,29 @@ class Host:
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
 
 
+@pytest.fixture(scope="module")
+def spawner(request, zygote):
+    """The moonletd through which scripts spawn others."""
+    return request.getfixturevalue("moonletd") if THAW else zygote
+
+
 ALL = [("lua", "zygote"), ("lua", "lua"), ("moonlet", "zygote"), ("moonlet", "lua")]
 
 
-@pytest.fixture(params=[it for it in ALL if it[0] != "lua" or not SANITIZED], ids="-through-".join)
-def host(request, zygote, tmp_path):
+@pytest.fixture(params=[it for it in ALL if it[0] != "lua" or not (SANITIZED or THAW)], ids="-through-".join)
+def host(request, zygote, spawner, tmp_path):
     program, through = request.param
-    return Host({"lua": REAL_LUA, "moonlet": MOONLET}[program], through, zygote, tmp_path)
+    return Host({"lua": REAL_LUA, "moonlet": MOONLET}[program], through, zygote, spawner, tmp_path)
 
 
 @pytest.fixture
-def lua(zygote, tmp_path):
-    return Host(REAL_LUA, "zygote", zygote, tmp_path)
+def lua(zygote, spawner, tmp_path):
+    return Host(REAL_LUA, "zygote", zygote, spawner, tmp_path)
 
 
 @pytest.fixture
-def any_host(zygote, tmp_path):
-    return Host(MOONLET if SANITIZED else REAL_LUA, "zygote", zygote, tmp_path)
+def any_host(zygote, spawner, tmp_path):
+    return Host(MOONLET if SANITIZED or THAW else REAL_LUA, "zygote", zygote, spawner, tmp_path)
 
 
 def test_a_script_gets_its_arguments_and_its_status_is_told(host):
@@ -347,9 +354,9 @@ def test_ctrl_c_interrupts_a_wait(host):
     assert process.returncode == 1 and b"interrupted!" in err
 
 
-def test_ctrl_c_interrupts_a_spawn_that_waits_for_its_turn(any_host, start_zygote):
+def test_ctrl_c_interrupts_a_spawn_that_waits_for_its_turn(any_host, start_moonletd):
     """Nothing is left of it, and nothing runs."""
-    zygote = start_zygote(options=["--max", "1"])
+    zygote = start_moonletd(options=["--max", "1"])
     any_host.env["SPAWN_SOCKET"] = zygote.socket
     process = any_host.start(PIDS + """
         local probe = require 'probe'
@@ -440,9 +447,9 @@ def test_what_a_zygote_declines_goes_to_lua(any_host):
     assert any_host(code) == "x\ntrue\texit\t0\n"
 
 
-def test_a_zygote_that_dies_before_the_end(any_host, start_zygote, tmp_path):
+def test_a_zygote_that_dies_before_the_end(any_host, start_moonletd, tmp_path):
     """The script goes on, can be sent signals, and how it ends is not known."""
-    zygote = start_zygote()
+    zygote = start_moonletd()
     any_host.env["SPAWN_SOCKET"] = zygote.socket
     code = PIDS + """
         io.read() print(s:wait(0)) print(s:wait(0)) print(s:kill(0)) io.flush()
@@ -460,13 +467,13 @@ def test_a_zygote_that_dies_before_the_end(any_host, start_zygote, tmp_path):
         if not KEEPS_CONNECTION:
             assert lines[:3] == ["nil\trunning", "nil\trunning", "true"]
         wait_gone(pid)
-        zygote = start_zygote()
+        zygote = start_moonletd()
         any_host.env["SPAWN_SOCKET"] = zygote.socket
 
 
-def test_a_script_may_wait_for_its_turn(any_host, start_zygote):
+def test_a_script_may_wait_for_its_turn(any_host, start_moonletd):
     """--max: the launch waits, and goes on."""
-    zygote = start_zygote(options=["--max", "1"])
+    zygote = start_moonletd(options=["--max", "1"])
     any_host.env["SPAWN_SOCKET"] = zygote.socket
     out = any_host("""
         local first = start{'-e', 'print(1)'}
@@ -490,7 +497,7 @@ def test_warm_tells_how_this_script_runs(lua, start_zygote, tmp_path):
 # moonlet.status and moonlet.reload
 
 
-def test_the_status_is_what_moonletctl_tells(any_host, zygote):
+def test_the_status_is_what_moonletctl_tells(any_host, spawner):
     told = any_host("""
         local s = assert(moonlet.status(os.getenv 'SPAWN_SOCKET'))
         local names = {}
@@ -498,7 +505,7 @@ def test_the_status_is_what_moonletctl_tells(any_host, zygote):
         table.sort(names)
         print(table.concat(names, '\\n'))""")
     its = dict(it.split("=", 1) for it in told.splitlines())
-    ctl = subprocess.run([os.path.join(BUILD, "moonletctl"), "--socket", zygote.socket, "--status=json"], capture_output=True,
+    ctl = subprocess.run([os.path.join(BUILD, "moonletctl"), "--socket", spawner.socket, "--status=json"], capture_output=True,
                          timeout=PATIENCE, check=True)
     expected = json.loads(ctl.stdout)
     assert set(its) == {name for name, value in expected.items() if value is not None} - {"max"}
@@ -506,7 +513,7 @@ def test_the_status_is_what_moonletctl_tells(any_host, zygote):
         assert its[name] == str(expected[name]), name
 
 
-def test_the_status_tells_of_running_scripts(host, zygote):
+def test_the_status_tells_of_running_scripts(host, spawner):
     host.write("s.lua", "print 'runs' io.stdout:flush() io.read()")
     out = host("""
         local s = start{'s.lua', 'two words', stdin = 'pipe', stdout = 'pipe', socket = arg[1]}
@@ -516,19 +523,20 @@ def test_the_status_tells_of_running_scripts(host, zygote):
             print(it.script, #it.command, it.command[2], it.command[3], it.client_pid > 1, it.uid, it.user,
                   it.private_bytes > 0, it.shared_bytes > 0, it.age_seconds < 60)
           end
-        end""", zygote.socket)
+        end""", spawner.socket)
     user = pwd.getpwuid(os.geteuid()).pw_name
     assert out == f"s.lua two words\t3\ts.lua\ttwo words\ttrue\t{os.geteuid()}\t{user}\ttrue\ttrue\ttrue\n"
 
 
-def test_reload_returns_when_the_warm_up_has_run_anew(any_host, start_zygote):
-    base = start_zygote()
+def test_reload_returns_when_the_warm_up_has_run_anew(any_host, start_moonletd):
+    base = start_moonletd()
     out = any_host("""
         print(moonlet.reload(arg[1]))
         print(moonlet.status(arg[1]).reloads)""", base.socket)
     assert out == "true\n1\n"
 
 
+@about_moonletd
 def test_a_script_reloads_the_zygote_that_has_started_it(start_zygote, tmp_path):
     base = start_zygote()
     code = "local m = require 'moonlet' print(m.reload()) print(m.status().reloads, m.status().running) os.exit(3)"
@@ -579,9 +587,12 @@ def test_nothing_of_it_shows_until_it_is_required(zygote):
 
 
 def test_a_handle_of_the_warm_up_is_not_a_scripts(start_zygote):
-    """What it was in moonletd is none of a child's: not its descriptors, not its end."""
+    """What it was in moonletd is none of a child's: not its descriptors, not its end. An image cannot have one."""
     zygote = start_zygote("-e", "s = require 'moonlet'.spawn{'-e', 'io.read()', stdin = 'pipe'}",
-                          env=environment(MOONLET_FALLBACK=None, MOONLET_SOCKET="/nonexistent"))
+                          env=environment(MOONLET_FALLBACK=None, MOONLET_SOCKET="/nonexistent"), wait=not THAW)
+    if THAW:
+        assert zygote.status == 1 and "left a child process" in zygote.log() and "open: pipe" in zygote.log(), zygote.log()
+        return
     env = environment(MOONLET_SOCKET=zygote.socket)
     result = run(MOONLET, ["lua", "-e", "print(pcall(s.wait, s)) s = nil collectgarbage() print(io.open('/dev/null'):read('*a'))"], env)
     assert b"another process" in result.out and result.status == 0, result

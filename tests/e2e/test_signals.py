@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import FIRST_REAL_TIME, MOONLET, PATIENCE, REAL_LUA, Result, both, environment, run, wait_gone
+from conftest import (FIRST_REAL_TIME, MOONLET, PATIENCE, REAL_LUA, THAW, Result, about_moonletd, both, environment, run,
+                      wait_gone)
 
 PROBE = "local probe = require 'probe' "
 HANDLES = PROBE + """
@@ -106,7 +107,8 @@ def wait_stopped(process):
     return None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU])
+# SIGSTOP stops the stand-in of a moonletd's child alone.
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, *([signal.SIGSTOP] if THAW else [])])
 def test_stop_and_continue_of_the_client(same, launch, number):
     def scenario(program, env):
         running = launch(program, env, HANDLES, "15", process_group=0)
@@ -197,6 +199,7 @@ def test_an_alarm_that_was_set_before(same, tmp_path):
     assert both(same, scenario) == -signal.SIGALRM
 
 
+@about_moonletd
 def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
     """The script goes on, takes signals, and its own exit status still arrives."""
     for end, status in (("os.exit(6)", 6), ("return", 0), ("error('x', 0)", 1), ("probe.exit(9)", 9)):
@@ -214,6 +217,7 @@ def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
         wait_gone(script)
 
 
+@about_moonletd
 def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote, launch):
     """Three are what moonlet opens before its script starts. The script's pidfd must still find room."""
     zygote = start_zygote()
@@ -226,6 +230,7 @@ def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote
     assert running.end().status == 6
 
 
+@about_moonletd
 def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch):
     zygote = start_zygote()
     running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), WAITS)
@@ -237,6 +242,7 @@ def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch
     assert result.status == 125 and b"moonletd is gone" in result.err, result
 
 
+@about_moonletd
 def test_the_zygote_stops_and_running_scripts_go_on(start_zygote, launch):
     for number in (signal.SIGTERM, signal.SIGINT):
         zygote = start_zygote()
@@ -250,6 +256,7 @@ def test_the_zygote_stops_and_running_scripts_go_on(start_zygote, launch):
         assert running.end() == Result(8, b"still here\n", b"")
 
 
+@about_moonletd
 def test_a_signal_before_the_script_starts_means_the_client(tmp_path):
     """A zygote that does not answer holds up nobody who can be killed."""
     import socket
@@ -265,6 +272,7 @@ def test_a_signal_before_the_script_starts_means_the_client(tmp_path):
         connection.close()
 
 
+@about_moonletd
 def test_a_client_that_waits_takes_no_processor_time(start_zygote, launch):
     """Also where a signal that it must not take is pending: it waits for its turn, and the script gets it."""
     zygote = start_zygote(options=["--max", "1"])

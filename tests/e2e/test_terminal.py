@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from conftest import COMPARE, MOONLET, MOONLETD, PATIENCE, both, wait_gone
+from conftest import COMPARE, MOONLET, MOONLETD, PATIENCE, about_moonletd, both, wait_gone
 from test_signals import wait_for_state
 
 PROMPT = "next> "
@@ -232,6 +232,7 @@ def test_a_hang_up_ends_the_script(same, tmp_path):
     both(same, act)
 
 
+@about_moonletd
 def test_a_job_of_a_zygote_that_has_a_terminal_itself(start_zygote, tmp_path):
     """A moonletd that somebody started by hand: its terminal is not its scripts'."""
     pid, terminal = pty.fork()

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import CPATH, JIT, LUA, MOONLET, MUSL, REAL_LUA, Pair, environment, run
+from conftest import CPATH, JIT, LUA, MOONLET, MUSL, REAL_LUA, THAW, Pair, environment, run, unrecorded
 
 SUFFIX = "_" + LUA.replace(".", "_")
 PATHS = "print(package.path) print(package.cpath)"
@@ -119,7 +119,7 @@ def test_a_module_from_the_working_directory_of_the_zygote(start_zygote, tmp_pat
         make_module(tmp_path / name, "user_of_greeting", "return {greeting = require 'greeting'}")
     env = environment(LUA_PATH="./?.lua")
     same = Pair(start_zygote("-l", "user_of_greeting", env=env, cwd=tmp_path / "one"))
-    assert "came from a relative path" in same.zygote.log()
+    assert THAW or "came from a relative path" in same.zygote.log()
     assert same("-e", ASK, env=env, cwd=tmp_path / "one").out == b"from one\tfrom one\n"
     assert same("-e", ASK, env=env, cwd=tmp_path / "two").out == b"from two\tfrom two\n"
     same("-e", ASK, env=env, cwd="/")
@@ -147,6 +147,7 @@ def test_a_c_module_that_is_warm(start_zygote):
     same("-e", "print(pcall(require, 'probe') == false)", env=environment(LUA_CPATH="/x/?.so"))
 
 
+@unrecorded
 def test_the_loader_s_environment_must_be_the_zygote_s(start_zygote, tmp_path):
     """LD_LIBRARY_PATH has had its effect when the zygote started: a launch that has another goes cold."""
     zygote = start_zygote()
@@ -157,6 +158,7 @@ def test_the_loader_s_environment_must_be_the_zygote_s(start_zygote, tmp_path):
     assert run(MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
 
 
+@unrecorded
 @pytest.mark.skipif(MUSL, reason="THIS C LIBRARY HAS NO TUNABLES")
 def test_glibc_s_tunables_are_the_loader_s_too(start_zygote):
     tunables = dict(GLIBC_TUNABLES="glibc.malloc.check=1")

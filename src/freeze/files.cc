@@ -1,0 +1,263 @@
+#include "freeze/files.h"
+
+#include "image/answer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace moonlet::freeze::questions {
+
+namespace {
+
+using image::Asked;
+using image::FileStatus;
+using image::Follow;
+
+enum class FileSystem : uint8_t {
+  kLocal,   // changes times as POSIX says
+  kOther,   // overlays (a lower directory's change shows in no time of the merged one), FUSE, of a network
+  kPseudo,  // its files are answers, not data
+};
+
+FileSystem classify(unsigned long magic) {
+  switch (magic) {
+    case 0xef53:      // ext2, 3, 4
+    case 0x58465342:  // XFS
+    case 0x9123683e:  // btrfs
+    case 0xca451a4e:  // bcachefs
+    case 0x2fc12fc1:  // ZFS
+    case 0xf2f52010:  // F2FS
+    case 0x24051905:  // UBIFS
+    case 0x72b6:      // JFFS2
+    case 0x73717368:  // squashfs
+    case 0xe0f5e1e2:  // EROFS
+    case 0x01021994:  // tmpfs
+    case 0x858458f6:  // ramfs
+      return FileSystem::kLocal;
+    case 0x9fa0:      // proc
+    case 0x62656572:  // sysfs
+    case 0x64626720:  // debugfs
+    case 0x74726163:  // tracefs
+    case 0x73636673:  // securityfs
+    case 0xf97cff8c:  // SELinux
+    case 0x43415d53:  // smack
+    case 0x27e0eb:    // cgroup
+    case 0x63677270:  // cgroup 2
+    case 0x42494e4d:  // binfmt_misc
+    case 0xcafe4a11:  // bpf
+    case 0x62656570:  // configfs
+    case 0xde5e81e4:  // efivarfs
+    case 0x6165676c:  // pstore
+      return FileSystem::kPseudo;
+    default:
+      return FileSystem::kOther;
+  }
+}
+
+// statfs(2) is asked once for each device.
+FileSystem file_system(const char* path, const uint32_t device[2]) {
+  static struct {
+    uint32_t device[2];
+    FileSystem is;
+  } known[16];
+  static unsigned count;
+  for (unsigned i = 0; i < count; i++) {
+    if (memcmp(known[i].device, device, sizeof known[i].device) == 0) return known[i].is;
+  }
+  struct statfs about;
+  if (statfs(path, &about) != 0) return FileSystem::kOther;
+  const FileSystem is = classify(static_cast<unsigned long>(about.f_type) & 0xffffffffUL);
+  if (count < sizeof known / sizeof *known) {
+    memcpy(known[count].device, device, sizeof known[count].device);
+    known[count++].is = is;
+  }
+  return is;
+}
+
+void record(Log* log, Asked asked, const char* path, uint64_t answer) {
+  log->add(asked, 0, path, strlen(path), answer);
+}
+
+void ask_user(Log* log) {
+  if (!log->knows(Asked::kUser, 0, "", 0)) log->add(Asked::kUser, 0, "", 0, image::user());
+}
+
+uint64_t answer_to(Asked asked, const char* path) { return image::answer(asked, 0, path, AT_FDCWD, nullptr); }
+
+// The part of a path in /proc behind the asking process' own directory; null: it is not in there.
+const char* of_own_process(const char* path) {
+  constexpr char kProcess[] = "/proc/self/", kThread[] = "/proc/thread-self/";
+  if (strncmp(path, kProcess, sizeof kProcess - 1) == 0) return path + sizeof kProcess - 1;
+  if (strncmp(path, kThread, sizeof kThread - 1) == 0) return path + sizeof kThread - 1;
+  return nullptr;
+}
+
+// What `asked` about a pseudo file is answered with, if that is the same for each process.
+void ask_pseudo(Log* log, Asked asked, const char* path, pid_t pid) {
+  const char* own = of_own_process(path);
+  if (own == nullptr && strncmp(path, "/proc/", 6) == 0 && path[6] >= '0' && path[6] <= '9') {
+    log->add_problem(Matter::kNeverTheSame, path);
+    return;
+  }
+  const uint64_t mine = answer_to(asked, path);
+  if (own != nullptr && pid != 0) {
+    // This process is another one than the asking one: what they agree on may be true of a launch.
+    char its[4200];
+    snprintf(its, sizeof its, "/proc/%d/%s", static_cast<int>(pid), own);
+    if (answer_to(asked, its) != mine) {
+      // Descriptors that the warm-up has opened itself are none of the world.
+      if (strncmp(own, "fd/", 3) != 0) log->add_problem(Matter::kNeverTheSame, path);
+      return;
+    }
+  }
+  record(log, asked, path, mine);
+}
+
+void ask_device(Log* log, const char* path, const FileStatus& status) {
+  constexpr uint32_t kMemory = 1, kTerminal = 5;  // major numbers, Documentation/admin-guide/devices.txt
+  const uint32_t major = status.special_device[0];
+  const uint32_t minor = status.special_device[1];
+  if ((status.mode & S_IFMT) == S_IFCHR && major == kMemory && (minor == 8 || minor == 9)) {
+    log->add_problem(Matter::kRandom, path);
+  } else if ((status.mode & S_IFMT) != S_IFCHR ||
+             !((major == kMemory && (minor == 3 || minor == 5 || minor == 7)) ||
+               (major == kTerminal && minor == 0))) {
+    log->add_problem(Matter::kDevice, path);
+  }
+}
+
+// Waits until a further change of a file that is about to be read would show in its times.
+void let_age(Log* log, const char* path, FileStatus* status) {
+  constexpr int kTries = 4;
+  for (int i = 0; i < kTries; i++) {
+    const int64_t left = time_to_age(*status);
+    if (left == 0) return;
+    const timespec time = {static_cast<time_t>(left / 1000000000), static_cast<long>(left % 1000000000)};
+    nanosleep(&time, nullptr);
+    if (image::look(AT_FDCWD, path, Follow::kYes, status) != 0) return;
+  }
+  log->add_problem(Matter::kChanged, path);
+}
+
+bool is_shared_directory(const FileStatus& status) {
+  return S_ISDIR(status.mode) && (status.mode & S_ISVTX) != 0 && (status.mode & S_IWOTH) != 0;
+}
+
+}  // namespace
+
+int64_t time_to_age(const FileStatus& status) {
+  constexpr int64_t kSecond = 1000000000;
+  constexpr int64_t kTick = kSecond / 50;  // twice that of a kernel with 100 Hz, the slowest
+  timespec now;
+  timespec_get(&now, TIME_UTC);  // clock_gettime(2) is one that the warm-up is asked about (interposed_list.h)
+  // Where seconds are all that the file system keeps.
+  const bool is_coarse = status.changed.nanoseconds == 0 && status.modified.nanoseconds == 0;
+  const int64_t age =
+      (now.tv_sec - status.changed.seconds) * kSecond + now.tv_nsec - status.changed.nanoseconds;
+  const int64_t enough = is_coarse ? 2 * kSecond : kTick;
+  // One from the future is older than the clock: the next change sets it back.
+  return age < 0 || age > enough ? 0 : enough - age;
+}
+
+bool tells_changes(int directory, const char* path) {
+  FileStatus status;
+  return image::look(directory, path, Follow::kYes, &status) == 0 && S_ISDIR(status.mode) &&
+         file_system(path, status.device) == FileSystem::kLocal && time_to_age(status) == 0;
+}
+
+void ask_file(Log* log, FileCall call, const char* path, pid_t pid) {
+  if (*path == '\0' || log->options.trust || log->ignores_path(path)) return;
+  const size_t length = strlen(path);
+  if (is_own_file(log, path)) return;
+  if (strcmp(path, "/proc/self/exe") == 0) return log->add_problem(Matter::kItself, path);
+  Asked asked = Asked::kFile;
+  if (call == FileCall::kLstat) asked = Asked::kLink;
+  if (call == FileCall::kReadLink) asked = Asked::kTarget;
+  if (call == FileCall::kExists || call == FileCall::kAccess) asked = Asked::kKind;
+  if (log->knows(asked, 0, path, length) && call != FileCall::kAccess) return;
+
+  FileStatus status;
+  const Follow follow = asked == Asked::kLink || asked == Asked::kTarget ? Follow::kNo : Follow::kYes;
+  if (image::look(AT_FDCWD, path, follow, &status) != 0) {
+    record(log, asked, path, answer_to(asked, path));
+    return;
+  }
+  const bool is_pseudo = file_system(path, status.device) == FileSystem::kPseudo;
+  if (is_pseudo && (asked == Asked::kFile || asked == Asked::kLink)) {
+    if (call == FileCall::kOpen && S_ISDIR(status.mode)) {
+      log->add_problem(Matter::kNeverTheSame, path);  // what is in it cannot be compared
+      return;
+    }
+    asked = call == FileCall::kOpen ? Asked::kContent : Asked::kKind;
+  }
+  if (is_pseudo) {
+    ask_pseudo(log, asked, path, pid);
+    return;
+  }
+  if (call == FileCall::kOpen && (S_ISCHR(status.mode) || S_ISBLK(status.mode) || S_ISFIFO(status.mode)))
+    ask_device(log, path, status);
+  if (call == FileCall::kOpen && (S_ISREG(status.mode) || S_ISDIR(status.mode))) let_age(log, path, &status);
+  // Who else has files there is no answer to one who looks whether it is there.
+  if (call == FileCall::kStat && is_shared_directory(status)) asked = Asked::kKind;
+  // What is forbidden to another user stands in no time.
+  const unsigned needed = call == FileCall::kOpen ? S_IROTH : call == FileCall::kExecute ? S_IXOTH : 0U;
+  if (call == FileCall::kAccess || (status.mode & needed) != needed) ask_user(log);
+  switch (asked) {
+    case Asked::kKind:
+      record(log, asked, path, image::kind(status));
+      break;
+    case Asked::kTarget:
+      record(log, asked, path, answer_to(asked, path));
+      break;
+    default:
+      record(log, asked, path, image::identity(status));
+  }
+}
+
+void ask_open(Log* log, const char* path, int flags, pid_t pid) {
+  if (log->options.trust) return;
+#ifdef O_TMPFILE
+  if ((flags & O_TMPFILE) == O_TMPFILE) return;
+#endif
+#ifdef O_PATH
+  if ((flags & O_PATH) != 0) return ask_file(log, FileCall::kStat, path, pid);
+#endif
+  const bool is_read = (flags & O_ACCMODE) != O_WRONLY && (flags & O_TRUNC) == 0;
+  if (is_read && (flags & O_CREAT) == 0) return ask_file(log, FileCall::kOpen, path, pid);
+  FileStatus status;
+  const int error = image::look(AT_FDCWD, path, Follow::kYes, &status);
+  if (error == ENOENT && (flags & O_CREAT) != 0) return will_make(log, path);
+  if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return ask_file(log, FileCall::kExists, path, pid);
+  if (is_read) return ask_file(log, FileCall::kOpen, path, pid);
+  // A file that is written to, a log: whether it can be opened is all that counts.
+  if (error != 0) ask_file(log, FileCall::kExists, path, pid);
+}
+
+bool is_own_file(const Log* log, const char* path) {
+  constexpr char kVariable[] = "XXXXXX";  // the end of a mkstemp(3) template
+  constexpr size_t kLongest = 4096;
+  const size_t length = strlen(path);
+  if (log->knows(kOwnFile, 0, path, length)) return true;
+  if (length < sizeof kVariable || length >= kLongest) return false;
+  char made_of[kLongest];
+  memcpy(made_of, path, length);
+  memcpy(made_of + length - (sizeof kVariable - 1), kVariable, sizeof kVariable - 1);
+  return log->knows(kOwnFile, 0, made_of, length);
+}
+
+void will_make(Log* log, const char* path) {
+  FileStatus status;
+  if (image::look(AT_FDCWD, path, Follow::kNo, &status) == ENOENT) log->add(kOwnFile, 0, path, strlen(path), 0);
+}
+
+}  // namespace moonlet::freeze::questions

@@ -1,0 +1,116 @@
+#include "freeze/questions.h"
+
+#include "freeze/files.h"
+#include "freeze/interposed.h"
+#include "freeze/log.h"
+#include "freeze/tracer.h"
+#include "freeze/world.h"
+
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+namespace moonlet::freeze::questions {
+
+namespace {
+
+#if !defined(__GLIBC__)
+// Of /lib/ld-musl-NAME.so.1, which the program itself names, it is /etc/ld-musl-NAME.path.
+void ask_musl_paths(Log* log) {
+  const auto* header = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
+  const ElfW(Phdr)* interpreter = nullptr;
+  uintptr_t base = 0;
+  for (unsigned long i = 0; header != nullptr && i < getauxval(AT_PHNUM); i++) {
+    if (header[i].p_type == PT_PHDR) base = reinterpret_cast<uintptr_t>(header) - header[i].p_vaddr;
+    if (header[i].p_type == PT_INTERP) interpreter = header + i;
+  }
+  if (interpreter == nullptr) return;
+  const char* linker = reinterpret_cast<const char*>(base + interpreter->p_vaddr);
+  const char* name = strrchr(linker, '/');
+  const char* end = name != nullptr ? strstr(name, ".so.") : nullptr;
+  if (end == nullptr) return;
+  char path[128];
+  snprintf(path, sizeof path, "/etc%.*s.path", static_cast<int>(end - name), name);
+  ask_file(log, FileCall::kOpen, path);
+}
+#endif
+
+// What the dynamic linker and malloc have read before anybody could see it.
+void ask_what_every_program_asks(Log* log) {
+  ask_variables(log, "LD_");
+  ask_variables(log, "MALLOC_");
+  ask_variable(log, "GLIBC_TUNABLES");
+#if defined(__GLIBC__)
+  ask_file(log, FileCall::kOpen, "/etc/ld.so.preload");
+  ask_file(log, FileCall::kOpen, "/etc/ld.so.cache");
+#else
+  ask_musl_paths(log);
+#endif
+}
+
+}  // namespace
+
+void begin(const Options& options) {
+  Log* log = Log::create(options, environ);
+  if (log == nullptr) {
+    constexpr char kNoMemory[] = "moonlet-lua: no memory for the questions of a warm-up\n";
+    (void)!write(STDERR_FILENO, kNoMemory, sizeof kNoMemory - 1);
+    _exit(1);
+  }
+  recorded = log;
+  find_libc_functions();
+  is_traced = fork_traced(log);
+  ask_what_every_program_asks(log);
+  recording = log;
+}
+
+void end() {
+  if (recording == nullptr) return;
+  __atomic_store_n(&recording->is_over, 1U, __ATOMIC_RELEASE);
+  recording = nullptr;
+}
+
+Pause::Pause() { end(); }
+
+Pause::~Pause() {
+  recording = recorded;
+  __atomic_store_n(&recorded->is_over, 0U, __ATOMIC_RELEASE);
+}
+
+Mapping mapping() { return recorded != nullptr ? recorded->mapping() : Mapping{0, 0}; }
+
+void forget() {
+  end();
+  if (recorded != nullptr) recorded->destroy();
+  recorded = nullptr;
+}
+
+const char* describe(Matter matter) {
+  switch (matter) {
+    case Matter::kChanged:
+      return "a file changed while it was read: ";
+    case Matter::kNeverTheSame:
+      return "a file that is never the same was read: ";
+    case Matter::kStandardInput:
+      return "what no other run can read again was read: ";
+    case Matter::kDevice:
+      return "a device was opened: ";
+    case Matter::kConnection:
+      return "a connection was made: ";
+    case Matter::kHidden:
+      return "what was asked could not be seen: ";
+    case Matter::kChildProcess:
+      return "a child process was started: ";
+    case Matter::kItself:
+      return "the program asked for itself: ";
+    case Matter::kClock:
+      return "the time was asked: ";
+    case Matter::kRandom:
+      return "random numbers were drawn: ";
+  }
+  return "";
+}
+
+}  // namespace moonlet::freeze::questions

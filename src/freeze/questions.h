@@ -1,0 +1,102 @@
+// The questions of a warm-up: what it asks of the world while it runs, recorded with the answers (issue: an
+// image is right only where the warm-up, run now, would do the same). Two ways, which share one log:
+// - a tracer, the process' parent, sees the system calls, those of libc and of child processes too (tracer.h);
+// - functions in front of libc's see what no system call shows, the environment above all (interposed.h). Where
+// nobody may be
+//   traced they look at files too.
+//
+//     begin(options);    // early in main: the caller's variables for itself are gone from environ by then
+//     ... the warm-up runs ...
+//     end();
+//     const Collected all = collect();   // refuses where a Problem says so
+//     ... all.bytes is copied into the image ...
+//     forget();          // the log's mapping is gone; from now on, and in each launch, all functions forward
+//     at once
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace moonlet::freeze::questions {
+
+enum class Tracing : uint8_t {
+  kAsPossible,
+  kEachCall,  // without a seccomp filter, as on kernels that have none
+  kNone,      // in one process, as where ptrace(2) is forbidden
+};
+
+struct Options {
+  const char* const* ignored =
+      nullptr;  // --ignore: variables' names, and paths, which stand for all below them too
+  size_t ignored_count = 0;
+  bool trust = false;  // --trust: no questions about files
+  Tracing tracing = Tracing::kAsPossible;
+};
+
+/// Starts to record. Forks: what returns is the child, the calling process becomes its tracer and ends as the
+/// child ends, with its exit status or of its signal. Where it may not trace, the calling process itself
+/// returns. No descriptor more is open then. The strings in `options` have to stay. Ends the process with a
+/// message if there is no memory for the log.
+void begin(const Options& options);
+
+/// The warm-up has returned.
+void end();
+
+/// While one is there nothing is recorded: what this program does for itself is no question.
+class Pause {
+ public:
+  Pause();
+  ~Pause();
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+};
+
+/// What the warm-up has done that no answer can be compared for.
+enum class Matter : uint8_t {
+  // These say that an image cannot be right.
+  kChanged,        // a file changed while it was read, or does so all the time
+  kNeverTheSame,   // in /proc: differs each time, or in each process
+  kStandardInput,  // was read
+  kDevice,         // another device than null, zero, full, random and the terminal was opened, or a FIFO
+  kConnection,     // to another process, or to the network
+  kHidden,         // the kernel did not show it: io_uring, a log that is full
+  kLastThatRefuses = kHidden,
+  // These are for whoever wonders.
+  kChildProcess,  // its files have been recorded, and the environment
+  kItself,        // /proc/self/exe was asked for, which is moonlet's in a launch
+  kClock,
+  kRandom,
+};
+
+struct Problem {
+  Matter matter;
+  const char* text;  // what: "/proc/uptime", "/usr/bin/uname", "AF_INET"
+};
+
+struct Collected {
+  const char* bytes;  // Question after Question (image/format.h), aligned to 8
+  uint32_t size;      // bytes
+  uint32_t count;
+  const Problem* problems;
+  uint32_t problem_count;
+  bool traced;  // otherwise only the functions in front of libc's have seen what there was to see
+};
+
+/// All questions, each once, grouped; each file is compared once more. After end(). What the result points to
+/// lives until forget().
+Collected collect();
+
+/// The words for a `matter`, to be followed by the text: "a child process was started: ".
+const char* describe(Matter matter);
+
+/// The shared mapping of the log: no part of the image. Size 0: there is none.
+struct Mapping {
+  uintptr_t address;
+  size_t size;
+};
+Mapping mapping();
+
+/// Gives up the log.
+void forget();
+
+}  // namespace moonlet::freeze::questions
