@@ -257,7 +257,10 @@ void find_libc_state(uintptr_t block) {
   found.end = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(end) + page) & ~(page - 1));
   found.thread_id = find_thread_id();
 #if !defined(__GLIBC__)
-  find_musl_state(found.auxiliary);
+  if (!find_musl_state(found.auxiliary)) {
+    errno = ENOTSUP;
+    fail("find what musl keeps of its process");
+  }
 #endif
   find_variable("__stack_chk_guard", found.canary);
   find_variable("__progname_full", found.name);
