@@ -136,9 +136,13 @@ void ask_file_as(Log* log, Tracee* tracee, const CallMade& call, const TracedCal
 void ask_terminal(Log* log, const Tracee* tracee, int fd, unsigned request) {
   // A filter lets no other request come here.
   if (request != TCGETS && request != kTerminalSettings2 && request != TIOCGWINSZ) return;
+#if defined(__GLIBC__)
+  const uint32_t details = request == TIOCGWINSZ ? image::kWindowSize : 0U;
+#else
+  const uint32_t details = 0;  // that is how musl's isatty(3) asks; those who call ioctl(2) are seen there
+#endif
   if (fd >= 0 && is_inherited(tracee, fd))
-    ask_world(log, Asked::kTerminal,
-              static_cast<uint32_t>(fd) | (request == TIOCGWINSZ ? image::kWindowSize : 0U));
+    ask_world(log, Asked::kTerminal, static_cast<uint32_t>(fd) | details);
 }
 
 }  // namespace

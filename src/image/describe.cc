@@ -16,8 +16,7 @@ class Line {
   void add(const char* text, size_t size) {
     const auto room = static_cast<size_t>(end_ - at_);
     if (size > room) size = room;
-    memcpy(at_, text, size);
-    at_ += size;
+    while (size-- > 0) *at_++ = *text++;
     *at_ = '\0';
   }
   void add(const char* text) { add(text, strlen(text)); }
