@@ -252,7 +252,7 @@ bool is_own_file(const Log* log, const char* path) {
   if (log->knows(kOwnFile, 0, path, length)) return true;
   if (length < sizeof kVariable || length >= kLongest) return false;
   char made_of[kLongest];
-  memcpy(made_of, path, length);
+  memcpy(made_of, path, length + 1);
   memcpy(made_of + length - (sizeof kVariable - 1), kVariable, sizeof kVariable - 1);
   return log->knows(kOwnFile, 0, made_of, length);
 }

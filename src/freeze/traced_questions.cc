@@ -67,10 +67,12 @@ bool is_inherited(const Tracee* tracee, int fd) {
   FileStatus mine, its;
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/fd/%d", static_cast<int>(tracee->pid), fd);
-  const int error = image::look(AT_FDCWD, path, Follow::kYes, &its);
   const int own = image::look(fd, "", Follow::kYes, &mine);
-  if (error != 0 || own != 0) return error == ENOENT && own == EBADF;
-  return image::identity(mine) == image::identity(its);
+  if (image::look(AT_FDCWD, path, Follow::kYes, &its) == 0)
+    return own == 0 && image::identity(mine) == image::identity(its);
+  // It is not open, or nothing can be known of it: a question more does no harm.
+  *strrchr(path, '/') = '\0';
+  return own == EBADF || image::look(AT_FDCWD, path, Follow::kYes, &its) != 0;
 }
 
 void ask_connection(Log* log, const Tracee* tracee, unsigned long address) {
@@ -182,7 +184,7 @@ void ask_as(Log* log, Tracee* tracee, const CallMade& call) {
       if (first != sizeof(long) || second != 1) log->add_problem(Matter::kRandom, "getrandom");
       return;
     case Asks::kHidden:
-      return log->add_problem(Matter::kHidden, "io_uring, or a file by its handle");
+      return log->add_problem(Matter::kHidden, "io_uring, a file by its handle, or in another root");
     default:
       return ask_file_as(log, tracee, call, *table);
   }

@@ -26,8 +26,6 @@ class Line {
   char* end_;  // of the last byte, which is a zero
 };
 
-const char* text_of(const Question* question) { return reinterpret_cast<const char*>(question + 1); }
-
 }  // namespace
 
 void describe(const Difference& difference, char* words, uint32_t size) {
