@@ -81,10 +81,6 @@ class Log {
   uint32_t slots_[kSlots];  // offsets of records; 0: empty
 };
 
-inline const char* text_of(const image::Question* question) {
-  return reinterpret_cast<const char*>(question + 1);
-}
-
 /// The log while the warm-up runs, in its own process and its children: null before begin() and after end().
 extern constinit Log* recording;
 /// The same from begin() to forget().

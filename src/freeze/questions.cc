@@ -61,7 +61,9 @@ void begin(const Options& options) {
   }
   recorded = log;
   find_libc_functions();
+#ifndef MOONLET_NO_TRACER
   is_traced = fork_traced(log);
+#endif
   ask_what_every_program_asks(log);
   recording = log;
 }
