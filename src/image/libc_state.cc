@@ -19,8 +19,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+// NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" {
-extern char** environ;
 #if defined(__GLIBC__)
 [[gnu::weak]] extern void* __libc_stack_end;         // pthread_getattr_np(3)
 [[gnu::weak]] extern void* __curbrk;                 // sbrk(2)
@@ -28,6 +28,7 @@ extern char** environ;
 [[gnu::weak]] extern const unsigned __rseq_size;
 #endif
 }
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace moonlet::image {
 
