@@ -122,6 +122,7 @@ void compare(const Options& options) {
     printf("note: its first line asks for %s; this is %s\n", asked, lua_name);
 
   setenv("MOONLET_FALLBACK", "", 1);  // what is measured shall be moonlet; for both, so that both have it
+  if (options.image != nullptr) setenv("MOONLET_IMAGE", options.image, 1);
   static char name[] = "lua";
   size_t count = 0;
   while (options.script[count] != nullptr) count++;
@@ -133,7 +134,7 @@ void compare(const Options& options) {
   const Command lua = {lua_path, argv, environ};
   const Command moonlet = {moonlet_path, argv, environ};
 
-  const int status = rehearse(lua, moonlet, moonletd);
+  const int status = rehearse(lua, moonlet, options.image, moonletd);
   const Times times = measure(lua, moonlet, options.runs, status);
   printf("%s: %d launches of each, by turns\n\n", script, times.count);
   printf("%-8s %10s %10s %10s\n", "in ms", "median", "p10", "p90");
@@ -148,10 +149,9 @@ void compare(const Options& options) {
   find_modules(moonlet, cold, sizeof cold);
   if (*cold != '\0') {
     printf(
-        "It loads modules that are not warm in its moonletd. Add these to the options that you start that "
-        "with:\n"
+        "It loads modules that are not warm in its %s. Add these to the options that you %s that with:\n"
         "    %s\n",
-        cold);
+        options.image != nullptr ? "image" : "moonletd", options.image != nullptr ? "freeze" : "start", cold);
   }
   free(argv);
 }

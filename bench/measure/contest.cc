@@ -26,6 +26,13 @@ void finish(FILE* file, const char* path) {
   if (fclose(file) != 0 || !whole) fail("write %s: %s", path, strerror(errno));
 }
 
+const Contender* find(const Contenders& contenders, const char* name) {
+  for (int i = 0; i < contenders.count; i++) {
+    if (strcmp(contenders.at[i].name, name) == 0) return &contenders.at[i];
+  }
+  fail("there is no contender '%s'", name);
+}
+
 // xorshift32 (Marsaglia 2003): the same orders in each run, and none that a contender could profit from.
 uint32_t draw(uint32_t below) {
   static uint32_t state = 2463534242;
@@ -74,7 +81,8 @@ Slice run_slice(const Command& command, int concurrency, double for_us) {
 
 }  // namespace
 
-void run_rounds(const Contenders& contenders, int rounds, const char* csv) {
+void run_rounds(const Contenders& contenders, const char* before, int rounds, const char* csv) {
+  const Contender* const in_front = before != nullptr ? find(contenders, before) : nullptr;
   FILE* const file = create(csv, "round,contender,wall_us,processor_us,minor_faults,status\n");
   const Streams streams = {null_device(), null_device(), 2};
   int order[Contenders::kMost] = {};
@@ -82,6 +90,8 @@ void run_rounds(const Contenders& contenders, int rounds, const char* csv) {
     shuffle(order, contenders.count);
     for (int i = 0; i < contenders.count; i++) {
       const Contender& contender = contenders.at[order[i]];
+      if (&contender == in_front) continue;
+      if (in_front != nullptr) launch(in_front->command, streams);
       const Sample sample = launch(contender.command, streams);
       fprintf(file, "%d,%s,%.1f,%.0f,%ld,%d\n", round, contender.name, sample.wall_us, sample.processor_us,
               sample.minor_faults, sample.status);

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   } else if (options.concurrency > 0) {
     run_slices(read_contenders(options.contenders), options.concurrency, options.seconds, options.csv);
   } else {
-    run_rounds(read_contenders(options.contenders), options.runs, options.csv);
+    run_rounds(read_contenders(options.contenders), options.before, options.runs, options.csv);
   }
   if (fflush(stdout) != 0) fail("write the result: %s", strerror(errno));
   return EXIT_SUCCESS;

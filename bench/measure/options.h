@@ -7,12 +7,14 @@ struct Options {
   // A script under lua and under moonlet.
   const char* lua = nullptr;      // --lua; else the one that moonlet falls back to
   const char* moonlet = nullptr;  // --moonlet; else the one beside this program, or on PATH
+  const char* image = nullptr;    // --image: what moonlet thaws; else what it finds by itself
   char** script = nullptr;        // its name and its arguments; null where contenders are given
   int runs = 0;                   // --runs; 0: as many as there is time for
 
   // Contenders of a file.
   const char* contenders = nullptr;  // --contenders
   const char* csv = nullptr;         // --csv
+  const char* before = nullptr;      // --before: the contender that runs before each of the others, or null
   int concurrency = 0;               // --concurrency; 0: one launch after another
   double seconds = 0;                // --seconds, of each contender
 };

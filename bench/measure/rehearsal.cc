@@ -33,11 +33,21 @@ void demand_success(const Command& lua, const Capture& run) {
     fail("%s fails under %s: %s", lua.argv[1], lua.program, line + 5);
 }
 
-void demand_launch(const Command& lua, const Capture& run, const char* moonletd) {
+void demand_launch(const Command& lua, const Command& moonlet, const Capture& run, const char* image,
+                   const char* moonletd) {
   char line[512];
   if (!exited_with(run.status, protocol::kOwnFailure) ||
       strncmp(first_line(run.error, line, sizeof line), "moonlet: ", 9) != 0)
     return;
+  static char options[8192];
+  if (image != nullptr) {
+    find_modules(lua, options, sizeof options);
+    fail(
+        "moonlet cannot start the script: %s\n"
+        "An image that has warm what the script loads is made so:\n"
+        "    %s --freeze %s %s",
+        line + 9, moonlet.program, image, options);
+  }
   const protocol::SocketToAsk asked = protocol::socket_to_ask(nullptr);
   if (asked.is_private) {
     const char* const socket = asked.address.un.sun_path;
@@ -47,7 +57,6 @@ void demand_launch(const Command& lua, const Capture& run, const char* moonletd)
         "If it does not serve, %.*s.log says why.",
         line + 9, static_cast<int>(strrchr(socket, '.') - socket), socket);
   }
-  static char options[8192];
   find_modules(lua, options, sizeof options);
   fail(
       "moonlet cannot start the script: %s\n"
@@ -71,11 +80,11 @@ void compare_output(const Command& lua, const Capture& from_lua, const Capture& 
 
 }  // namespace
 
-int rehearse(const Command& lua, const Command& moonlet, const char* moonletd) {
+int rehearse(const Command& lua, const Command& moonlet, const char* image, const char* moonletd) {
   const Capture from_lua = capture(lua);
   demand_success(lua, from_lua);
   const Capture from_moonlet = capture(moonlet);
-  demand_launch(lua, from_moonlet, moonletd);
+  demand_launch(lua, moonlet, from_moonlet, image, moonletd);
   const int status = from_lua.status;
   char first[64];
   char second[64];

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .samples import Measured, extremes, ratio
+from .samples import Measured, ratio, spread
 
 
 @dataclass
@@ -43,12 +43,11 @@ class Goals:
     def find(self, section, *keys):
         """results[section][key]..., or Missing."""
         if section not in self.results:
-            raise Missing("left out by --only")
+            raise Missing(self.session.absent.get(section, "left out by --only"))
         found = self.results[section]
         for key in keys:
             if key not in found:
-                spare = "moonlet-spare" if str(key).startswith("moonlet-spare") else key
-                raise Missing(self.session.absent[spare])
+                raise Missing(self.session.absent[key])
             found = found[key]
         return found
 
@@ -69,23 +68,27 @@ class Goals:
 
     def processor(self):
         left, right = self.find("hello", "moonlet"), self.find("hello", "lua")
-        each = [(one["client_us"] + one["zygote_us"] + one["children_us"]) / other["client_us"]
-                for one, other in zip(left.batches, right.batches)]
-        return extremes(each), durations(left.processor_us().value, right.processor_us().value)
+        return ratio(left.own_us, right.own_us), durations(left.processor_us().value, right.processor_us().value)
 
-    def faults(self):
-        samples = self.find("hello-beside-luacheck", "moonlet")
-        warm_mb = self.session.warm_kb["luacheck"] / 1024
-        return samples.cost("children_faults"), f"beside a warm heap of {warm_mb:.1f} MB"
+    def luacheck_alone(self):
+        """luacheck --version, less what a script that only starts its two shells takes longer than hello."""
+        def alone(key):
+            whole, uname, hello = (self.find("luacheck-version", name).wall_us
+                                   for name in (key, f"{key}-uname", f"{key}-hello"))
+            return [version - (shells - nothing) for version, shells, nothing in zip(whole, uname, hello)]
+        left, right = alone("moonlet"), alone("lua")
+        return ratio(left, right), durations(spread(left).value, spread(right).value)
 
-    def private_dirty(self, when):
-        left, right = self.find("private-dirty", when, "moonlet"), self.find("private-dirty", when, "lua")
-        client = self.find("private-dirty", when, "client").value
-        return left.over(right), f"{sizes(left.value, right.value)}; and its client: {client:.0f} KB"
-
-    def many(self, section):
-        left, right = self.find(section, "moonlet", 32), self.find(section, "lua", 32)
+    def private(self, when):
+        left, right = self.find("private", when, "moonlet"), self.find("private", when, "lua")
         return left.over(right), sizes(left.value, right.value)
+
+    def many(self, section, image):
+        left, right = self.find(section, "moonlet", 32), self.find(section, "lua", 32)
+        behind = sizes(left.value, right.value)
+        if self.session.memory:
+            behind += f"; {self.session.images.size_kb(image) / 1024:.1f} MB of it is the image"
+        return left.over(right), behind
 
     def throughput(self):
         left = self.find("throughput", 8, "moonlet")
@@ -93,28 +96,36 @@ class Goals:
         return (ratio(left.per_second, right.per_second),
                 f"{left.rate().value:.0f} / {right.rate().value:.0f} launches per second")
 
+    def freeze(self):
+        made, loaded = self.find("freeze", "freeze"), self.find("freeze", "lua")
+        behind = f"{durations(made.wall().value, loaded.wall().value)} on tmpfs"
+        if "freeze-disk" in self.session.absent:
+            behind = f"{durations(made.wall().value, loaded.wall().value)} on disk"
+        else:
+            disk = self.find("freeze", "freeze-disk")
+            behind += f"; on disk {durations(disk.wall().value, loaded.wall().value)}: " \
+                      f"{ratio(disk.wall_us, loaded.wall_us).value:.2f}"
+        return ratio(made.wall_us, loaded.wall_us), behind
+
     def all(self):
         return [
-            self.latency("hello, of lua", 0.40, "hello", "moonlet", "lua"),
-            self.latency("hello with a spare, of lua", 0.30, "hello", "moonlet-spare", "lua"),
-            self.latency("hello, of lua linked statically", 1.00, "hello", "moonlet", "lua-static"),
-            self.latency("hello with a spare, of lua linked statically", 0.75, "hello", "moonlet-spare",
-                         "lua-static"),
-            self.latency("hello, of the floor zygote", 1.30, "hello", "moonlet", "floor"),
-            self.latency("hello with a spare, of the floor zygote with one", 1.30, "hello", "moonlet-spare",
-                         "floor-spare"),
-            self.latency("hello with a spare, 64 MB warm, of that with 1 MB", 1.3, "heap", "moonlet-spare-64",
-                         "moonlet-spare-1"),
-            self.latency("hello beside 500 watched files, of the same with --trust", 1.05, "watched", "moonlet",
-                         "moonlet-trust"),
-            self.latency('require "pl.pretty", of lua', 0.15, "pretty", "moonlet", "lua"),
-            self.latency("luacheck --version, of lua", 0.05, "luacheck-version", "moonlet", "lua"),
-            self.goal("processor time of hello (client, child, zygote), of lua", 0.50, self.processor),
-            self.goal("page faults of the child of hello, in number", 45, self.faults),
-            self.goal("Private_Dirty of an idle script with luacheck's modules, of lua", 0.10,
-                      lambda: self.private_dirty("idle")),
-            self.goal("the same after a second of garbage, of lua", 0.70, lambda: self.private_dirty("churned")),
-            self.goal("memory of 32 idle scripts with all of Penlight, of lua", 0.15, lambda: self.many("many")),
-            self.goal("the same with pl.pretty alone", 0.15, lambda: self.many("many-small")),
-            self.goal("launches per second of hello, 8 at once, of lua", 3, self.throughput, at_least=True),
+            self.latency("hello, of lua", 0.30, "hello", "moonlet", "lua"),
+            self.latency("hello, of lua linked statically", 0.85, "hello", "moonlet", "lua-static"),
+            self.latency("hello, of a static no-op", 2.4, "hello", "moonlet", "noop"),
+            self.goal("processor time of hello, all processes, of lua", 0.29, self.processor),
+            self.latency("hello with luacheck and Penlight in the image, of hello with nothing in it", 1.40, "hello",
+                         "moonlet-luacheck", "moonlet"),
+            self.latency("the same on Lua 5.1", 1.60, "hello-51", "moonlet-luacheck", "moonlet"),
+            self.latency('require "pl.pretty", of lua', 0.12, "pretty", "moonlet", "lua"),
+            self.latency('require "posix" (Lua 5.3), of lua', 0.12, "posix", "moonlet", "lua"),
+            self.latency("luacheck --version, of lua", 0.20, "luacheck-version", "moonlet", "lua"),
+            self.goal("the same less its two uname shells", 0.05, self.luacheck_alone),
+            self.goal("launches per second of hello, 8 at once, of lua", 3.2, self.throughput, at_least=True),
+            self.goal("private memory of an idle script with luacheck's modules, of lua", 0.040,
+                      lambda: self.private("idle")),
+            self.goal("the same after a second of garbage, of lua", 0.70, lambda: self.private("churned")),
+            self.goal("memory of 32 idle scripts with all of Penlight, of lua", 0.16,
+                      lambda: self.many("many", "penlight")),
+            self.goal("the same with pl.pretty alone", 0.15, lambda: self.many("many-small", "pretty")),
+            self.goal("a freeze of luacheck's modules, of lua loading them", 1.5, self.freeze),
         ]

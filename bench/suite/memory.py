@@ -51,28 +51,28 @@ class Idle:
         return own + (proc.children(self.zygote.pid) + [self.zygote.pid] if self.zygote else [])
 
 
-def private_dirty(session):
-    """Private_Dirty of a script with luacheck's modules, in KB: by when (idle, churned), then by key. The key
-    "client" is moonlet itself, which waits beside it."""
-    results = {"idle": {}, "churned": {}}
-    count = session.pick(5, 2)
+def private(session):
+    """Memory that a script with luacheck's modules has for itself, in KB: by when (idle, churned), then by key. The
+    key "client" is the moonlet that waits beside a script of moonletd's."""
+    compiled = {"LUA_PATH": bytecode_path(session.bytecode / "5.4", LUACHECK["LUA_PATH"])}
+    image = session.images.make("luacheck-alone", warm(LUACHECK_MODULES), LUACHECK)
+    moonlet = session.program("moonlet")
+    results = {}
     for when, seconds in (("idle", 0), ("churned", 1)):
-        def keep(key, pids):
-            results[when][key] = extremes([proc.memory(pid)["Private_Dirty"] for pid in pids])
+        own = results[when] = {}
 
-        with Idle(session, [session.lua], seconds, LUACHECK_MODULES, LUACHECK) as idle:
-            idle.start(count)
-            keep("lua", idle.scripts())
-        compiled = {"LUA_PATH": bytecode_path(session.bytecode / "5.4", LUACHECK["LUA_PATH"])}
-        with Idle(session, [session.lua], seconds, LUACHECK_MODULES, compiled) as idle:
-            idle.start(count)
-            keep("lua-bytecode", idle.scripts())
-        with session.moonletd("luacheck", *warm(LUACHECK_MODULES), variables=LUACHECK) as zygote:
-            moonlet = [session.program("moonlet"), "--socket", zygote.socket]
-            with Idle(session, moonlet, seconds, LUACHECK_MODULES, LUACHECK, zygote) as idle:
-                idle.start(count)
-                keep("moonlet", idle.scripts())
-                keep("client", [process.pid for process in idle.processes])
+        def measure(key, program, variables, zygote=None):
+            with Idle(session, program, seconds, LUACHECK_MODULES, variables, zygote) as idle:
+                idle.start(session.pick(5, 2))
+                own[key] = extremes([proc.private_kb(pid) for pid in idle.scripts()])
+                if zygote:
+                    own["client"] = extremes([proc.private_kb(process.pid) for process in idle.processes])
+
+        measure("lua", [session.lua], LUACHECK)
+        measure("lua-bytecode", [session.lua], compiled)
+        measure("moonlet", [moonlet, "--image", image], LUACHECK)
+        with session.moonletd("luacheck-alone", *warm(LUACHECK_MODULES), variables=LUACHECK) as zygote:
+            measure("moonletd", [moonlet, "--socket", zygote.socket], LUACHECK, zygote)
     return results
 
 
@@ -83,22 +83,24 @@ def penlight_modules():
 
 
 def many(session):
-    """Sum of Pss of 1 to 64 idle scripts with all of Penlight and all that serves them, in KB: by key, then by
-    count."""
-    return idle_scripts(session, penlight_modules(), static=False)  # it needs a C module
+    """Memory of 1 to 64 idle scripts with all of Penlight and all that serves them, in KB: by key, then by count."""
+    return idle_scripts(session, "penlight", penlight_modules(), static=False)  # it needs a C module
 
 
 def many_small(session):
     """The same of scripts with pl.pretty, which loads a quarter of it."""
-    return idle_scripts(session, ["pl.pretty"])
+    return idle_scripts(session, "pretty", ["pl.pretty"])
 
 
-def idle_scripts(session, modules, static=True):
+def idle_scripts(session, name, modules, static=True):
     """One contender at a time, because Pss divides what processes share among them."""
+    image = session.images.make(name, warm(modules))
+    moonlet = session.program("moonlet")
     programs = {"lua": ([session.lua], {}),
                 "lua-bytecode": ([session.lua], {"LUA_PATH": bytecode_path(session.bytecode / "5.4")}),
                 "lua-static": ([session.static_lua], {}),
-                "moonlet": ([session.program("moonlet")], {})}
+                "moonlet": ([moonlet, "--image", image], {}),
+                "moonletd": ([moonlet], {})}
     results = {}
     for key, (program, variables) in programs.items():
         if key in session.absent or (key == "lua-static" and not static):
@@ -107,12 +109,15 @@ def idle_scripts(session, modules, static=True):
         for _ in range(session.pick(3, 1)):
             with contextlib.ExitStack() as stack:
                 zygote = None
-                if key == "moonlet":
-                    zygote = stack.enter_context(session.moonletd("penlight", *warm(modules)))
-                    program = [session.program("moonlet"), "--socket", zygote.socket]
+                if key == "moonletd":
+                    zygote = stack.enter_context(session.moonletd(name, *warm(modules)))
+                    program = [moonlet, "--socket", zygote.socket]
                 idle = stack.enter_context(Idle(session, program, 0, modules, variables, zygote))
                 for count in COUNTS:
                     idle.start(count - len(idle.processes))
-                    taken[count].append(sum(proc.memory(pid)["Pss"] for pid in idle.everything()))
+                    # On disk an image is a file as any, which memory need not keep.
+                    on_tmpfs = key == "moonlet" and session.memory
+                    kept = session.images.size_kb(name) if on_tmpfs else 0
+                    taken[count].append(kept + proc.shared_out_kb(idle.everything(), with_tmpfs=not on_tmpfs))
         results[key] = {count: extremes(values) for count, values in taken.items()}
     return results

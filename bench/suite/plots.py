@@ -8,8 +8,8 @@ from .samples import quantile
 from .session import Trouble
 
 # Okabe and Ito's colours, which differ for every kind of eye.
-COLOUR = {"noop": "#999999", "floor": "#56b4e9", "floor-spare": "#0072b2", "lua": "#d55e00", "lua-static": "#e69f00",
-          "lua-bytecode": "#cc79a7", "moonlet": "#009e73", "moonlet-spare": "#000000"}
+COLOUR = {"noop": "#999999", "lua": "#d55e00", "lua-static": "#e69f00", "lua-bytecode": "#cc79a7",
+          "moonlet": "#009e73", "moonlet-luacheck": "#000000", "moonlet-disk": "#56b4e9", "moonletd": "#0072b2"}
 
 HEAD = """set terminal svg size 860,520 font "Helvetica,Arial,sans-serif,15" background "white" name "{name}"
 set output "{path}"
@@ -76,11 +76,11 @@ def distributions(session, results, labels):
 
 def heap(session, results, labels):
     curves = []
-    for key in ("moonlet", "moonlet-spare"):
+    for key in ("moonlet", "moonletd"):
         if f"{key}-{HEAP_SIZES[0]}" in results:
             rows = [bar(size, results[f"{key}-{size}"].wall()) for size in HEAP_SIZES]
             curves.append((key, labels[key], BARS, rows))
-    for key in ("lua", "lua-static", "floor", "floor-spare"):  # levels to compare with: they have no warm heap
+    for key in ("lua", "lua-static", "noop"):  # levels to compare with: they have no warm heap
         if key in results:
             wall = results[key].wall().value
             curves.append((key, labels[key], LEVEL, [(size, wall) for size in HEAP_SIZES]))
@@ -95,7 +95,7 @@ def memory(session, results, labels):
               for key, taken in results.items()]
     least = min(row[1] for curve in curves for row in curve[3])
     return draw(session, "memory", "Memory of idle scripts with all of Penlight, and all that serves them",
-                "running scripts", "sum of Pss, in MB",
+                "running scripts", "Pss and page tables, in MB",
                 [*doubling("x", COUNTS), "set logscale y", f"set yrange [{least * 0.8}:]",
                  "set ytics (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)"], curves)
 

@@ -1,13 +1,16 @@
-"""What the contenders are made of: Lua linked statically, and modules compiled ahead."""
+"""What the contenders are made of: Lua linked statically, modules compiled ahead, and copies of the programs."""
 
+import os
 import pathlib
+import shutil
 import subprocess
 
-from .session import BENCH, Trouble
+from . import places
+from .session import BENCH, LUA51, Trouble
 
 # Debian's packages with what is measured, and what measures.
 PACKAGES = ("cmake ninja-build g++ pkg-config musl-tools dpkg-dev gnuplot-nox lua5.4 liblua5.4-dev "
-            "lua5.3 liblua5.3-dev lua-check lua-penlight lua-posix lua-filesystem").split()
+            "lua5.3 liblua5.3-dev strace lua-check lua-penlight lua-posix lua-filesystem").split()
 
 
 def run_quietly(command, **options):
@@ -41,7 +44,7 @@ def build_static_lua(session):
 def build_for_lua53(session):
     for command in (["cmake", "-S", BENCH.parent, "-B", session.build53, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
                      "-DMOONLET_LUA=5.3", "-DMOONLET_TESTS=OFF"],
-                    ["cmake", "--build", session.build53, "--target", "moonlet", "moonletd"]):
+                    ["cmake", "--build", session.build53, "--target", *OF_MOONLET]):
         run_quietly(command)
 
 
@@ -64,21 +67,41 @@ def bytecode_path(tree, behind=";"):
     return f"{tree}/?.lua;{tree}/?/init.lua;{behind}"
 
 
-PROGRAMS = "moonlet moonletd moonlet-bench bench/noop bench/floor-client bench/floor-zygote".split()
+OF_MOONLET = "moonlet moonlet-lua moonletd".split()
+PROGRAMS = [*OF_MOONLET, "moonlet-bench", "bench/noop"]
 
 
 def find_absent(session):
-    """What this build cannot do."""
+    """What this build has not got."""
     missing = [name for name in PROGRAMS if not (session.build / name).exists()]
     if missing:
         raise Trouble(f"{session.build} has no {missing[0]}: the target bench_programs makes it")
-    text = subprocess.run([session.program("moonletd"), "--help"], capture_output=True, text=True).stdout
-    if "--spare" not in text:
-        session.absent["moonlet-spare"] = "this moonletd has no --spare"
+    if not all((session.build51 / name).exists() for name in OF_MOONLET):
+        session.absent["hello-51"] = "build/lua5.1 is not there (cmake --preset lua5.1, cmake --build --preset lua5.1)"
+    elif not os.access(LUA51, os.X_OK):
+        session.absent["hello-51"] = f"there is no {LUA51}"
+    if shutil.which("strace") is None:
+        session.absent["counts"] = "strace is not installed"
 
 
-def run(session):
+def install(session):
+    """Copies what is measured to where users would have it (places.py)."""
+    session.make_places()
+    session.programs = {lua: places.install(session.disk / lua, {name: build / name for name in OF_MOONLET})
+                        for lua, build in (("5.4", session.build), ("5.3", session.build53), ("5.1", session.build51))
+                        if lua != "5.1" or "hello-51" not in session.absent}
+    places.install(session.disk / "5.4", {"noop": session.build / "bench" / "noop"})
+    if session.static_lua:
+        places.install(session.disk / "5.4", {"lua": session.static_lua})
+        session.static_lua = session.program("lua")
+
+
+def run(session, is_ours):
+    """`is_ours`: the build was made for this run, and those beside it are brought up to date too."""
     find_absent(session)
     build_static_lua(session)
     build_for_lua53(session)
+    if is_ours and "hello-51" not in session.absent:
+        run_quietly(["cmake", "--build", session.build51, "--target", *OF_MOONLET])
     compile_modules(session)
+    install(session)

@@ -10,22 +10,18 @@ TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 class Served:
     """What a zygote and its children have cost so far. Of children it counts what was reaped."""
 
-    zygote_us: float
-    children_us: float
-    zygote_faults: int
-    children_faults: int
+    processor_us: float
+    faults: int
 
     def __sub__(self, other):
-        return Served(self.zygote_us - other.zygote_us, self.children_us - other.children_us,
-                      self.zygote_faults - other.zygote_faults, self.children_faults - other.children_faults)
+        return Served(self.processor_us - other.processor_us, self.faults - other.faults)
 
 
 def served(pid):
     """proc_pid_stat(5). The kernel counts the processor time to the nanosecond and shows it in ticks."""
     with open(f"/proc/{pid}/stat") as file:
         field = file.read().rpartition(")")[2].split()  # field[0] is the third of the manual page
-    return Served(TICK_US * (int(field[11]) + int(field[12])), TICK_US * (int(field[13]) + int(field[14])),
-                  int(field[7]), int(field[8]))
+    return Served(TICK_US * sum(map(int, field[11:15])), int(field[7]) + int(field[8]))
 
 
 def children(pid):
@@ -38,3 +34,31 @@ def memory(pid):
     with open(f"/proc/{pid}/smaps_rollup") as file:
         lines = [line.split() for line in file if line.endswith("kB\n")]
     return {line[0].rstrip(":"): int(line[1]) for line in lines}
+
+
+def private_kb(pid):
+    """What a process has written to and shares with nobody. Of a mapping it is the lesser of two: Anonymous has also
+    what a fork left shared, and Private_Dirty also a file's pages on tmpfs that nobody else maps just now."""
+    total, anonymous, dirty = 0, 0, 0
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            name, value = line.split()[:2]
+            if name == "Anonymous:":
+                anonymous = int(value)
+            elif name == "Private_Dirty:":
+                dirty = int(value)
+            elif name == "VmFlags:":  # the last of a mapping's
+                total += min(anonymous, dirty)
+    return total
+
+
+def shared_out_kb(pids, with_tmpfs=True):
+    """The memory of processes and their page tables: Pss divides what is shared among all that share it. Without
+    their files on tmpfs: whoever counts those whole, because memory keeps them whether they are mapped or not."""
+    total = 0
+    for pid in pids:
+        kb = memory(pid)
+        total += kb["Pss"] - (0 if with_tmpfs else kb["Pss_Shmem"])
+        with open(f"/proc/{pid}/status") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("VmPTE:"))
+    return total

@@ -3,33 +3,40 @@
 import textwrap
 
 from . import goals, plots
-from .latency import CONCURRENCY
+from .latency import CONCURRENCY, FILES
 from .memory import COUNTS
 from .samples import ratio
 from .session import Trouble
 
 LABELS = {
     "noop": "no-op, static",
-    "floor": "floor zygote",
-    "floor-spare": "floor zygote, spare",
     "lua": "lua",
     "lua-static": "lua, static",
     "lua-bytecode": "lua, bytecode",
     "lua-static-bytecode": "lua, static, bytecode",
+    "lua-uname": "lua, two `uname -s` alone",
+    "lua-hello": "lua, hello",
     "moonlet": "moonlet",
-    "moonlet-spare": "moonlet, spare",
-    "moonlet-trust": "moonlet of a moonletd --trust",
-    "client": "moonlet's client",
+    "moonlet-disk": "moonlet, image on disk",
+    "moonlet-luacheck": "moonlet, luacheck and Penlight in the image",
+    "moonlet-trust": "moonlet, image made with --trust",
+    "moonlet-uname": "moonlet, two `uname -s` alone",
+    "moonlet-hello": "moonlet, hello",
+    "moonletd": "moonlet through moonletd",
+    "client": "its client",
+    "freeze": "moonlet --freeze, on tmpfs",
+    "freeze-disk": "moonlet --freeze, on disk",
 }
 LATENCY = {
     "hello": 'print("hello")',
-    "hello-beside-luacheck": 'print("hello"), luacheck\'s modules warm',
+    "hello-51": 'print("hello"), Lua 5.1',
     "pretty": 'require "pl.pretty"',
     "posix": 'require "posix" (luaposix), Lua 5.3',
-    "luacheck-version": "luacheck --version",
-    "uname": "the two `uname -s` alone that luacheck starts at each launch",
+    "luacheck-version": "luacheck --version, and what of it is no interpreter's",
     "luacheck-tree": "luacheck over Penlight's sources",
     "churn": "a fixed amount of garbage, luacheck's modules warm",
+    "questions": f'print("hello"), {FILES} modules in the image',
+    "freeze": "luacheck's modules, loaded or frozen",
 }
 
 
@@ -75,13 +82,11 @@ class Table:
 def goal_table(session, results):
     rows = []
     for goal in goals.Goals(session, results).all():
-        in_number = goal.bound >= 40
-        bound = (f"at least {goal.bound}" if goal.at_least else f"{goal.bound}" if in_number else two(goal.bound))
+        bound = f"at least {goal.bound}" if goal.at_least else three(goal.bound)
         if goal.measured is None:
             rows.append([goal.what, "NOT MEASURED", "–", bound, "–", goal.detail])
         else:
-            rows.append([goal.what, (number if in_number else three)(goal.measured.value),
-                         bounds(goal.measured, number if in_number else two), bound,
+            rows.append([goal.what, three(goal.measured.value), bounds(goal.measured, two), bound,
                          "yes" if goal.met else "NO", goal.detail])
     return Table("What is to be reached", ["what", "measured", "spread", "at most", "met?", "behind it"], rows,
                  "Measured: of times, the ratio of the medians, and their spread the 10th to 90th percentile of "
@@ -107,16 +112,15 @@ def latency_table(title, samples):
                  ["contender", "median", "10th – 90th percentile", "of lua", "processor time", "page faults"], rows)
 
 
-def cost_table(samples):
-    rows = []
-    for key, it in samples.items():
-        for_whom = [[it.cost(f"{who}_{what}").value for who in ("client", "zygote", "children")]
-                    for what in ("us", "faults")]
-        rows.append([LABELS[key], *(number(part) for parts in for_whom for part in [*parts, sum(parts)])])
-    return Table('What a launch of print("hello") costs, mean',
-                 ["contender", "program, µs", "zygote, µs", "child, µs", "sum, µs", "program, faults",
-                  "zygote, faults", "child, faults", "sum, faults"], rows,
-                 "Processor time, user and system, and minor page faults, of all the processes of a launch.")
+def counts_table(found):
+    def cell(value):
+        return "–" if value is None else number(value)
+    rows = [[LABELS[key], number(it["faults"].value), bounds(it["faults"], number), cell(it["calls"]),
+             cell(it["mmap"]), cell(it["mappings"])] for key, it in found.items()]
+    return Table('print("hello"), in numbers that do not drift',
+                 ["contender", "page faults", "10th – 90th percentile", "system calls", "of them mmap", "mappings"], rows,
+                 "Page faults of all processes of a launch; system calls as strace counts them, execve among them; "
+                 "mappings of the process while the script runs.")
 
 
 def heap_table(samples, warm_kb):
@@ -130,19 +134,21 @@ def heap_table(samples, warm_kb):
                  ["contender", "median", "10th – 90th percentile", "processor time", "page faults"], rows)
 
 
-def private_dirty_table(results):
+def private_table(results):
     rows = [[LABELS[key], *(cell for when in ("idle", "churned")
                             for cell in (number(results[when][key].value), bounds(results[when][key], number)))]
             for key in results["idle"]]
-    return Table("Private_Dirty of a script with luacheck's modules, in KB",
+    return Table("Memory that a script with luacheck's modules has for itself, in KB",
                  ["process", "idle", "spread", "after a second of garbage", "spread"], rows)
 
 
 def many_table(results, modules):
     rows = [[LABELS[key], *(f"{taken[count].value / 1024:.1f}" for count in COUNTS)]
             for key, taken in results.items()]
-    return Table(f"Memory of idle scripts with {modules}, sum of Pss with all that serves them, in MB",
-                 ["scripts", *map(str, COUNTS)], rows)
+    return Table(f"Memory of idle scripts with {modules}, with all that serves them, in MB",
+                 ["scripts", *map(str, COUNTS)], rows,
+                 "Sum of Pss and of page tables of all processes, moonletd and the clients included. An image on tmpfs "
+                 "is counted whole: memory keeps it, whether it is mapped or not.")
 
 
 def throughput_table(results):
@@ -157,12 +163,12 @@ def tables(session, results):
     for section, title in LATENCY.items():
         if section in results:
             made.append(latency_table(title, results[section]))
-            if section == "hello":
-                made.append(cost_table(results[section]))
+        if section == "hello" and "counts" in results:
+            made.append(counts_table(results["counts"]))
     if "heap" in results:
         made.append(heap_table(results["heap"], session.warm_kb))
-    if "private-dirty" in results:
-        made.append(private_dirty_table(results["private-dirty"]))
+    if "private" in results:
+        made.append(private_table(results["private"]))
     if "many" in results:
         made.append(many_table(results["many"], "all of Penlight"))
     if "many-small" in results:
@@ -185,11 +191,12 @@ def draw(session, results):
     return drawn, failed
 
 
-def write(session, facts, results):
+def write(session, facts, warnings, results):
     """Writes report.txt, report.md and the plots; returns the text."""
     made = tables(session, results)
     drawn, failed = draw(session, results)
-    absent = [f"LEFT OUT: {LABELS[key]}: {why}." for key, why in session.absent.items()] + failed
+    names = {**LATENCY, **LABELS}
+    absent = warnings + [f"LEFT OUT: {names.get(key, key)}: {why}." for key, why in session.absent.items()] + failed
     text = "\n\n".join(["\n".join([f"{name}: {value}" for name, value in facts] + absent),
                         *(table.text() for table in made)])
     markdown = "\n\n".join(["# Benchmarks of moonlet", "\n".join(f"- {name}: {value}" for name, value in facts),

@@ -49,38 +49,40 @@ class Samples:
 
     def __init__(self):
         self.wall_us = []
-        self.batches = []  # dictionaries of sums per launch, one for each batch
+        self.own_us = []  # processor time of the program and of the children that it waited for
+        self.own_faults = []
+        self.served = []  # for each batch, the mean of what a zygote and its children took for a launch: a proc.Served
+        self.launches = 0  # in a batch
 
     def add(self, rows, served):
-        # The first round finds everything cold.
-        self.wall_us += [float(row["wall_us"]) for row in rows[1:]]
-        launches = len(rows)
-        own = {"client_us": sum(float(row["processor_us"]) for row in rows) / launches,
-               "client_faults": sum(int(row["minor_faults"]) for row in rows) / launches,
-               "launches": launches}
-        for name in ("zygote_us", "children_us", "zygote_faults", "children_faults"):
-            own[name] = getattr(served, name) / launches if served else 0
-        self.batches.append(own)
+        self.launches = len(rows)
+        if served:
+            self.served.append(proc.Served(served.processor_us / len(rows), served.faults / len(rows)))
+        for row in rows[1:]:  # the first round finds everything cold
+            self.wall_us.append(float(row["wall_us"]))
+            self.own_us.append(float(row["processor_us"]))
+            self.own_faults.append(int(row["minor_faults"]))
 
     def wall(self):
         return spread(self.wall_us)
 
-    def cost(self, name):
-        """Mean per launch of client_us, zygote_us, children_us or the same with _faults."""
-        return extremes([batch[name] for batch in self.batches])
+    def _with_served(self, own, name):
+        own = spread(own)
+        if not self.served:
+            return own
+        return Measured(own.value + statistics.mean(getattr(batch, name) for batch in self.served))
 
     def processor_us(self):
-        """User and system time of a launch, over all its processes."""
-        return extremes([batch["client_us"] + batch["zygote_us"] + batch["children_us"] for batch in self.batches])
+        """User and system time of a launch, over all its processes: the median. Of what a zygote does for it the
+        mean is added, for the kernel does not tell more."""
+        return self._with_served(self.own_us, "processor_us")
 
     def is_exact(self):
         """Whether the ticks in which a zygote's processor time comes are a small part of it."""
-        tick_us = proc.TICK_US / self.batches[0]["launches"]
-        return self.cost("children_us").value == 0 or tick_us < self.processor_us().value / 20
+        return not self.served or proc.TICK_US / self.launches < self.processor_us().value / 20
 
     def faults(self):
-        return extremes([batch["client_faults"] + batch["zygote_faults"] + batch["children_faults"]
-                         for batch in self.batches])
+        return self._with_served(self.own_faults, "faults")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One session of measurements: the programs, their environment, zygotes, and contests between them."""
+"""One session of measurements: the programs, their environment, images, zygotes, and contests between them."""
 
 import contextlib
 import csv
@@ -9,11 +9,13 @@ import subprocess
 import tempfile
 import time
 
-from . import proc
+from . import places, proc
+from .images import Images, Trouble
 from .samples import Samples, Throughput
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent
 WORKLOADS = BENCH / "workloads"
+LUA51, LUA53 = "/usr/bin/lua5.1", "/usr/bin/lua5.3"
 PENLIGHT = "/usr/share/lua/5.4/pl"
 # Debian packages luacheck for Lua 5.1; it is plain Lua, and runs on 5.4 too.
 LUACHECK_PATH = "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua;;"
@@ -22,30 +24,26 @@ LUACHECK_MODULES = ("argparse lfs luacheck luacheck.cache luacheck.config luache
 PATIENCE = 60  # seconds until a wait for an event is given up
 
 
-class Trouble(Exception):
-    """The benchmark cannot go on; the text says why."""
-
-
 @dataclasses.dataclass
 class Contender:
     key: str
     argv: list
     variables: dict = dataclasses.field(default_factory=dict)
     zygote: "Zygote" = None  # that its launches go through
+    job: str = ""  # contenders of one job must write the same and end alike; None: nobody else does it
 
 
 class Zygote:
-    """moonletd or floor-zygote. It serves when the constructor returns, until stop()."""
+    """moonletd. It serves when the constructor returns, until stop()."""
 
-    def __init__(self, session, argv, socket, variables, ready_fd):
+    def __init__(self, session, argv, socket, variables):
         self.socket = socket
         self.spare = "--spare" in argv
         self.log = open(socket + ".log", "w+")
         ready, told = os.pipe()
         argv = [str(told if word == "READY" else word) for word in argv]
         self.process = subprocess.Popen(argv, env={**session.environment, **variables}, pass_fds=(told,),
-                                        stdin=subprocess.DEVNULL, stdout=self.log if ready_fd else told,
-                                        stderr=self.log)
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         os.close(told)
         with os.fdopen(ready, "rb") as pipe:
             if pipe.read(1) != b"\n":
@@ -80,52 +78,57 @@ class Session:
         self.output = pathlib.Path(output)
         self.quick = quick
         self.lua = "/usr/bin/lua5.4"
-        self.lua53 = "/usr/bin/lua5.3"
+        # Where moonlet's programs are, by version of Lua: in the build, until they are installed (prepare.py).
+        self.programs = {"5.4": self.build}
         self.build53 = self.build / "bench" / "lua5.3"  # a build of moonlet for Lua 5.3
+        self.build51 = self.build.parent / "lua5.1"  # of CMake's preset of that name
         self.static_lua = None  # path, once it is there
         self.bytecode = self.build / "bench" / "bytecode"
-        self.absent = {}  # key of a contender: why it is not here
+        self.absent = {}  # key of a contender, or of a section: why it is not here
         self.warm_kb = {}  # name of a warm-up: how large Lua's heap is after it
         # Small and of known content. MOONLET_FALLBACK: what is measured shall be moonlet.
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C", "MOONLET_FALLBACK": ""}
+        self.in_front = [self.lua, str(WORKLOADS / "hello.lua")]  # what runs before each launch that is measured
         self.cleanup = contextlib.ExitStack()
-        self.work = self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="moonlet-bench-"))
+        self.work = self.temporary_directory()
         (self.output / "samples").mkdir(parents=True, exist_ok=True)
 
     def close(self):
         self.cleanup.close()
 
+    def temporary_directory(self, where=None):
+        return self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="moonlet-bench-", dir=where))
+
+    def make_places(self):
+        """Where programs and images go: the former on disk, the latter on tmpfs, where there is one."""
+        self.disk = pathlib.Path(self.temporary_directory(places.on_disk()))
+        memory = places.in_memory()
+        if memory is None:
+            self.absent["moonlet-disk"] = self.absent["freeze-disk"] = "without a tmpfs all images are on disk"
+        self.memory = pathlib.Path(self.temporary_directory(memory)) if memory else None
+        self.images = Images(self, self.memory or self.disk, self.disk)
+
     def pick(self, full, quick):
         return quick if self.quick else full
 
-    # Of moonletd. As for any user: only root's looks at its clients (docs/benchmarks.md).
-    options = ["--compare-clients", "0"]
+    # Of moonletd. As for any user: only root's looks at its clients (docs/benchmarks.md). It makes no image, which
+    # launches would thaw.
+    options = ["--compare-clients", "0", "--image", ""]
 
-    def program(self, name):
-        return str(self.build / name)
-
-    def can_spare(self):
-        return "moonlet-spare" not in self.absent
+    def program(self, name, lua="5.4"):
+        return str(self.programs[lua] / name)
 
     @contextlib.contextmanager
-    def _zygote(self, *arguments, **options):
-        zygote = Zygote(self, *arguments, **options)
+    def moonletd(self, name, *warm_up, spare=0, variables=None, lua="5.4"):
+        """A context: moonletd with this warm-up, of the build for that Lua."""
+        socket = os.path.join(self.work, f"{name}-{spare}.sock")
+        argv = [self.program("moonletd", lua), *self.options, "--socket", socket, "--ready-fd", "READY",
+                *(["--spare", spare] if spare else []), *warm_up]
+        zygote = Zygote(self, argv, socket, variables or {})
         try:
             yield zygote
         finally:
             zygote.stop()
-
-    def moonletd(self, name, *warm_up, spare=0, variables=None, build=None):
-        """A context: moonletd with this warm-up, of `build` or this build."""
-        socket = os.path.join(self.work, f"{name}-{spare}.sock")
-        argv = [str((build or self.build) / "moonletd"), *self.options, "--socket", socket, "--ready-fd", "READY",
-                *(["--spare", spare] if spare else []), *warm_up]
-        return self._zygote(argv, socket, variables or {}, ready_fd=True)
-
-    def floor_zygote(self, spare=0):
-        socket = os.path.join(self.work, f"floor-{spare}.sock")
-        argv = [self.program("bench/floor-zygote"), *(["--spare"] if spare else []), socket]
-        return self._zygote(argv, socket, {}, ready_fd=False)
 
     def note_warm_size(self, name, moonlet, variables):
         done = subprocess.run([*moonlet, "-e", 'io.write(collectgarbage("count"))'], capture_output=True, text=True,
@@ -135,18 +138,17 @@ class Session:
         self.warm_kb[name] = float(done.stdout)
 
     def check(self, contenders):
-        """Each once: all must write the same and end in the same way. Returns the exit status."""
-        seen = {}
-        for contender in contenders:
-            done = subprocess.run(contender.argv, env={**self.environment, **contender.variables},
-                                  stdin=subprocess.DEVNULL, capture_output=True)
-            if contender.key != "noop":
-                seen[contender.key] = (done.returncode, done.stdout, done.stderr)
-        expected = seen[contenders[0].key] if contenders[0].key in seen else next(iter(seen.values()))
-        for key, got in seen.items():
-            if got != expected:
-                raise Trouble(f"{key} ends with {got}, another contender with {expected}")
-        return expected[0]
+        """Each once: all of a job must write the same and end in the same way. Returns the exit status by key."""
+        expected, status = {}, {}
+        for it in contenders:
+            done = subprocess.run(it.argv, env={**self.environment, **it.variables}, stdin=subprocess.DEVNULL,
+                                  capture_output=True)
+            got = done.returncode, done.stdout, done.stderr
+            job = it.key if it.job is None else it.job
+            if got != expected.setdefault(job, got):
+                raise Trouble(f"{it.key} ends with {got}, another contender with {expected[job]}")
+            status[it.key] = done.returncode
+        return status
 
     def _bench(self, name, contenders, *options):
         """Runs moonlet-bench; returns the lines of its samples."""
@@ -156,7 +158,7 @@ class Session:
             for it in contenders:
                 variables = [f"{variable}={value}" for variable, value in it.variables.items()]
                 print(it.key, *variables, *it.argv, sep="\t", file=file)
-        done = subprocess.run([self.program("moonlet-bench"), "--contenders", listed, "--csv", samples, *options],
+        done = subprocess.run([str(self.build / "moonlet-bench"), "--contenders", listed, "--csv", samples, *options],
                               env=self.environment, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             raise Trouble(f"the measurement of {name} failed")
@@ -165,17 +167,20 @@ class Session:
 
     def measure(self, name, contenders, rounds, batches=1):
         """Contenders against each other, one launch at a time. Returns Samples by key."""
-        expected = self.check(contenders) << 8  # as a wait status
+        expected = self.check(contenders)
         results = {it.key: Samples() for it in contenders}
+        listed, options = contenders, []
+        if self.in_front:
+            listed, options = [*contenders, Contender("in front", self.in_front)], ["--before", "in front"]
         for batch in range(batches):
             before = {it.key: it.zygote.served() for it in contenders if it.zygote}
             label = name if batches == 1 else f"{name}-{batch + 1}"
-            rows = self._bench(label, contenders, "--runs", str(rounds))
+            rows = self._bench(label, listed, "--runs", str(rounds), *options)
             for it in contenders:
                 own = [row for row in rows if row["contender"] == it.key]
                 for row in own:
-                    if int(row["status"]) != (0 if it.key == "noop" else expected):
-                        raise Trouble(f"{it.key} ended with wait status {row['status']}; it is {expected} else")
+                    if int(row["status"]) != expected[it.key] << 8:  # as a wait status
+                        raise Trouble(f"{it.key} ended with wait status {row['status']}, not {expected[it.key] << 8}")
                 results[it.key].add(own, it.zygote.served() - before[it.key] if it.zygote else None)
         return results
 

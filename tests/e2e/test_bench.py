@@ -87,6 +87,27 @@ def test_without_moonletd_it_says_how_to_start_it(bench, script):
     assert result.err.endswith("moonletd -l slow &\n"), result
 
 
+@judges
+def test_a_script_in_an_image_that_is_named(bench, script, freeze):
+    made = freeze("-l", "slow", env=bench.env)
+    result = compare(bench, "--image", made.path, script('require "slow"'))
+    assert result.status == 0, result
+    assert re.search(r"moonlet saves [\d.]+ ms of [\d.]+ ms per launch", result.out), result
+
+
+def test_modules_that_are_not_warm_in_the_image(bench, script, freeze):
+    made = freeze(env=bench.env)
+    result = compare(bench, "--image", made.path, script('require "slow"'))
+    assert result.status == 0 and result.out.endswith(
+        "not warm in its image. Add these to the options that you freeze that with:\n    -l slow\n"), result
+
+
+def test_without_an_image_it_says_how_to_make_it(bench, script, tmp_path):
+    result = compare(bench, "--image", tmp_path / "image", script('require "slow"'))
+    assert result.status == 1 and result.out == "", result
+    assert result.err.endswith(f"{MOONLET} --freeze {tmp_path}/image -l slow\n"), result
+
+
 def test_a_moonletd_of_one_s_own_has_been_started_by_it(bench, script, tmp_path):
     own = {"MOONLET_SOCKET": "", "XDG_RUNTIME_DIR": str(tmp_path), "MOONLET_AUTOSTART": "-l nothing-of-this-name"}
     result = compare(bench, script('require "slow"'), **own)
@@ -167,7 +188,11 @@ def test_output_that_always_differs_is_noted_as_that(bench, script, start_zygote
 @pytest.mark.parametrize("arguments", [[], ["--runs", "0", "x.lua"], ["--runs"], ["--bogus"], ["--csv", "x", "x.lua"],
                                        ["--contenders", "x"], ["--contenders", "x", "--csv", "y"],
                                        ["--contenders", "x", "--csv", "y", "--runs", "1", "--seconds", "1"],
-                                       ["--contenders", "x", "--csv", "y", "--runs", "1", "script.lua"]])
+                                       ["--contenders", "x", "--csv", "y", "--runs", "1", "script.lua"],
+                                       ["--before", "x", "x.lua"],
+                                       ["--contenders", "x", "--csv", "y", "--image", "z", "--runs", "1"],
+                                       ["--contenders", "x", "--csv", "y", "--concurrency", "1", "--seconds", "1",
+                                        "--before", "x"]])
 def test_wrong_arguments(bench, arguments):
     result = bench(*arguments)
     assert result.status == 2 and result.out == "" and "moonlet-bench: " in result.err, result
@@ -194,6 +219,24 @@ def test_contenders_are_launched_in_rounds_and_each_launch_is_written(bench, tmp
     assert all(float(row["wall_us"]) > 0 and float(row["processor_us"]) > 0 and int(row["minor_faults"]) > 0
                for row in rows)
     assert len({row["contender"] for row in rows[::2]}) == 2, "the order does not change"
+
+
+def test_one_contender_runs_before_each_of_the_others_and_is_not_measured(bench, tmp_path):
+    def say(name):
+        return REAL_LUA, "-e", f'io.open("{tmp_path}/said", "a"):write("{name}\\n")'
+    listed = contenders(tmp_path, *((name, *say(name)) for name in ("first", "front", "second")))
+    result = bench("--contenders", listed, "--csv", tmp_path / "out.csv", "--runs", "8", "--before", "front")
+    assert result == Result(0, "", "")
+    said = (tmp_path / "said").read_text().split()
+    assert said[::2] == ["front"] * 16 and sorted(said[1::2]) == ["first"] * 8 + ["second"] * 8
+    with open(tmp_path / "out.csv", newline="") as file:
+        assert [row["contender"] for row in csv.DictReader(file)] == said[1::2]
+
+
+def test_a_contender_to_run_before_the_others_that_is_not_there(bench, tmp_path):
+    listed = contenders(tmp_path, ("first", REAL_LUA, "-e", ""))
+    result = bench("--contenders", listed, "--csv", tmp_path / "out.csv", "--runs", "1", "--before", "front")
+    assert result == Result(1, "", "moonlet-bench: there is no contender 'front'\n")
 
 
 def test_contenders_run_several_at_once(bench, tmp_path):
@@ -230,13 +273,17 @@ def test_the_benchmark_runs_through_and_reports(tmp_path):
     # Every goal has its row, and each is measured but for those of a contender that is not there, which is said.
     goals = markdown.partition("## What is to be reached")[2].partition("##")[0]
     rows = [line.split(" | ") for line in goals.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == 17
+    assert len(rows) == 16
     for row in rows:
         assert row[1] != "NOT MEASURED" or row[-1].rstrip(" |") in "".join(re.findall("LEFT OUT.*", text)), row
     for title in ('print("hello")', 'require "pl.pretty"', "luaposix", "luacheck --version", "luacheck over", "garbage",
-                  "warm heap", "Private_Dirty", "Memory of idle scripts", "per second", "costs"):
+                  "warm heap", "modules in the image", "loaded or frozen", "for itself", "Memory of idle scripts",
+                  "per second", "numbers that do not drift"):
         assert re.search(f"^## .*{re.escape(title)}", markdown, re.MULTILINE), title
     assert re.search("^moonlet: moonlet .*commit ", text, re.MULTILINE)
+    # The load comes first, and whoever reads the figures is told where it was high.
+    load = float(re.match(r"Load before: ([\d.]+) ", text).group(1))
+    assert ("THE MACHINE WAS NOT QUIET" in markdown) == (load > os.cpu_count() / 4)
 
 
 @pytest.mark.skipif(LUA != "5.4" or SANITIZED, reason="once is enough: in the release build")

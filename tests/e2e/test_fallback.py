@@ -225,7 +225,7 @@ def test_a_client_with_raised_privileges(start_zygote, open_directory):
                      cwd="/", user=65534, group=65534, extra_groups=[])
         assert result == Result(0, f"Uid:\t65534\t12345\t12345\t12345\n{os.path.basename(REAL_LUA)}\n".encode(), b""), result
     refused = run(str(client), ["lua", "--freeze", str(open_directory / "i")], env, cwd="/", user=65534, group=65534, extra_groups=[])
-    assert refused == Result(125, b"", b"moonlet: freeze with raised privileges: Operation not permitted\n"), refused
+    assert refused == Result(125, b"", b"moonlet: start with raised privileges: Operation not permitted\n"), refused
 
 
 def test_another_interpreter_by_moonlet_fallback(tmp_path):

@@ -1,0 +1,1 @@
+-- Does nothing: the cost of a lua that only loads what its options name.
