@@ -113,6 +113,8 @@ OF_ITSELF = {
     "a stack that grows to its limit": "deep_stack",
     "what the kernel says of the process": "process_facts",
 }
+if MUSL:  # which knows it without asking
+    OF_C["the stacks of threads"] = OF_ITSELF.pop("the stacks of threads")
 OF_CXX = {
     "exceptions": "exceptions",
     "exceptions from a module's module, and through it": "through_plugin " + os.path.join(MODULES, "libcxx_plugin.so"),
@@ -313,7 +315,7 @@ def two_launches(images, check, stage):
     for program, env in Pair(image).programs():
         results = [run(program, arguments, env, preexec_fn=no_core) for _ in range(2)]
         assert all(result.status == 0 and result.err == b"" for result in results), results
-        answers.append([result.out.decode().splitlines()[-1] for result in results])
+        answers.append([result.out.decode().replace("destructor of libc_probe\n", "") for result in results])
     return answers
 
 
@@ -322,7 +324,7 @@ def test_each_launch_has_a_canary_of_its_own(images, stage):
     lua, moonlet = two_launches(images, "show_canary", stage)
     assert lua[0] != lua[1] and moonlet[0] != moonlet[1]
     if not MUSL:
-        assert all(canary.endswith("00") for canary in moonlet), "a string's end, so that strings cannot spell it"
+        assert all(canary.endswith("00\n") for canary in moonlet), "a string's end, so that strings cannot spell it"
 
 
 @stages
@@ -409,7 +411,7 @@ def test_standard_output_in_a_file(images, tmp_path, stage):
             status = subprocess.run(["lua", str(script)], executable=program, env=env, stdout=file, stderr=file).returncode
         return status, out.read_bytes()
 
-    assert both(Pair(image), scenario)[1].startswith(b"direct\n")
+    assert b"direct\n" in both(Pair(image), scenario)[1]
 
 
 @early_stages
