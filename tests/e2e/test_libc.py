@@ -315,7 +315,8 @@ def two_launches(images, check, stage):
     for program, env in Pair(image).programs():
         results = [run(program, arguments, env, preexec_fn=no_core) for _ in range(2)]
         assert all(result.status == 0 and result.err == b"" for result in results), results
-        answers.append([result.out.decode().replace("destructor of libc_probe\n", "") for result in results])
+        lines = [result.out.decode().replace("destructor of libc_probe\n", "").splitlines() for result in results]
+        answers.append([it[-1] for it in lines])
     return answers
 
 
@@ -324,7 +325,7 @@ def test_each_launch_has_a_canary_of_its_own(images, stage):
     lua, moonlet = two_launches(images, "show_canary", stage)
     assert lua[0] != lua[1] and moonlet[0] != moonlet[1]
     if not MUSL:
-        assert all(canary.endswith("00\n") for canary in moonlet), "a string's end, so that strings cannot spell it"
+        assert all(canary.endswith("00") for canary in moonlet), "a string's end, so that strings cannot spell it"
 
 
 @stages
@@ -411,7 +412,8 @@ def test_standard_output_in_a_file(images, tmp_path, stage):
             status = subprocess.run(["lua", str(script)], executable=program, env=env, stdout=file, stderr=file).returncode
         return status, out.read_bytes()
 
-    assert b"direct\n" in both(Pair(image), scenario)[1]
+    first = b"buffered\n" if MUSL else b"direct\n"  # musl writes the first line at once
+    assert both(Pair(image), scenario)[1].startswith(first)
 
 
 @early_stages
