@@ -118,7 +118,7 @@ int main(int argc, char** argv) {
     remember_process();
     image::remember_dispositions();
   }
-  warm::observe_opening = questions::forgive_clock;
+  warm::observe_opening = questions::forgive_seed;
   state = warm::new_state();
   if (state == nullptr) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
