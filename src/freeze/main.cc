@@ -47,6 +47,7 @@ int run(const image::Launch& launch) {
   if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
   warm::freshen(state);
   if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  if (launch.begin != nullptr) launch.begin();
   moonlet_host()->warm = true;
   return interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch);
 }
@@ -58,7 +59,7 @@ int run(const image::Launch& launch) {
   static char nothing[] = "/dev/null";
   static char code[] = "-elocal t = {}";  // nothing that a warm-up may have replaced
   static char* argv[] = {path, code, nothing, nullptr};
-  const image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }};
+  const image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }, nullptr};
   const int status = run(launch);
   putchar('\n');  // to /dev/null
   fflush(nullptr);
