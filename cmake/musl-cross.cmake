@@ -24,6 +24,9 @@ if(MOONLET_MACHINE MATCHES "^mips")
   # table, not through a table of addresses that each function would have to find first: a quarter again.
   string(APPEND flags " -march=24kc -mips16 -mplt -mno-shared")
 endif()
+if(MOONLET_MACHINE STREQUAL aarch64)
+  string(APPEND flags " -mno-outline-atomics") # what chooses among them asks glibc
+endif()
 set(CMAKE_C_FLAGS_INIT "${flags}")
 set(CMAKE_CXX_FLAGS_INIT "${flags}")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-no-pie")

@@ -28,14 +28,15 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION interpreters)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Lua scripts that start at the speed of fork")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Lua scripts that start with their modules loaded")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-"moonletd keeps one Lua interpreter warm, with modules of your choice loaded,
-and starts each script as a forked copy of it. moonlet is a drop-in lua that
-runs as such a copy: arguments, environment, descriptors, signals, limits and
-exit status are those of lua.
+"moonlet is a drop-in lua that maps an image into its own process: a file that
+holds a Lua interpreter with modules of your choice loaded. Arguments,
+environment, descriptors, signals, limits and exit status are those of lua.
+moonlet --freeze makes an image, and so does moonletd, which also starts
+scripts as forked copies of itself.
 
-If moonletd does not run, a script runs through ${MOONLET_FALLBACK_NAME}. The service is
+Where there is neither, a script runs through ${MOONLET_FALLBACK_NAME}. The service is
 neither enabled nor started when this package is installed.
 
 moonlet-bench tells whether a script gains by it, and moonletctl how a
@@ -53,7 +54,7 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
 set(packaging ${CMAKE_CURRENT_SOURCE_DIR})
 set(examples ${CMAKE_INSTALL_DATADIR}/doc/moonlet/examples)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright ${CMAKE_SOURCE_DIR}/docs/deployment.md
-  ${CMAKE_SOURCE_DIR}/docs/design.md ${CMAKE_SOURCE_DIR}/docs/layers.md ${CMAKE_SOURCE_DIR}/docs/lua-api.md
+  ${CMAKE_SOURCE_DIR}/docs/design.md ${CMAKE_SOURCE_DIR}/docs/image.md ${CMAKE_SOURCE_DIR}/docs/layers.md ${CMAKE_SOURCE_DIR}/docs/lua-api.md
   ${CMAKE_SOURCE_DIR}/docs/protocol.md ${CMAKE_SOURCE_DIR}/docs/security.md
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moonlet COMPONENT deb EXCLUDE_FROM_ALL)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/changelog changelog.Debian @ONLY)

@@ -53,7 +53,7 @@ stdenv.mkDerivation {
   '';
 
   meta = {
-    description = "Lua scripts that start as copies of a warm interpreter";
+    description = "Lua scripts that start with their modules loaded";
     license = lib.licenses.mit;
     mainProgram = "moonlet";
     platforms = lib.platforms.linux;

@@ -19,11 +19,12 @@ namespace {
 
 constexpr char kHelp[] =
     "usage: moonlet [--image PATH] [lua's options] [script [args]]\n"
-    "       moonlet --freeze PATH [--trust] [lua's options] [script [args]]\n"
+    "       moonlet --freeze PATH [--trust] [--ignore NAME] [options] [script [args]]\n"
     "Runs a Lua script as " MOONLET_LUA_NAME
-    " does, from an image in which its modules are loaded already.\n"
+    " does, from an image that has its modules loaded.\n"
     "  --freeze PATH  run the script, then freeze what it has loaded into an image\n"
     "  --trust        the image need not ask whether files are still the same\n"
+    "  --ignore NAME  nor about this variable, or what is at this path\n"
     "  --image PATH   the image; else $MOONLET_IMAGE, or beside the socket\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
@@ -31,9 +32,9 @@ constexpr char kHelp[] =
     "  --status[=json], --top, --reload\n"
     "  --version      show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
-    "Without moonletd the script runs through " MOONLET_FALLBACK_NAME
-    ", or $MOONLET_FALLBACK; empty, that\n"
-    "forbids it. moonlet's own failures exit with 125. See moonlet(1).\n";
+    "Without image and moonletd the script runs through " MOONLET_FALLBACK_NAME
+    ", or $MOONLET_FALLBACK;\n"
+    "empty, that forbids it. moonlet's own failures exit with 125. See moonlet(1).\n";
 
 constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n";
 

@@ -140,9 +140,11 @@ void ask_device(Log* log, const char* path, const FileStatus& status) {
 void let_age(Log* log, const char* path, FileStatus* status) {
   constexpr int kTries = 4;
   for (int i = 0; i < kTries; i++) {
-    const int64_t left = time_to_age(*status);
+    int64_t left = time_to_age(*status);
     if (left == 0) return;
-    const timespec time = {static_cast<time_t>(left / 1000000000), static_cast<long>(left % 1000000000)};
+    timespec time = {};
+    for (; left >= 1000000000; left -= 1000000000) time.tv_sec++;  // two at most
+    time.tv_nsec = static_cast<long>(left);
     nanosleep(&time, nullptr);
     if (image::look(AT_FDCWD, path, Follow::kYes, status) != 0) return;
   }
@@ -250,7 +252,7 @@ bool is_own_file(const Log* log, const char* path) {
   if (log->knows(kOwnFile, 0, path, length)) return true;
   if (length < sizeof kVariable || length >= kLongest) return false;
   char made_of[kLongest];
-  memcpy(made_of, path, length);
+  memcpy(made_of, path, length + 1);
   memcpy(made_of + length - (sizeof kVariable - 1), kVariable, sizeof kVariable - 1);
   return log->knows(kOwnFile, 0, made_of, length);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ enum class Handler : uint8_t {
   kDescriptor,
   kOldDescriptor,
   kSettings,
+  kControl,
   // From here on only without a tracer.
   kFopen,
   kOpen,
@@ -150,6 +152,10 @@ void ask_descriptor(Log* log, int fd) {
     log->add(Asked::kKind, 0, path, sizeof path - 1, image::answer(Asked::kKind, 0, path, AT_FDCWD, nullptr));
 }
 
+void ask_terminal(Log* log, int fd, uint32_t details) {
+  if (fd >= 0 && fd <= 2) ask_world(log, Asked::kTerminal, static_cast<uint32_t>(fd) | details);
+}
+
 // `argument`: as many as are in registers.
 void record(Log* log, const Function& function, const long* argument) {
   const auto text = [argument](int index) { return reinterpret_cast<const char*>(argument[index]); };
@@ -165,15 +171,16 @@ void record(Log* log, const Function& function, const long* argument) {
         ask_reads(log, function);
       return;
     case Handler::kTime:
-      return log->add_problem(Matter::kClock, "the clock");
+      return log->add_problem(Matter::kClock, kTheClock);
     case Handler::kDescriptor:
       return ask_descriptor(log, number(0));
     case Handler::kOldDescriptor:
       return ask_descriptor(log, number(1));
     case Handler::kSettings:
-      if (number(0) >= 0 && number(0) <= 2)
-        ask_world(log, Asked::kTerminal, static_cast<uint32_t>(number(0)) | image::kSettings);
-      return;
+      return ask_terminal(log, number(0), image::kSettings);
+    case Handler::kControl:
+      if (number(1) != TIOCGWINSZ && number(1) != TCGETS) return;
+      return ask_terminal(log, number(0), number(1) == TIOCGWINSZ ? image::kWindowSize : 0U);
     case Handler::kFopen:
       return text(0) == nullptr ? void() : ask_stream(log, text(0), text(1));
     case Handler::kOpen:
@@ -216,8 +223,7 @@ void record(Log* log, const Function& function, const long* argument) {
       if (text(0) != nullptr && strchr(text(0), '/') != nullptr) ask_file(log, FileCall::kOpen, text(0));
       return;
     case Handler::kTerminal:
-      if (number(0) >= 0 && number(0) <= 2) ask_world(log, Asked::kTerminal, static_cast<uint32_t>(number(0)));
-      return;
+      return ask_terminal(log, number(0), 0);
     case Handler::kWhere:
       return ask_world(log, Asked::kWorkingDirectory);
     case Handler::kHost:
@@ -245,11 +251,12 @@ void find_libc_functions() {
   for (size_t i = 0; i < kCount; i++) libcs[i] = dlsym(RTLD_NEXT, kFunctions[i].name);
 }
 
-// For the entry points: where libc's function `index` is.
 void (*observe_library)() = nullptr;
 
-extern "C" [[gnu::used, gnu::visibility("hidden")]] void* moonlet_forward(unsigned index,
-                                                                          const long* argument) {
+// For the entry points: where libc's function `index` is. A sanitizer's runtime calls some before it is ready
+// for checks.
+extern "C" [[gnu::used, gnu::visibility("hidden"), gnu::no_sanitize("address", "undefined")]] void*
+moonlet_forward(unsigned index, const long* argument) {
   if (recording != nullptr) {
     const int error = errno;
     record(recording, kFunctions[index], argument);

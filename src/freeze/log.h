@@ -15,6 +15,9 @@ constexpr auto kOwnFile = static_cast<image::Asked>(240);  // text: a path that 
 constexpr auto kProblem = static_cast<image::Asked>(241);  // aux: Matter
 constexpr auto kVoid = static_cast<image::Asked>(242);     // lost a race against the same question
 
+/// The text of each Matter::kClock.
+constexpr char kTheClock[] = "the clock";
+
 enum class TracerState : uint32_t { kUnknown, kAttached, kFiltering, kEachCall };
 
 class Log {
@@ -36,6 +39,8 @@ class Log {
   void add(image::Asked asked, uint32_t aux, const char* text, size_t length, uint64_t answer);
   /// Likewise.
   void add_problem(Matter matter, const char* text);
+  /// As if it had never come.
+  void withdraw_problem(Matter matter, const char* text);
 
   /// Whether --ignore names this variable or this path.
   [[nodiscard]] bool ignores(const char* name, size_t length) const;
@@ -75,10 +80,6 @@ class Log {
   uint32_t records_end_;    // 0: it is not closed
   uint32_t slots_[kSlots];  // offsets of records; 0: empty
 };
-
-inline const char* text_of(const image::Question* question) {
-  return reinterpret_cast<const char*>(question + 1);
-}
 
 /// The log while the warm-up runs, in its own process and its children: null before begin() and after end().
 extern constinit Log* recording;

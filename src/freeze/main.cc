@@ -1,29 +1,31 @@
 // moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet
 // --freeze starts it (image/start.h).
 
+#include "freeze/generators.h"
 #include "freeze/leftovers.h"
 #include "freeze/options.h"
 #include "freeze/plain_exit.h"
 #include "freeze/process_id.h"
 #include "freeze/questions.h"
 #include "freeze/write.h"
+#include "image/dispositions.h"
 #include "image/fork_handlers.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
 #include "image/start.h"
 #include "lua/command_line.h"
+#include "lua/finalizers.h"
 #include "lua/finish.h"
 #include "lua/host.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/random_numbers.h"
 #include "lua/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-extern char** environ;
 
 namespace moonlet::freeze {
 
@@ -61,10 +63,21 @@ bool take_bind_now() {
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
 [[noreturn]] void thawed(const image::Launch* launch) {
   image::mend(*launch);
+  image::restore_dispositions();
+  seed_generators();
   reveal_process_id();
   image::call_child_handlers();
   if (launch->argc == 0) rehearse(launch->argv[0]);
   run(*launch);
+}
+
+// Whether a seed may be another one in another run. Where nobody has traced that is not known.
+bool has_asked_for_entropy(const questions::Collected& asked) {
+  for (uint32_t i = 0; i < asked.problem_count; i++) {
+    const questions::Matter matter = asked.problems[i].matter;
+    if (matter == questions::Matter::kClock || matter == questions::Matter::kRandom) return true;
+  }
+  return !asked.traced;
 }
 
 // Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is.
@@ -97,7 +110,9 @@ int main(int argc, char** argv) {
   {
     const questions::Pause pause;
     remember_process();
+    image::remember_dispositions();
   }
+  warm::observe_opening = questions::forgive_clock;
   state = warm::new_state();
   if (state == nullptr) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
@@ -115,10 +130,14 @@ int main(int argc, char** argv) {
 #endif
   lua_gc(state, LUA_GCCOLLECT, 0);  // finalizers are the warm-up's
   questions::end();
-  warm::seal(state);
   const questions::Collected asked = questions::collect();
+  const bool with_entropy = has_asked_for_entropy(asked);
+  prepare_generators(with_entropy);
+  random_numbers::go_on(state, with_entropy);
+  warm::seal(state);
   if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
-  prepare_plain_exit();
+  if (!prepare_plain_exit()) finalizers::close_always();
+  image::keep_dispositions();
   image::call_prepare_handlers();
   _exit(
       write_image(options, asked, thawed, block));  // what a module has registered for the end is each launch's

@@ -63,11 +63,12 @@ void note_library() { is_plain = false; }
 
 }  // namespace
 
-void prepare_plain_exit() {
+bool prepare_plain_exit() {
   bool has_destructors = false;
   dl_iterate_phdr(look_for_destructors, &has_destructors);
   is_plain = !has_handlers && !has_destructors;
   questions::observe_library = note_library;
+  return is_plain;
 }
 
 void tell_at_exit(const char* path, int fd) {
@@ -77,7 +78,8 @@ void tell_at_exit(const char* path, int fd) {
 
 }  // namespace moonlet::freeze
 
-// All of these stand in front of libc's, for liblua and every C module.
+// NOLINTBEGIN(bugprone-macro-parentheses,readability-inconsistent-declaration-parameter-name): the arguments
+// are types and lists All of these stand in front of libc's, for liblua and every C module.
 #define MOONLET_IN_FRONT extern "C" [[gnu::visibility("default")]]
 #define MOONLET_NOTED(note, result, name, parameters, arguments)                 \
   MOONLET_IN_FRONT result name parameters {                                      \
@@ -107,3 +109,4 @@ MOONLET_IN_FRONT void exit(int status) {
   moonlet::freeze::next<void (*)(int)>("exit")(status);
   __builtin_unreachable();  // as <stdlib.h> declares it
 }
+// NOLINTEND(bugprone-macro-parentheses,readability-inconsistent-declaration-parameter-name)

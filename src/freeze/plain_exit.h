@@ -6,7 +6,8 @@ namespace moonlet::freeze {
 
 /// After the warm-up: whether a script's exit may leave out handlers and destructors, because so far there are
 /// none. From here on a handler that is registered, and a library that is opened, make exit whole again.
-void prepare_plain_exit();
+/// Returns whether it may.
+bool prepare_plain_exit();
 
 /// In a rehearsal of the image at `path`: the exit tells `fd` which pages were written to (image/rehearsal.h).
 void tell_at_exit(const char* path, int fd);

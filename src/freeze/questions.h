@@ -1,17 +1,15 @@
-// The questions of a warm-up: what it asks of the world while it runs, recorded with the answers (issue: an
-// image is right only where the warm-up, run now, would do the same). Two ways, which share one log:
-// - a tracer, the process' parent, sees the system calls, those of libc and of child processes too (tracer.h);
-// - functions in front of libc's see what no system call shows, the environment above all (interposed.h). Where
-// nobody may be
-//   traced they look at files too.
+// The questions of a warm-up: what it asks of the world while it runs, and the answers that it got. An image is
+// right only where the warm-up, run now, would do the same. Two ways to see them share one log:
+// - A tracer, the process' parent, sees the system calls, libc's and those of child processes too (tracer.h).
+// - Functions in front of libc's see what no system call shows, the environment above all (interposed.h). They
+//   look at files too where nobody may be traced.
 //
-//     begin(options);    // early in main: the caller's variables for itself are gone from environ by then
+//     begin(options);  // early in main. What the caller has set in environ for itself is gone by then
 //     ... the warm-up runs ...
 //     end();
-//     const Collected all = collect();   // refuses where a Problem says so
+//     const Collected all = collect();  // a Problem may say that there can be no image
 //     ... all.bytes is copied into the image ...
-//     forget();          // the log's mapping is gone; from now on, and in each launch, all functions forward
-//     at once
+//     forget();  // the log's mapping is gone. From now on, and in each launch, all functions forward at once
 #pragma once
 
 #include <stddef.h>
@@ -38,6 +36,9 @@ struct Options {
 /// returns. No descriptor more is open then. The strings in `options` have to stay. Ends the process with a
 /// message if there is no memory for the log.
 void begin(const Options& options);
+
+/// What has asked for the time so far is Lua itself, which seeds its generator with it.
+void forgive_clock();
 
 /// The warm-up has returned.
 void end();

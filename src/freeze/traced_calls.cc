@@ -122,6 +122,9 @@ constinit const TracedCall kTracedCalls[] = {
     {SYS_getrandom, Asks::kRandom, kNone, 1, 2},
     {MOONLET_NEW_CALL(425), Asks::kHidden, kNone, kNone, kNone},  // io_uring_setup
     {SYS_open_by_handle_at, Asks::kHidden, kNone, kNone, kNone},
+    {SYS_chroot, Asks::kHidden, kNone, kNone, kNone},
+    {SYS_unshare, Asks::kHidden, kNone, kNone, kNone},
+    {SYS_setns, Asks::kHidden, kNone, kNone, kNone},
 };
 
 constinit const size_t kTracedCallCount = sizeof kTracedCalls / sizeof *kTracedCalls;

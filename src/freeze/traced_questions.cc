@@ -67,10 +67,12 @@ bool is_inherited(const Tracee* tracee, int fd) {
   FileStatus mine, its;
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/fd/%d", static_cast<int>(tracee->pid), fd);
-  const int error = image::look(AT_FDCWD, path, Follow::kYes, &its);
   const int own = image::look(fd, "", Follow::kYes, &mine);
-  if (error != 0 || own != 0) return error == ENOENT && own == EBADF;
-  return image::identity(mine) == image::identity(its);
+  if (image::look(AT_FDCWD, path, Follow::kYes, &its) == 0)
+    return own == 0 && image::identity(mine) == image::identity(its);
+  // It is not open, or nothing can be known of it: a question more does no harm.
+  *strrchr(path, '/') = '\0';
+  return own == EBADF || image::look(AT_FDCWD, path, Follow::kYes, &its) != 0;
 }
 
 void ask_connection(Log* log, const Tracee* tracee, unsigned long address) {
@@ -136,9 +138,13 @@ void ask_file_as(Log* log, Tracee* tracee, const CallMade& call, const TracedCal
 void ask_terminal(Log* log, const Tracee* tracee, int fd, unsigned request) {
   // A filter lets no other request come here.
   if (request != TCGETS && request != kTerminalSettings2 && request != TIOCGWINSZ) return;
+#if defined(__GLIBC__)
+  const uint32_t details = request == TIOCGWINSZ ? image::kWindowSize : 0U;
+#else
+  const uint32_t details = 0;  // that is how musl's isatty(3) asks; those who call ioctl(2) are seen there
+#endif
   if (fd >= 0 && is_inherited(tracee, fd))
-    ask_world(log, Asked::kTerminal,
-              static_cast<uint32_t>(fd) | (request == TIOCGWINSZ ? image::kWindowSize : 0U));
+    ask_world(log, Asked::kTerminal, static_cast<uint32_t>(fd) | details);
 }
 
 }  // namespace
@@ -178,7 +184,7 @@ void ask_as(Log* log, Tracee* tracee, const CallMade& call) {
       if (first != sizeof(long) || second != 1) log->add_problem(Matter::kRandom, "getrandom");
       return;
     case Asks::kHidden:
-      return log->add_problem(Matter::kHidden, "io_uring, or a file by its handle");
+      return log->add_problem(Matter::kHidden, "io_uring, a file by its handle, or in another root");
     default:
       return ask_file_as(log, tracee, call, *table);
   }

@@ -71,11 +71,12 @@ size_t read_memory(pid_t pid, unsigned long address, void* to, size_t size) {
 }
 
 bool read_text(pid_t pid, unsigned long address, char* to, size_t size) {
-  // A call reads up to the end of a part, which no page divides: most texts are in the first one.
-  constexpr size_t kPart = 256;
+  // Most texts end in the first part. No part reaches into a page that need not be there.
+  constexpr size_t kPart = 256, kSmallestPage = 4096;
   size_t got = 0;
   while (got < size) {
-    size_t part = kPart - (address + got) % kPart;
+    size_t part = kSmallestPage - (address + got) % kSmallestPage;
+    if (part > kPart) part = kPart;
     if (part > size - got) part = size - got;
     if (read_memory(pid, address + got, to + got, part) != part) return false;
     if (memchr(to + got, '\0', part) != nullptr) return true;

@@ -9,7 +9,9 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -185,10 +187,15 @@ void wait_for_tracer(Log* log) {
 
 bool fork_traced(Log* log) {
   if (!kCanTrace || log->options.tracing == Tracing::kNone) return false;
+  const auto parent = static_cast<pid_t>(syscall(SYS_getpid));
   const pid_t pid = fork();
   if (pid < 0) return false;
   if (pid == 0) {
+    // Until it is traced, and so ends with its tracer (PTRACE_O_EXITKILL).
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(EXIT_FAILURE);
     wait_for_tracer(log);
+    prctl(PR_SET_PDEATHSIG, 0);
     return true;
   }
   warm_up = pid;

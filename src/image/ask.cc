@@ -14,8 +14,6 @@ namespace {
 // What stands for questions that make no sense: of no kind that there is.
 constexpr Question kDamaged = {sizeof(Question), static_cast<Asked>(255), 0, 0, 0};
 
-const char* text_of(const Question* question) { return reinterpret_cast<const char*>(question + 1); }
-
 // The directory that names are relative to, up to an end among the questions.
 class Base {
  public:
@@ -81,7 +79,7 @@ Difference first_that_differs(const char* questions, uint32_t size, char** envp,
     const size_t aux = question->aux;
     const bool holds_others = asked <= Asked::kDirectory;
     if (holds_others && (aux % 8 != 0 || aux > static_cast<size_t>(end - at))) return {&kDamaged, nullptr};
-    if (asked == Asked::kVariable && aux >= question->size - sizeof(Question)) return {&kDamaged, nullptr};
+    if (asked == Asked::kVariable && aux > strlen(text_of(question))) return {&kDamaged, nullptr};
     // The last of the beginnings that a kVariables lists is an empty one: two zeroes.
     if (asked == Asked::kVariables && at[-2] != '\0') return {&kDamaged, nullptr};
 

@@ -16,8 +16,7 @@ class Line {
   void add(const char* text, size_t size) {
     const auto room = static_cast<size_t>(end_ - at_);
     if (size > room) size = room;
-    memcpy(at_, text, size);
-    at_ += size;
+    while (size-- > 0) *at_++ = *text++;
     *at_ = '\0';
   }
   void add(const char* text) { add(text, strlen(text)); }
@@ -26,8 +25,6 @@ class Line {
   char* at_;
   char* end_;  // of the last byte, which is a zero
 };
-
-const char* text_of(const Question* question) { return reinterpret_cast<const char*>(question + 1); }
 
 }  // namespace
 

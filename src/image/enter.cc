@@ -54,7 +54,7 @@ bool is_sound(const Segment& it, const Header& header) {
   const uint64_t end = it.address + it.size;
   if (it.file == kWritten && it.size == 0) return true;
   if (!is_aligned(it.address | it.size | it.offset, header.page_size) || !is_in_window(it.address, end) ||
-      it.file < kWritten || it.file >= static_cast<int>(header.files))
+      it.file < kBorder || it.file >= static_cast<int>(header.files))
     return false;
   return it.file != kOfImage || (it.size <= header.file_size && it.offset <= header.file_size - it.size);
 }
@@ -74,7 +74,7 @@ bool are_sound(const Tables& tables) {
   for (uint32_t i = 0; i < header.segments; i++) {
     const Segment& it = tables.segments()[i];
     if (!is_sound(it, header)) return false;
-    if (it.file == kWritten) continue;
+    if (it.file <= kWritten) continue;
     if (it.address < last) return false;
     enters |= (it.protection & kExecute) != 0 && header.entry - it.address < it.size;
     last = it.address + it.size;
@@ -166,6 +166,7 @@ bool map_segment(const Segment& it, int fd) {
     if (size != 0) madvise(address, size, MADV_POPULATE_WRITE);  // or each page faults by itself
     return true;
   }
+  if (it.file == kBorder) return madvise(address, size, MADV_RANDOM) == 0;
   const int type = it.nature == Nature::kDroppable ? MAP_DROPPABLE : MAP_PRIVATE;
   const int flags = type | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
   // Linux before 4.17 takes the address for a wish, and puts the mapping elsewhere if that is taken.
@@ -186,7 +187,7 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 
 // What is open or mapped when there is a doubt goes with the exec of lua.
 Doubt enter(char* path, const Expected& expected, const Launch& launch) {
-  int descriptor[kMaxFiles];
+  int descriptor[kMaxFiles] = {};
   Tables tables;
   const int image = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};

@@ -44,6 +44,7 @@ void call_child_handlers() {
 
 }  // namespace moonlet::image
 
+// NOLINTBEGIN(bugprone-reserved-identifier): they are libc's
 // Both stand in front of libc's, which registers too: a script forks.
 extern "C" {
 
@@ -70,3 +71,4 @@ extern "C" {
 #endif
 
 }  // extern "C"
+// NOLINTEND(bugprone-reserved-identifier)

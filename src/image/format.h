@@ -70,7 +70,9 @@ constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
 constexpr int16_t kWritten =
     -3;  // no mapping, but a part of one that each launch writes to; of no size: unused
-/// How many of the last kind the table has.
+constexpr int16_t kBorder =
+    -4;  // likewise: a page that shall be a mapping by itself, so that mremap(2) does not grow it
+/// How many of kWritten the table has.
 constexpr uint32_t kWrittenSegments = 24;
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
@@ -93,11 +95,11 @@ enum class Asked : uint8_t {
   kTarget,     // text: path. answer: target()
   kLastOfFiles = kTarget,
   // About the rest.
-  kContent,    // text: path, in /proc or /sys. answer: content()
-  kVariable,   // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
-  kVariables,  // text: what the variables begin with ("LD_", or nothing: all), then beginnings of those that
-               // are left out, each zero-terminated, an empty one at the end. answer: variables()
-  kTerminal,   // aux: descriptor | TerminalDetail. answer: terminal()
+  kContent,           // text: path, in /proc or /sys. answer: content()
+  kVariable,          // text: NAME=VALUE, or NAME where it was not set. aux: length of the name
+  kVariables,         // text: what the variables begin with ("LD_", or nothing: all), then beginnings of those
+                      // that are left out, each zero-terminated, an empty one at the end. answer: variables()
+  kTerminal,          // aux: descriptor | TerminalDetail. answer: terminal()
   kWorkingDirectory,  // answer: working_directory()
   kUser,              // answer: user()
   kHost,              // answer: host()
@@ -120,6 +122,7 @@ struct Question {
   // char text[], zero-terminated, then zeroes. Each question has one, if an empty one
 };
 constexpr uint32_t kLeastQuestion = sizeof(Question) + 8;
+inline const char* text_of(const Question* question) { return reinterpret_cast<const char*>(question + 1); }
 static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 &&
               sizeof(Header) % 8 == 0);
 

@@ -5,6 +5,7 @@
 #include "image/libc_state.h"
 #include "image/machine.h"
 #include "image/mappings.h"
+#include "image/memory_calls.h"
 #include "image/window.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ struct Workspace {
   char tables[kMaxTables];
   char chunk[kChunk];
   Segment segment[kMaxSegments];
+  uintptr_t growable[kMaxSegments];  // addresses
   struct File {
     uint64_t identity;
     const char* path;  // in `maps`
@@ -84,8 +86,8 @@ class Freezer {
       const bool is_heap = mapping.inode == 0 && mapping.protection == (kRead | kWrite) && !mapping.is_shared &&
                            is_in_window(mapping.from, mapping.to);
       if (is_heap && last != 0 && mapping.from > last && mapping.from - last <= kSmallGap)
-        mmap(reinterpret_cast<void*>(last), mapping.from - last, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        (void)mmap(reinterpret_cast<void*>(last), mapping.from - last, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
       last = is_heap ? mapping.to : 0;
     }
   }
@@ -158,7 +160,10 @@ class Freezer {
 
   // The data of a heap, and the zeroes before and behind them.
   void take_anonymous(const Mapping& it, uint8_t protection) {
-    if ((it.protection & kRead) == 0) return add(it.from, it.to, kOfNothing, protection);
+    // What nobody may read now may hold data all the same.
+    if ((it.protection & kRead) == 0 &&
+        mprotect(reinterpret_cast<void*>(it.from), it.to - it.from, PROT_READ) != 0)
+      return fail("memory at %#zx cannot be read: %s", static_cast<size_t>(it.from), strerror(errno));
     uintptr_t first = it.from;
     uintptr_t last = it.to;
     while (first < last && is_zero(first)) first += page_;
@@ -168,6 +173,39 @@ class Freezer {
     add(it.from, first, kOfNothing, protection);
     add(first, last, kOfImage, protection);
     add(last, it.to, kOfNothing, protection);
+    if (first == last || (it.protection & kWrite) == 0) return;
+    note_heap(first, last);
+    find_growable(first, last);
+  }
+
+  // Blocks that an allocator has mapped by themselves it may let grow in place, by mremap(2). The file's next
+  // pages would come with that. A border between the first page and the rest makes the kernel refuse (EFAULT),
+  // and the block is copied.
+  void find_growable(uintptr_t from, uintptr_t to) {
+    for (uintptr_t at = from; at < to && !failed(); at += page_) {
+      const uintptr_t size = size_of_growable(reinterpret_cast<const uintptr_t*>(at));
+      if (size < 2 * page_ || size % page_ != 0 || size > to - at) continue;
+      if (growable_ == kMaxSegments) return fail("more than %u large blocks of memory", kMaxSegments);
+      work_->growable[growable_++] = at;
+    }
+  }
+
+  // Bytes of the block that may begin at `word`, or 0.
+  [[nodiscard]] uintptr_t size_of_growable(const uintptr_t* word) const {
+    constexpr uintptr_t kFlags = 7;
+    constexpr uintptr_t kMapped = 2;                    // glibc: IS_MMAPPED; LuaJIT: CINUSE_BIT
+    constexpr uintptr_t kFoot = 4 * sizeof(uintptr_t);  // LuaJIT: DIRECT_FOOT_PAD
+    if (word[0] == 0 && (word[1] & kFlags) == kMapped) return word[1] & ~kFlags;
+    if (word[0] == 1 && (word[1] & kFlags) == kMapped) return (word[1] & ~kFlags) + kFoot;
+#if !defined(__GLIBC__)
+    // musl: the first word leads to a description, whose third word leads back.
+    unsigned char in_core;
+    void* const page = reinterpret_cast<void*>(word[0] & ~(page_ - 1));
+    if (is_in_window(word[0], word[0] + 1) && word[0] % sizeof *word == 0 && mincore(page, 1, &in_core) == 0 &&
+        reinterpret_cast<const uintptr_t*>(word[0])[2] == reinterpret_cast<uintptr_t>(word))
+      return 2 * page_;
+#endif
+    return 0;
   }
 
   // Pages that were written to before they became read-only (relro) are the image's, the others their file's.
@@ -265,8 +303,10 @@ class Freezer {
   }
 
   void write_file() {
-    if (segments_ > kMaxSegments - kWrittenSegments)
+    if (segments_ + growable_ > kMaxSegments - kWrittenSegments)
       return fail("more than %u mappings", kMaxSegments - kWrittenSegments);
+    for (uint32_t i = 0; i < growable_; i++)
+      work_->segment[segments_++] = {work_->growable[i], page_, 0, kBorder, 0, Nature::kUsual, {}};
     for (uint32_t i = 0; i < kWrittenSegments; i++)
       work_->segment[segments_++] = {0, 0, 0, kWritten, 0, Nature::kUsual, {}};
     Header header = {};
@@ -297,7 +337,7 @@ class Freezer {
       if (work_->segment[i].file == kOfImage) write_segment(work_->segment[i]);
     }
     if (!failed()) write_tables(header);
-    frozen_.segments = segments_ - kWrittenSegments;
+    frozen_.segments = segments_ - growable_ - kWrittenSegments;
   }
 
   // Pages of zeroes are left out of the file: they take no room there, and read as zeroes.
@@ -364,6 +404,7 @@ class Freezer {
   size_t page_;  // bytes
   Workspace* work_ = nullptr;
   uint32_t segments_ = 0;
+  uint32_t growable_ = 0;
   int files_ = 0;
   uintptr_t end_of_program_ = 0;
   char program_[512] = "";

@@ -19,8 +19,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+// NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" {
-extern char** environ;
 #if defined(__GLIBC__)
 [[gnu::weak]] extern void* __libc_stack_end;         // pthread_getattr_np(3)
 [[gnu::weak]] extern void* __curbrk;                 // sbrk(2)
@@ -28,6 +28,7 @@ extern char** environ;
 [[gnu::weak]] extern const unsigned __rseq_size;
 #endif
 }
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace moonlet::image {
 
@@ -256,7 +257,10 @@ void find_libc_state(uintptr_t block) {
   found.end = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(end) + page) & ~(page - 1));
   found.thread_id = find_thread_id();
 #if !defined(__GLIBC__)
-  find_musl_state(found.auxiliary);
+  if (!find_musl_state(found.auxiliary)) {
+    errno = ENOTSUP;
+    fail("find what musl keeps of its process");
+  }
 #endif
   find_variable("__stack_chk_guard", found.canary);
   find_variable("__progname_full", found.name);

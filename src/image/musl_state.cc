@@ -25,17 +25,24 @@ const AuxiliaryEntry* vector;      // that musl was given
 const AuxiliaryEntry** auxiliary;  // where it keeps that
 int* lock;
 
+// Of the segment that one of them is in, what follows its read-only part.
 int find_variables(dl_phdr_info* object, size_t, void*) {
   const auto one = reinterpret_cast<uintptr_t>(stderr);
+  bool is_libc = false;
+  uintptr_t end_of_read_only = 0;
   for (int i = 0; i < object->dlpi_phnum; i++) {
     const auto& it = object->dlpi_phdr[i];
     const uintptr_t from = object->dlpi_addr + it.p_vaddr;
+    if (it.p_type == PT_GNU_RELRO) end_of_read_only = from + it.p_memsz;
     if (it.p_type != PT_LOAD || (it.p_flags & PF_W) == 0 || one - from >= it.p_memsz) continue;
-    first = (from + sizeof(long) - 1) & ~(sizeof(long) - 1);
+    is_libc = true;
+    first = from;
     last = (from + it.p_memsz) & ~(sizeof(long) - 1);
-    return 1;
   }
-  return 0;
+  if (!is_libc) return 0;
+  if (first < end_of_read_only) first = end_of_read_only;
+  first = (first + sizeof(long) - 1) & ~(sizeof(long) - 1);
+  return 1;
 }
 
 int* word(uintptr_t address) { return reinterpret_cast<int*>(address); }
@@ -72,7 +79,7 @@ long find_lock() {
 
 }  // namespace
 
-void find_musl_state(const AuxiliaryEntry* its) {
+bool find_musl_state(const AuxiliaryEntry* its) {
   vector = its;
   dl_iterate_phdr(find_variables, nullptr);
   for (uintptr_t at = first; at < last; at += sizeof(long)) {
@@ -80,13 +87,13 @@ void find_musl_state(const AuxiliaryEntry* its) {
     if (*pointer == vector) auxiliary = pointer;
   }
   const long offset = ask_child(find_lock, -1);
-  if (offset >= 0) lock = word(first + static_cast<uintptr_t>(offset));
+  lock = word(first + static_cast<uintptr_t>(offset));
+  return auxiliary != nullptr && offset >= 0;
 }
 
 int* thread_list_lock() { return lock; }
 
 void take_auxiliary(AuxiliaryEntry* launch) {
-  if (auxiliary == nullptr) return;
   *auxiliary = launch;
   for (; launch->type != AT_NULL; launch++) {
     const unsigned long type = launch->type;

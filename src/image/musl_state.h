@@ -5,10 +5,11 @@
 
 namespace moonlet::image {
 
-/// Finds it, while there is one thread. `auxiliary`: the vector that musl was given at its start.
-void find_musl_state(const AuxiliaryEntry* auxiliary);
+/// Finds it, while there is one thread; false if that fails. `auxiliary`: the vector that musl was given at its
+/// start.
+bool find_musl_state(const AuxiliaryEntry* auxiliary);
 
-/// The lock of the list of threads, or null if it was not found. The kernel opens it when a thread has ended
+/// The lock of the list of threads. The kernel opens it when a thread has ended
 /// (set_tid_address(2)): else a main thread that ends by pthread_exit(3) would leave it locked to all others.
 int* thread_list_lock();
 

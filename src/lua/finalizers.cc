@@ -109,6 +109,8 @@ void seal(lua_State* L) {
   lua_settop(L, 0);
 }
 
+void close_always() { only_files = false; }
+
 bool run(lua_State* L) {
   if (!only_files) return false;
   lua_pushcfunction(L, run_protected);
@@ -134,6 +136,7 @@ namespace moonlet::finalizers {
 
 void watch(lua_State*) {}
 void seal(lua_State*) {}
+void close_always() {}
 bool run(lua_State*) { return false; }
 
 }  // namespace moonlet::finalizers

@@ -15,6 +15,9 @@ void watch(lua_State* L);
 /// libraries that it has loaded. Raises Lua errors.
 void seal(lua_State* L);
 
+/// After seal(): lua_close it is in any case, because it unloads libraries that have something to do then.
+void close_always();
+
 /// At the end of a script in `L`, which was sealed, with nothing of it on the C stack: does what lua_close(3)
 /// would do for the script, and returns true, if that is nothing, or to close files in the reverse order of
 /// their opening. Else false: a finalizer of the script's own, or a C library that it has loaded, wants

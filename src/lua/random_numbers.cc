@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -11,17 +12,14 @@
 
 namespace moonlet::random_numbers {
 
+namespace {
+[[maybe_unused]] bool continues = false;  // what the warm-up has left goes on
+}  // namespace
+
 #if LUA_VERSION_NUM >= 504 || defined(MOONLET_LUAJIT)
 
 namespace {
 int randomseed = 0;  // reference in the registry
-}
-
-void remember(lua_State* L) {
-  lua_getglobal(L, "math");
-  lua_getfield(L, -1, "randomseed");
-  randomseed = luaL_ref(L, LUA_REGISTRYINDEX);
-  pop(L);
 }
 
 #else
@@ -32,9 +30,62 @@ void remember(lua_State*) {}
 
 #if LUA_VERSION_NUM >= 504
 
+namespace {
+
+// lmathlib.c: xoshiro256**, whose state is the first value that math.random holds.
+constexpr int kWords = 4;
+uint64_t at_start[kWords];
+
+const uint64_t* find_state(lua_State* L) {
+  lua_getglobal(L, "math");
+  lua_getfield(L, -1, "random");
+  const bool has_state = lua_iscfunction(L, -1) != 0 && lua_getupvalue(L, -1, 1) != nullptr;
+  const bool fits = has_state && lua_rawlen(L, -1) == sizeof at_start;
+  const auto* state = fits ? static_cast<const uint64_t*>(lua_touserdata(L, -1)) : nullptr;
+  lua_pop(L, has_state ? 3 : 2);
+  return state;
+}
+
+void step(uint64_t (&state)[kWords]) {
+  const uint64_t shifted = state[1] << 17;
+  state[2] ^= state[0];
+  state[3] ^= state[1];
+  state[1] ^= state[2];
+  state[0] ^= state[3];
+  state[2] ^= shifted;
+  state[3] = state[3] << 45 | state[3] >> 19;
+}
+
+// Whether the warm-up has seeded the generator: no number of draws leads from the state at the start to this
+// one.
+bool is_reseeded(lua_State* L) {
+  constexpr int kMostDraws = 100000;
+  const uint64_t* const now = find_state(L);
+  if (now == nullptr) return false;
+  uint64_t state[kWords];
+  memcpy(state, at_start, sizeof state);
+  for (int i = 0; i <= kMostDraws; i++, step(state)) {
+    if (memcmp(state, now, sizeof state) == 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void remember(lua_State* L) {
+  lua_getglobal(L, "math");
+  lua_getfield(L, -1, "randomseed");
+  randomseed = luaL_ref(L, LUA_REGISTRYINDEX);
+  pop(L);
+  if (const uint64_t* state = find_state(L)) memcpy(at_start, state, sizeof at_start);
+}
+
+void go_on(lua_State* L, bool with_entropy) { continues = !with_entropy && is_reseeded(L); }
+
 void seal(lua_State*) {}
 
 void freshen(lua_State* L) {
+  if (continues) return;
   uint64_t seed[2] = {};
   // Not getrandom(3), for the page of libc's that it is alone on.
   if (syscall(SYS_getrandom, seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
@@ -54,7 +105,15 @@ void freshen(lua_State* L) {
 
 #if defined(MOONLET_LUAJIT)
 
+void remember(lua_State* L) {
+  lua_getglobal(L, "math");
+  lua_getfield(L, -1, "randomseed");
+  randomseed = luaL_ref(L, LUA_REGISTRYINDEX);
+  pop(L);
+}
+
 void seal(lua_State* L) {
+  if (continues) return;
   lua_rawgeti(L, LUA_REGISTRYINDEX, randomseed);
   lua_pushinteger(L, 0);
   lua_call(L, 1, 0);
@@ -63,11 +122,14 @@ void seal(lua_State* L) {
 #else
 
 void seal(lua_State*) {
+  if (continues) return;
   srand(1);
   srandom(1);  // one state with rand in glibc, another in musl
 }
 
 #endif
+
+void go_on(lua_State*, bool) { continues = true; }
 
 void freshen(lua_State*) {}
 

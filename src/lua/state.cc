@@ -16,6 +16,8 @@
 
 namespace moonlet::warm {
 
+void (*observe_opening)() = nullptr;
+
 namespace {
 
 int list_contents(lua_State* L) {
@@ -66,6 +68,7 @@ void open_libraries(lua_State* L) {
   finalizers::watch(L);
   modules::remember_standard(L);
   random_numbers::remember(L);
+  if (observe_opening != nullptr) observe_opening();
 }
 
 void seal(lua_State* L) {

@@ -11,6 +11,9 @@ namespace moonlet::warm {
 /// memory. At most once in a process.
 lua_State* new_state();
 
+/// If not null, called when the standard libraries are open.
+extern void (*observe_opening)();
+
 /// Opens the standard libraries in `L` as lua does at its start, and remembers what they were. Raises Lua
 /// errors: to be called within a protected call, before anything else but paths::ignore_environment(). At most
 /// once in a process.

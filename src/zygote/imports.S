@@ -1,4 +1,4 @@
-/* How moonletd on MIPS starts, and calls what other libraries define. The linker spends some 60 bytes on each
+/* How moonletd and moonlet-lua start on MIPS, and call what other libraries define. The linker spends some 60 bytes on each
    function that is imported: a symbol with its name, its hash, a relocation, an address and a stub of four
    words. Here it is a stub of four bytes, and three for a hash of its name. imports.cc finds the functions;
    cmake/list-imports writes imports.inc, the list of them, by hash: a line for each, one of
@@ -98,5 +98,18 @@ __start:
         jal     moonlet_start
         addiu   $29, $29, -16
         .end    __start
+
+/* What musl's start files make of _fini when nobody adds to it: src/freeze/plain_exit.cc compares others with this. */
+        .section .text.empty_fini, "ax"
+        .globl  empty_fini
+        .hidden empty_fini
+empty_fini:
+        subu    $29, $29, 32
+        sw      $28, 24($29)
+        sw      $31, 28($29)
+        lw      $28, 24($29)
+        lw      $31, 28($29)
+        j       $31
+        addu    $29, $29, 32
 
         .section .note.GNU-stack, "", @progbits

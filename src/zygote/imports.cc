@@ -1,6 +1,4 @@
-// Finds the functions that moonletd imports on MIPS, before anything else runs: see imports.S.
-
-#include "zygote/log.h"
+// Finds the functions that moonletd and moonlet-lua import on MIPS, before anything else runs: see imports.S.
 
 #include <elf.h>
 #include <link.h>
@@ -106,8 +104,9 @@ bool find_imports() {
 // `stack`: what execve(2) has left there, the number of arguments, then these.
 void moonlet_start(void** stack) {
   if (!find_imports()) {
-    moonlet::zygote::log_line("built for other libraries");  // most of which must be there
-    _exit(127);                                              // as the loader
+    static constexpr char kComplaint[] = "moonlet: built for other libraries\n";  // most of which must be there
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kComplaint, sizeof kComplaint - 1);
+    _exit(127);  // as the loader
   }
   const auto argc = static_cast<int>(reinterpret_cast<intptr_t>(stack[0]));
   start_c_library(main, argc, reinterpret_cast<char**>(stack + 1), nullptr, nullptr, nullptr);

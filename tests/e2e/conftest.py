@@ -70,7 +70,7 @@ with open(REAL_LUA, "rb") as program:
 FIRST_REAL_TIME = 35 if MUSL else 34  # of the signals that this C library leaves to programs
 # Where this Lua finds the tests' own C module; the default path stays behind it.
 CPATH = os.path.join(BUILD, "modules", "?.so") + ";;"
-PATIENCE = 60  # seconds until a test that waits for an event gives up
+PATIENCE = int(os.environ.get("PATIENCE", 60))  # seconds until a test that waits for an event gives up
 
 
 def environment(**changes):

@@ -12,6 +12,7 @@ import pytest
 from conftest import BUILD, PATIENCE, SOURCE, environment
 
 PROGRAMS = ("moonlet", "moonletctl", "moonletd", "moonlet-bench")
+COMMANDS = {*PROGRAMS, "moonlet-lua"}  # which nobody starts by hand: it has no options of its own
 PACKAGE_OF_BASH = "/usr/share/bash-completion/bash_completion"
 # The key that puts all that can stand at the end of the line there, and "record " in front of it.
 ALL, RECORD = "\x1b*", "\x01record \n"
@@ -189,22 +190,32 @@ def test_no_option_is_offered_behind_the_script(shell, program):
     assert shell.offers(f"{program} greet.lua -") == []
 
 
-@pytest.mark.parametrize("line", ["moonlet ", "moonlet -v ", "moonlet --socket s ", "moonlet -- ",
+@pytest.mark.parametrize("line", ["moonlet ", "moonlet -v ", "moonlet --socket s ", "moonlet --image i ", "moonlet -- ",
                                   "moonletd --max 3 -l m ", "moonletd --trust ", "moonlet-bench --runs 3 ",
                                   "moonlet greet.lua ", "moonletd greet.lua x ", "moonlet-bench greet.lua "])
 def test_scripts_and_their_arguments_are_files(shell, line):
     assert {offer.rstrip("/") for offer in shell.offers(line + "gree")} == {"greet.lua", "greetings"}
 
 
-@pytest.mark.parametrize("line", ["moonlet --socket ", "moonletd --socket ", "moonlet-bench --contenders ",
-                                  "moonlet-bench --csv "])
+@pytest.mark.parametrize("line", ["moonlet --socket ", "moonlet --image ", "moonlet --freeze ", "moonlet --freeze i --ignore ",
+                                  "moonletd --socket ", "moonletd --image ", "moonlet-bench --contenders ", "moonlet-bench --csv "])
 def test_the_value_of_an_option_that_names_a_file_is_a_file(shell, line):
     assert {offer.rstrip("/") for offer in shell.offers(line + "gree")} == {"greet.lua", "greetings"}
 
 
 def test_the_value_may_stand_behind_an_equals_sign(shell):
     assert shell.offers("moonlet --socket=greet.") == ["--socket=greet.lua"]
+    assert shell.offers("moonlet --freeze=greet.") == ["--freeze=greet.lua"]
     assert shell.offers("moonletd --gc=inc") == ["--gc=incremental"]
+
+
+def test_variables_that_an_image_need_not_ask_for_are_offered(shell):
+    assert shell.offers("moonlet --freeze i --ignore LUA_CPA") == ["LUA_CPATH"]
+
+
+def test_a_freeze_has_options_and_a_script_of_lua(shell):
+    assert set(shell.offers("moonlet --freeze i --trust --ignore TERM -l anoia.")) == {"anoia.fs", "anoia.deep.er"}
+    assert {offer.rstrip("/") for offer in shell.offers("moonlet --freeze i --trust --ignore TERM gree")} == {"greet.lua", "greetings"}
 
 
 def test_the_form_of_the_status_is_offered(shell):
@@ -227,11 +238,11 @@ def test_permissions_of_a_socket_are_offered(shell):
 
 @pytest.mark.parametrize("option", ["--lua", "--moonlet"])
 def test_the_programs_to_compare_are_commands(shell, option):
-    assert set(shell.offers(f"moonlet-bench {option} moonlet")) == set(PROGRAMS)
+    assert set(shell.offers(f"moonlet-bench {option} moonlet")) == COMMANDS
 
 
 def test_a_command_can_be_measured(shell):
-    assert set(shell.offers("moonlet-bench moonlet")) == set(PROGRAMS)
+    assert set(shell.offers("moonlet-bench moonlet")) == COMMANDS
 
 
 @pytest.mark.parametrize("program", ["moonlet", "moonletd"])

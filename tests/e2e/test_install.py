@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import BUILD, LUA, SANITIZED, SOURCE
+from conftest import BUILD, LUA, SANITIZED, SOURCE, Result, environment, run
 
 once = pytest.mark.skipif(LUA != "5.4" or SANITIZED, reason="once is enough: in the release build")
 
@@ -23,15 +23,25 @@ def sources(*suffixes):
 @once
 def test_cmake_installs_programs_and_manual_pages(tmp_path):
     subprocess.run(["cmake", "--install", BUILD, "--prefix", str(tmp_path)], check=True, capture_output=True)
-    for name in ("bin/moonlet", "bin/moonletd", "bin/moonletctl", "bin/moonlet-bench", "share/man/man1/moonlet.1",
-                 "share/man/man1/moonletctl.1", "share/man/man1/moonlet-bench.1", "share/man/man8/moonletd.8",
-                 "lib/lua/5.4/moonlet.so"):
+    for name in ("bin/moonlet", "bin/moonlet-lua", "bin/moonletd", "bin/moonletctl", "bin/moonlet-bench", "share/man/man1/moonlet.1",
+                 "share/man/man1/moonlet-lua.1", "share/man/man1/moonletctl.1", "share/man/man1/moonlet-bench.1",
+                 "share/man/man8/moonletd.8", "lib/lua/5.4/moonlet.so"):
         assert (tmp_path / name).exists(), name
     assert subprocess.run([tmp_path / "bin/moonlet", "--version"]).returncode == 0
 
 
 @once
-@pytest.mark.parametrize("page", ["moonlet.1", "moonletctl.1", "moonlet-bench.1", "moonletd.8"])
+def test_what_is_installed_freezes_and_thaws(tmp_path):
+    """Without a moonletd and a directory for its socket."""
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", str(tmp_path)], check=True, capture_output=True)
+    moonlet, image = tmp_path / "bin/moonlet", tmp_path / "i.image"
+    frozen = subprocess.run([moonlet, "--freeze", image, "-e", "warm = 5"], env=environment(), capture_output=True)
+    assert (frozen.returncode, frozen.stdout, frozen.stderr) == (0, b"", b"")
+    assert run(str(moonlet), ["lua", "-e", "print(warm)"], environment(MOONLET_IMAGE=str(image))) == Result(0, b"5\n", b"")
+
+
+@once
+@pytest.mark.parametrize("page", ["moonlet.1", "moonlet-lua.1", "moonletctl.1", "moonlet-bench.1", "moonletd.8"])
 def test_manual_pages_are_well_formed_and_complete(page):
     path = os.path.join(SOURCE, "docs", page)
     if shutil.which("mandoc") is None:
@@ -66,10 +76,10 @@ def test_clang_tidy():
 
 @once
 def test_the_layers_import_downwards_only():
-    """base < protocol < client, ctl, zygote, lua < module; base < image; what puts zygote and lua together is named."""
+    """base < protocol < ctl, zygote, lua < module; base < image < client, freeze; lua < freeze; what puts zygote and lua together is named."""
     allowed = {"base": {"base"}, "image": {"base", "image"}, "protocol": {"base", "protocol"},
-               "client": {"base", "protocol", "client"}, "ctl": {"base", "protocol", "ctl"},
-               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"},
+               "client": {"base", "image", "protocol", "client"}, "ctl": {"base", "protocol", "ctl"},
+               "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"}, "freeze": {"base", "image", "lua", "freeze"},
                "module": {"base", "protocol", "lua", "module"}}
     together = ("zygote/main.cc", "zygote/zygote.cc", "zygote/layer.cc")
     for path in sources(".cc", ".h"):

@@ -63,6 +63,15 @@ def hello(moonlet, moonletd, tmp_path):
     return result.out.decode()
 
 
+def frozen_hello(moonlet, tmp_path):
+    """The same, said in an image that this moonlet has frozen, without a moonletd."""
+    image = tmp_path / "hello.image"
+    call(moonlet, "--freeze", image, "-e", "said = _VERSION", env=environment())
+    result = run(moonlet, ["lua", "-e", "io.write(said)"], environment(MOONLET_IMAGE=str(image)))
+    assert result.status == 0, result
+    return result.out.decode()
+
+
 @pytest.fixture(scope="module")
 def lua_5_3(tmp_path_factory):
     """A tree with Debian's Lua 5.3 in it, as the build systems of OpenWrt and Nix lay it out."""
@@ -180,15 +189,16 @@ def test_the_deb_says_what_it_is_and_needs(deb):
 def test_the_deb_installs_and_runs(deb, root, tmp_path):
     root.dpkg("--install", deb)
     assert hello(f"{root.path}/usr/bin/moonlet", f"{root.path}/usr/bin/moonletd", tmp_path) == "Lua 5.4"
+    assert frozen_hello(f"{root.path}/usr/bin/moonlet", tmp_path) == "Lua 5.4"
     module = environment(LUA_CPATH=f"{root.path}/usr/lib/lua/5.4/?.so")  # where Debian's lua5.4 looks
     assert run(REAL_LUA, ["lua", "-e", "print(require 'moonlet'.warm)"], module).out == b"false\n"
 
 
 def test_the_deb_has_each_program_and_what_its_manual_pages_name(deb, root):
     root.dpkg("--install", deb)
-    for program in ("moonlet", "moonletd", "moonletctl", "moonlet-bench"):
+    for program in ("moonlet", "moonlet-lua", "moonletd", "moonletctl", "moonlet-bench"):
         assert os.access(root.path / "usr/bin" / program, os.X_OK)
-    for name in ("deployment.md", "design.md", "layers.md", "lua-api.md", "protocol.md", "security.md",
+    for name in ("deployment.md", "design.md", "image.md", "layers.md", "lua-api.md", "protocol.md", "security.md",
                  "examples/parallel.lua", "examples/layers/layer.lua"):
         assert (root.path / "usr/share/doc/moonlet" / name).is_file(), name
 
@@ -296,6 +306,16 @@ def test_the_deb_installs_over_itself_and_keeps_the_warm_up(deb, root):
     assert warm_up.exists()  # goes with a purge
 
 
+def test_a_removal_of_the_deb_takes_the_image_of_moonletd_along(deb, root):
+    root.dpkg("--install", deb)
+    (root.path / "run").mkdir()
+    (root.path / "run/moonlet.image").touch()
+    root.dpkg("--install", deb)
+    assert (root.path / "run/moonlet.image").exists()
+    root.dpkg("--remove", "moonlet")
+    assert not (root.path / "run/moonlet.image").exists()
+
+
 # OpenWrt
 
 
@@ -309,8 +329,8 @@ def test_the_openwrt_packages_say_what_they_are_and_need(tmp_path):
     packages = dict(line.split("|", 1) for line in feed("describe", tmp_path).splitlines())
     assert {name: rest.split("|")[0] for name, rest in packages.items()} == dict.fromkeys(
         ("moonlet", "moonletd", "lua-moonlet"), version())
-    assert packages["moonlet"].split("|")[2] == "+lua5.3"  # the fallback
-    assert packages["moonletd"].split("|")[2] == "+moonlet +liblua5.3"
+    assert packages["moonlet"].split("|")[2] == "+lua5.3 +liblua5.3"  # the fallback, and what moonlet-lua is linked with
+    assert packages["moonletd"].split("|")[2] == "+moonlet"
     assert packages["moonletd"].split("|")[5] == "/etc/config/moonletd /etc/moonletd.lua"
 
 
@@ -321,6 +341,7 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
     modes = {str(path.relative_to(made)): path.stat().st_mode & 0o777 for path in made.rglob("*") if path.is_file()}
     assert modes == {
         "moonlet/usr/bin/moonlet": 0o755,
+        "moonlet/usr/bin/moonlet-lua": 0o755,
         "moonletd/usr/bin/moonletctl": 0o755,
         "moonletd/usr/bin/moonletd": 0o755,
         "lua-moonlet/usr/lib/lua/5.3/moonlet.so": 0o755,
@@ -330,6 +351,7 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
     }
     assert "statically linked" in call("file", made / "moonlet/usr/bin/moonlet")
     assert hello(made / "moonlet/usr/bin/moonlet", made / "moonletd/usr/bin/moonletd", tmp_path) == "Lua 5.3"
+    assert frozen_hello(made / "moonlet/usr/bin/moonlet", tmp_path) == "Lua 5.3"
 
 
 def test_the_openwrt_packages_build_for_a_router(tmp_path):
@@ -347,7 +369,8 @@ def test_the_openwrt_packages_build_for_a_router(tmp_path):
         f"'-DCMAKE_C_FLAGS={flags}'", f"'-DCMAKE_CXX_FLAGS={flags}'", "-DCMAKE_EXE_LINKER_FLAGS=-no-pie"]))
     kind = "ELF 32-bit LSB executable, MIPS"
     assert re.search(f"{kind}.* statically linked", call("file", tmp_path / "packages/moonlet/usr/bin/moonlet"))
-    assert re.search(f"{kind}.* /lib/ld-musl-mipsel.so.1", call("file", tmp_path / "packages/moonletd/usr/bin/moonletd"))
+    for program in ("moonlet/usr/bin/moonlet-lua", "moonletd/usr/bin/moonletd"):
+        assert re.search(f"{kind}.* /lib/ld-musl-mipsel.so.1", call("file", tmp_path / "packages" / program))
 
 
 # Nix and Liminix
@@ -415,6 +438,7 @@ def test_the_nix_package_has_all_sources_and_builds(nix, lua_5_3, tmp_path):
     call("cmake", "--build", tmp_path / "build")
     call("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "out")
     assert hello(tmp_path / "out/bin/moonlet", tmp_path / "out/bin/moonletd", tmp_path) == "Lua 5.3"
+    assert frozen_hello(tmp_path / "out/bin/moonlet", tmp_path) == "Lua 5.3"
     assert os.access(tmp_path / "out/bin/moonletctl", os.X_OK)
     fallback = run(tmp_path / "out/bin/moonlet", ["lua", "-e", ""], environment(MOONLET_FALLBACK=None, MOONLET_SOCKET="/nonexistent"))
     assert f"{lua_5_3}/bin/lua".encode() in fallback.err

@@ -293,7 +293,8 @@ def test_standard_input_that_is_read_is_refused(warm, how):
 
 
 def test_a_device_that_is_opened_is_refused_but_for_those_that_hold_nothing(warm, way):
-    said = warm.record("for _, name in ipairs{'null', 'zero', 'full', 'urandom'} do io.open('/dev/' .. name):close() end", *way)
+    names = "{'null', 'zero', 'full', 'urandom'}"
+    said = warm.record(f"for _, name in ipairs{names} do io.open('/dev/' .. name):close() end", *way)
     assert not any(line.startswith("refused") for line in said)
     assert "told: random numbers were drawn: /dev/urandom" in said
     os.mkfifo(warm.directory / "fifo")
@@ -385,15 +386,15 @@ def test_a_warm_up_has_the_descriptors_that_lua_has(warm, way):
     code = """local f = io.open('warm.lua'); for fd = 0, 9 do
       local found = io.open('/proc/self/fd/' .. fd); print(fd, found ~= nil); if found then found:close() end end"""
     said = warm.record(code, *way)
-    lua = subprocess.run([REAL_LUA, "warm.lua"], cwd=warm.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                         stderr=subprocess.PIPE).stdout.splitlines()
+    lua = subprocess.run([REAL_LUA, "warm.lua"], cwd=warm.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         text=True, check=True).stdout.splitlines()
     assert said[:len(lua)] == lua
 
 
 def test_a_warm_up_that_exits_or_dies_ends_the_program_in_the_same_way(warm, way):
     warm.record("os.exit(7)", *way, status=7)
     warm.record("os.execute('kill -KILL $PPID')", *way, status=-signal.SIGKILL)
-    warm.record("os.execute('kill -SEGV $PPID')", *way, status=-signal.SIGSEGV)
+    warm.record("os.execute('kill -TERM $PPID')", *way, status=-signal.SIGTERM)
 
 
 def started(warm, way):
@@ -436,3 +437,71 @@ def test_where_nobody_may_be_traced_the_functions_of_libc_tell(warm):
 def test_the_tracer_goes_on_while_threads_and_processes_of_the_warm_up_come_and_go(warm, way):
     warm.record("for i = 1, 50 do os.execute('true & true & wait') end", *way)
     assert warm.difference() == SAME
+
+
+def mounted(where, *arguments):
+    """Mounts for a test, or skips it."""
+    where.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", *arguments, where], stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"CANNOT MOUNT {arguments}: {done.stderr}")
+    return where
+
+
+MKFS = shutil.which("mkfs.ext4", path="/sbin:/usr/sbin:/bin:/usr/bin")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or MKFS is None, reason="NOT ROOT, or no mkfs.ext4: nothing can be mounted")
+def test_a_clock_of_seconds_hides_no_change(tmp_path, way):
+    """ext4 with inodes of 128 bytes keeps no more, and gives a new file the inode of the one before."""
+    disk = tmp_path / "disk"
+    with open(disk, "wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run([MKFS, "-q", "-I", "128", disk], check=True, stderr=subprocess.DEVNULL)
+    directory = mounted(tmp_path / "mounted", "-o", "loop", disk)
+    try:
+        warm = Warm(directory)
+        module = directory / "module.lua"
+        module.write_text("return 1")
+        warm.record(LOAD + "; os.remove('module.lua') io.open('module.lua', 'w'):write('return 2')", *way)
+        assert warm.difference() == "./module.lua has changed"
+        module.unlink()
+        warm.record("package.path = './?.lua'; pcall(require, 'module') pcall(require, 'other')", *way)
+        assert warm.difference() == SAME
+        module.write_text("return 1")
+        assert warm.difference() == "./module.lua is there now"
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: nothing can be mounted")
+@pytest.mark.parametrize("layer", ["lower", "upper"])
+def test_a_change_below_an_overlay_differs(tmp_path, way, layer):
+    mounted(tmp_path / "layers", "-t", "tmpfs", "none")
+    layers = tmp_path / "layers"
+    try:
+        for name in ("lower/modules", "upper/modules", "work"):
+            (layers / name).mkdir(parents=True)
+        (layers / "lower/modules/module.lua").write_text("return 1")
+        (layers / "upper/modules/other.lua").write_text("return 1")
+        merged = mounted(tmp_path / "merged", "-t", "overlay", "-o",
+                         f"lowerdir={layers}/lower,upperdir={layers}/upper,workdir={layers}/work", "none")
+        try:
+            warm = Warm(tmp_path / "directory")
+            warm.directory.mkdir()
+            code = (f"package.path = '{merged}/modules/?.lua'; require 'module' require 'other'"
+                    " pcall(require, 'a') pcall(require, 'b')")
+            warm.record(code, *way)
+            assert warm.difference() == SAME
+            (layers / layer / "modules/a.lua").write_text("")
+            # Below an overlay that has looked already, what it sees is the kernel's affair: it and lua agree.
+            appears = (merged / "modules/a.lua").exists()
+            assert warm.difference() == (f"{merged}/modules/a.lua is there now" if appears else SAME)
+            module = {"lower": "module", "upper": "other"}[layer]
+            (layers / layer / f"modules/{module}.lua").write_text("return 2")
+            if not appears:
+                assert warm.difference() == f"{merged}/modules/{module}.lua has changed"
+        finally:
+            subprocess.run(["umount", merged], check=True)
+    finally:
+        subprocess.run(["umount", layers], check=True)

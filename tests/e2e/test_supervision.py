@@ -307,6 +307,46 @@ def test_launches_wait_while_a_layer_starts_anew(systemd, layers):
         assert launch_in_layer(systemd, "second", "print(second)") == Result(0, version + b"\n", b"")
 
 
+# Layers and images
+
+
+def layer_of_unit(tmp_path, manager):
+    """The command of the unit, and what it sets in the environment; below: at tmp_path/below.sock."""
+    text = (unit_directory(tmp_path, manager) / "moonlet-layer@.service").read_text()
+    text = text.replace("%t/", f"{tmp_path}/").replace("/run/", f"{tmp_path}/").replace("moonlet.sock", "below.sock")
+    lines = dict(re.findall(r"^(ExecStart|Environment)=(.*)$", text.replace("%E", str(tmp_path)).replace("%i", "layer"), re.MULTILINE))
+    return shlex.split(lines["ExecStart"]), dict(word.split("=", 1) for word in lines["Environment"].split())
+
+
+def layer_of_s6(tmp_path):
+    script = shipped("s6/moonlet-layer/run", tmp_path / "layer" / "run", {
+        "/usr/bin/moonlet ": MOONLET + " ", "/run/moonlet-layer.sock": tmp_path / "layer.sock",
+        "/run/moonlet.sock": tmp_path / "below.sock", "/etc/moonlet-layers": tmp_path / "moonlet-layers"})
+    (tmp_path / "moonlet-layers").mkdir()
+    return [script], {}
+
+
+@pytest.mark.parametrize("supervisor", [*MANAGERS, "s6"])
+def test_a_layer_starts_where_the_warm_up_below_is_frozen_too(tmp_path, supervisor, nothing_left):
+    """A thawed script is no copy of moonletd, which alone can make a layer."""
+    below, path = tmp_path / "below.sock", str(tmp_path / "layer.sock")
+    command, variables = layer_of_s6(tmp_path) if supervisor == "s6" else layer_of_unit(tmp_path, supervisor)
+    (tmp_path / "moonlet-layers" / "layer.lua").write_text("layer = warm .. ' with a layer'")
+    warm_up = ["-e", "warm = 'warm'"]
+    subprocess.run([MOONLET, "--freeze", tmp_path / "below.image", *warm_up], check=True, env=environment())
+    moonletd = subprocess.Popen([MOONLETD, "--socket", below, *warm_up], env=environment())
+    assert until_served(below) == b"warm\n"
+    with socket.socket(socket.AF_UNIX) as listener:
+        if supervisor != "s6":  # systemd holds the socket
+            listener.bind(path)
+            listener.listen(10)
+        layer = subprocess.Popen(command, env={**environment(MOONLET_IMAGE=None), **variables}, stdin=listener)
+    assert until_served(path, "print(layer)") == b"warm with a layer\n"
+    for process in (layer, moonletd):
+        process.terminate()
+        process.wait(PATIENCE)
+
+
 # s6
 
 

@@ -51,6 +51,33 @@ def strings(*texts):
     return b"".join(text + b"\0" for text in texts)
 
 
+def mix(hash, word):
+    hash = ((hash ^ word) * 0x9e3779b97f4a7c15) % 2**64
+    return hash ^ hash >> 32
+
+
+def hash_bytes(hash, data):
+    hash = mix(hash, len(data))
+    while len(data) >= 8:
+        hash, data = mix(hash, struct.unpack_from("=Q", data)[0]), data[8:]
+    return mix(hash, int.from_bytes(data, "big"))
+
+
+# What a file is that has a 1 in all bytes of its status: as the target's kernel says.
+THERE = hash_bytes(hash_bytes(hash_bytes(0, b"\1" * 8), b"\1" * 16), b"\1" * 32)
+(BASE, DIRECTORY, FILE, LINK, KIND, TARGET, CONTENT, VARIABLE, VARIABLES, TERMINAL, WORKING_DIRECTORY, USER, HOST, PROCESSORS,
+ LIMIT) = range(15)
+
+
+def question(asked, text=b"", aux=0, answer=0, holds=b""):
+    text += bytes(8 - (len(text) + 1) % 8 + 1)
+    return struct.pack("=HBBIQ", 16 + len(text), asked, 0, len(holds) or aux, answer) + text + holds
+
+
+def environment(*entries):
+    return strings(*entries, *[b""] * (4 - len(entries)))
+
+
 HANGS_UP = b"\6"
 NO_PIDFD = b"\x0f\0"
 STARTED = report(client.STARTED, 4242, 1)
@@ -100,6 +127,20 @@ CORPUS = {
         "named": strings(b"/tmp/s", b"", b"/usr/bin/lua5.4", b"", b"1", b"1", b"/run/notify"),
         "long": strings(b"/" + b"s" * 107, b"/" + b"r" * 94, b"lua", b"/" + b"p" * 4090 + b"::.:", b"2", b"\1", b"@" + b"n" * 106),
         "forbidden": strings(b"", b"\1", b"", b"\1", b"\1", b"\1", b"@abstract"),
+    },
+    "questions": {
+        "files": b"\0" + environment() + question(FILE, b"/lib", answer=THERE) + question(FILE, b"/no") +
+                 question(BASE, b"/lua", holds=question(FILE, b"there", answer=THERE) +
+                          question(DIRECTORY, answer=THERE, holds=question(FILE, b"any") * 2)) +
+                 question(DIRECTORY, b"/other", holds=question(FILE, b"/no") + question(LINK, b"/no") +
+                          question(TARGET, b"/no")) + question(KIND, b"/lib"),
+        "trusted": b"\1" + environment(b"A=1") + question(FILE, b"/lib") + question(VARIABLE, b"A=1", 1) +
+                   question(VARIABLE, b"B", 1) + question(VARIABLE, b"A=2", 1),
+        "variables": b"\0" + environment(b"LD_A=1", b"_=2") + question(VARIABLES, b"\0_=\0LD_\0",
+                                                                     answer=0x6d6f6f6e6c657400) + question(VARIABLES, b"LD_"),
+        **{f"other {kind}": b"\0" + environment() + question(kind, b"/text", aux) for kind, aux in (
+            (CONTENT, 0), (TARGET, 0), (TERMINAL, 3 << 24 | 1), (WORKING_DIRECTORY, 0), (USER, 0), (HOST, 0), (PROCESSORS, 0),
+            (LIMIT, 7), (200, 0))},
     },
 }
 

@@ -416,7 +416,7 @@ TEST_F(DamagedQuestionsTest, DifferWhereTheyReachBeyondTheEnd) {
       EXPECT_EQ(ask(some, some.size()), kDamaged) << aux;
     }
   }
-  for (const uint32_t aux : {8U, 9U, 0xffffffffU}) {
+  for (const uint32_t aux : {4U, 8U, 9U, 0xffffffffU}) {  // four: an entry would be read behind its end
     Questions some;
     some.add(Asked::kVariable, "A=1", aux, 0);
     EXPECT_EQ(ask(some, some.size()), kDamaged) << aux;

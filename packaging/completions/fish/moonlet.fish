@@ -72,6 +72,7 @@ switch $program
         complete -c $program -n __moonlet_option -l spare -x -d 'Children forked ahead'
         complete -c $program -n __moonlet_option -l gc -x -a 'incremental generational' -d 'Mode of the garbage collector'
         complete -c $program -n __moonlet_option -l compare-clients -x -a '0 1' -d 'Whether to decline clients that are confined'
+        complete -c $program -n __moonlet_option -l image -r -F -d 'Where to have the image made'
         complete -c $program -n __moonlet_option -l trust -d 'Watch no file for changes'
         complete -c $program -n __moonlet_option -l reexec-every -x -d 'Make a new image after so many launches'
         complete -c $program -n __moonlet_option -l idle-exit -x -d 'End after so many seconds without a launch'
@@ -83,7 +84,13 @@ switch $program
         complete -c $program -n $own -l top -d 'Show it each second'
         complete -c $program -n $own -l reload -d 'Have the warm-up run anew'
 end
-test $program = moonlet; and complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
+if test $program = moonlet
+    complete -c $program -n $own -l image -r -F -d 'The image to thaw'
+    complete -c $program -n $own -l freeze -r -F -d 'Freeze what the script loads into an image'
+    complete -c $program -n $own -l trust -d 'Have the image ask after no file'
+    complete -c $program -n $own -l ignore -r -F -a '(set -nx)' -d 'Nor after this variable or path'
+    complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
+end
 if not contains $program moonlet-bench moonletctl # lua's options; of one dash and whole, since lua takes no -vE
     complete -c $program -n __moonlet_option -o e -x -d 'Execute a statement'
     complete -c $program -n __moonlet_option -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'

@@ -15,6 +15,10 @@
 
 #include "check.h"
 
+#ifndef SYS_clock_gettime /* musl on machines of 32 bits: that one has the kernel's old struct timespec */
+#define SYS_clock_gettime SYS_clock_gettime64
+#endif
+
 static const struct itimerspec soon = {.it_value = {0, 1000000}};
 
 static void by_signal(char** unused) {

@@ -1,0 +1,101 @@
+#include "freeze/generators.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace moonlet::freeze {
+
+namespace {
+
+// SQLite: forgets its state and seeds itself at the next use, if asked for no bytes (sqlite3_randomness, its C
+// API).
+using ForgetState = void (*)(int size, void* bytes);
+// GLib: g_random_set_seed.
+using SetSeed = void (*)(uint32_t seed);
+// NSS, once it is initialized: PK11_RandomUpdate mixes bytes in.
+using IsInitialized = int (*)();
+using MixIn = int (*)(void* bytes, int size);
+
+SetSeed seed_glib = nullptr;
+MixIn mix_into_nss = nullptr;
+
+// libc's, of which a warm-up may have seeded some.
+enum : unsigned { kRand = 1, kRandom = 2, kRand48 = 4 };
+unsigned seeded = 0;
+
+template <typename Function>
+Function find(void* library, const char* name) {
+  return reinterpret_cast<Function>(dlsym(library, name));
+}
+
+int look_into(dl_phdr_info* object, size_t, void*) {
+  if (object->dlpi_name == nullptr || *object->dlpi_name == '\0') return 0;
+  void* const library = dlopen(object->dlpi_name, RTLD_LAZY | RTLD_NOLOAD);
+  if (library == nullptr) return 0;
+  if (const auto forget = find<ForgetState>(library, "sqlite3_randomness")) forget(0, nullptr);
+  if (const auto set = find<SetSeed>(library, "g_random_set_seed")) seed_glib = set;
+  const auto is_initialized = find<IsInitialized>(library, "NSS_IsInitialized");
+  const auto mix = find<MixIn>(library, "PK11_RandomUpdate");
+  if (is_initialized != nullptr && mix != nullptr && is_initialized() != 0) mix_into_nss = mix;
+  dlclose(library);
+  return 0;
+}
+
+template <typename Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+void draw(void* bytes, size_t size) {
+  constexpr unsigned kAtOnce = 1;  // GRND_NONBLOCK: early at boot there are none, and lua would not have waited
+  syscall(SYS_getrandom, bytes, size, kAtOnce);
+}
+
+}  // namespace
+
+void prepare_generators(bool with_entropy) {
+  dl_iterate_phdr(look_into, nullptr);
+  if (!with_entropy) seeded = 0;
+}
+
+void seed_generators() {
+  if (seeded == 0 && seed_glib == nullptr && mix_into_nss == nullptr) return;
+  uint32_t random[8] = {};
+  draw(random, sizeof random);
+  if ((seeded & kRand) != 0) srand(random[0]);
+  if ((seeded & kRandom) != 0) srandom(random[1]);
+  if ((seeded & kRand48) != 0) srand48(static_cast<long>(random[2]));
+  if (seed_glib != nullptr) seed_glib(random[3]);
+  if (mix_into_nss != nullptr) mix_into_nss(random, sizeof random);
+}
+
+}  // namespace moonlet::freeze
+
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): each C library has names of its own
+extern "C" {
+
+[[gnu::visibility("default")]] void srand(unsigned seed) noexcept {
+  static const auto real = moonlet::freeze::next<void (*)(unsigned)>("srand");
+  moonlet::freeze::seeded |= moonlet::freeze::kRand;
+  real(seed);
+}
+
+[[gnu::visibility("default")]] void srandom(unsigned seed) noexcept {
+  static const auto real = moonlet::freeze::next<void (*)(unsigned)>("srandom");
+  moonlet::freeze::seeded |= moonlet::freeze::kRandom;
+  real(seed);
+}
+
+[[gnu::visibility("default")]] void srand48(long seed) noexcept {
+  static const auto real = moonlet::freeze::next<void (*)(long)>("srand48");
+  moonlet::freeze::seeded |= moonlet::freeze::kRand48;
+  real(seed);
+}
+
+}  // extern "C"
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
