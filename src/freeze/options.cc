@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 namespace moonlet::freeze {
 
@@ -23,6 +24,19 @@ const char* value_of(char** argv, int& at, const char* name) {
   return argv[++at];
 }
 
+// An image belongs where its name leads before the warm-up goes elsewhere.
+const char* from_here(const char* path) {
+  char* const directory = path[0] != '/' ? getcwd(nullptr, 0) : nullptr;
+  if (directory == nullptr) return path;
+  const size_t length = strlen(directory);
+  const size_t size = strlen(path) + 1;
+  auto* const whole = static_cast<char*>(realloc(directory, length + 1 + size));
+  if (whole == nullptr) return path;
+  whole[length] = '/';
+  memcpy(whole + length + 1, path, size);
+  return whole;
+}
+
 }  // namespace
 
 Options read_options(int argc, char** argv) {
@@ -32,7 +46,11 @@ Options read_options(int argc, char** argv) {
   int at = 1;
   for (; argv[at] != nullptr; at++) {
     if (const char* image = value_of(argv, at, "--freeze")) {
-      options.image = image;
+      if (*image == '\0') {
+        fprintf(stderr, "%s: --freeze: a path must follow\n", argv[0]);
+        exit(kOwnFailure);
+      }
+      options.image = from_here(image);
     } else if (const char* name = value_of(argv, at, "--ignore")) {
       if (options.ignored == Options::kMostIgnored) {
         fprintf(stderr, "%s: --ignore: more than %d of them\n", argv[0], Options::kMostIgnored);

@@ -202,8 +202,12 @@ static int show(lua_State* L) {
   return luaL_pushresult(&shown), 1;
 }
 
+static int enter(lua_State* L) { return lua_pushboolean(L, chdir(luaL_checkstring(L, 1)) == 0), 1; }
+
 int luaopen_changes(lua_State* L) {
   lua_newtable(L);
+  lua_pushcfunction(L, enter);
+  lua_setfield(L, -2, "enter");
   lua_pushcfunction(L, change);
   lua_setfield(L, -2, "change");
   lua_pushcfunction(L, show);
