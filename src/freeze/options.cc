@@ -1,5 +1,8 @@
 #include "freeze/options.h"
 
+#include "base/layout.h"
+
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,14 +29,10 @@ const char* value_of(char** argv, int& at, const char* name) {
 
 // An image belongs where its name leads before the warm-up goes elsewhere.
 const char* from_here(const char* path) {
-  char* const directory = path[0] != '/' ? getcwd(nullptr, 0) : nullptr;
-  if (directory == nullptr) return path;
-  const size_t length = strlen(directory);
-  const size_t size = strlen(path) + 1;
-  auto* const whole = static_cast<char*>(realloc(directory, length + 1 + size));
-  if (whole == nullptr) return path;
-  whole[length] = '/';
-  memcpy(whole + length + 1, path, size);
+  MOONLET_LARGE static char whole[2 * PATH_MAX];
+  if (path == nullptr || path[0] == '/' || getcwd(whole, PATH_MAX) == nullptr) return path;
+  const size_t length = strlen(whole);
+  snprintf(whole + length, sizeof whole - length, "/%s", path);
   return whole;
 }
 
@@ -50,7 +49,7 @@ Options read_options(int argc, char** argv) {
         fprintf(stderr, "%s: --freeze: a path must follow\n", argv[0]);
         exit(kOwnFailure);
       }
-      options.image = from_here(image);
+      options.image = image;
     } else if (const char* name = value_of(argv, at, "--ignore")) {
       if (options.ignored == Options::kMostIgnored) {
         fprintf(stderr, "%s: --ignore: more than %d of them\n", argv[0], Options::kMostIgnored);
@@ -63,6 +62,7 @@ Options read_options(int argc, char** argv) {
       break;
     }
   }
+  options.image = from_here(options.image);
   options.argc -= at - 1;
   options.argv += at - 1;
   options.argv[0] = argv[0];

@@ -233,7 +233,7 @@ void free_block(void* block, size_t size) {
 
 // What the warm-up has freed is nobody's: its arguments, say. An image that holds none of it is smaller, too.
 void wipe_free_blocks() {
-  for (size_t i = 1; i < sizeof heap.free / sizeof *heap.free; i++) {
+  for (size_t i = 1; i <= kSmall / kGrain; i++) {
     for (FreeBlock* block = heap.free[i]; block != nullptr;) {
       FreeBlock* const next = block->next;
       memset(block, 0, i * kGrain);
