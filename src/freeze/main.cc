@@ -21,6 +21,7 @@
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
 #include "lua/random_numbers.h"
+#include "lua/sealed_heap.h"
 #include "lua/state.h"
 
 #include <stdio.h>
@@ -59,7 +60,8 @@ int run(const image::Launch& launch) {
   static char nothing[] = "/dev/null";
   static char code[] = "-elocal t = {}";  // nothing that a warm-up may have replaced
   static char* argv[] = {path, code, nothing, nullptr};
-  const image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }, nullptr};
+  const image::Launch launch = {3,      argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); },
+                                nullptr};
   const int status = run(launch);
   putchar('\n');  // to /dev/null
   fflush(nullptr);
@@ -141,6 +143,7 @@ int main(int argc, char** argv) {
   const bool with_entropy = has_asked_for_entropy(asked);
   prepare_generators(with_entropy);
   random_numbers::go_on(state, with_entropy);
+  heap::clear_at_seal();
   warm::seal(state);
   if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();

@@ -32,6 +32,10 @@ Options read_options(int argc, char** argv) {
   int at = 1;
   for (; argv[at] != nullptr; at++) {
     if (const char* image = value_of(argv, at, "--freeze")) {
+      if (*image == '\0') {
+        fprintf(stderr, "%s: --freeze: a path must follow\n", argv[0]);
+        exit(kOwnFailure);
+      }
       options.image = image;
     } else if (const char* name = value_of(argv, at, "--ignore")) {
       if (options.ignored == Options::kMostIgnored) {

@@ -240,6 +240,25 @@ void* resize(void* block, size_t old_size, size_t new_size) {
   return moved;
 }
 
+bool clears = false;
+
+// What was in blocks that are free now goes into nobody's image.
+void clear_free() {
+  for (size_t i = 0; i < sizeof heap.free / sizeof *heap.free; i++) {
+    for (FreeBlock* block = heap.free[i]; block != nullptr;) {
+      FreeBlock* const next = block->next;
+      memset(block, 0, i * kGrain);
+      block = next;
+    }
+  }
+  if (heap.at != nullptr) memset(heap.at, 0, static_cast<size_t>(heap.end - heap.at));
+  for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) {
+    for (size_t run = 1; run < kRuns; run++) {
+      if (chunk->live[run] == 0) memset(reinterpret_cast<char*>(chunk) + run * kRun, 0, kRun);
+    }
+  }
+}
+
 }  // namespace
 
 void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size) {
@@ -250,8 +269,11 @@ void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size)
   return nullptr;
 }
 
+void clear_at_seal() { clears = true; }
+
 void seal() {
   while (Chunk* chunk = take_first(heap.roomy)) add(chunk, heap.full);
+  if (clears) clear_free();
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
   collapse(heap.full);
   seal_malloc();

@@ -7,6 +7,7 @@
 
 #include <malloc.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,40 +29,44 @@ struct End {
   }
 };
 
-struct mallinfo2 inform() {
+// Bytes of the end.
+size_t size_of_end() {
 #if __GLIBC_PREREQ(2, 33)
-  return mallinfo2();
+  return mallinfo2().keepcost;
 #else
-  const struct mallinfo info = mallinfo();
-  return {.fordblks = static_cast<size_t>(info.fordblks), .keepcost = static_cast<size_t>(info.keepcost)};
+  return static_cast<size_t>(mallinfo().keepcost);
 #endif
 }
 
 constexpr size_t kPiece = 96 << 10;  // bytes: below what malloc maps by itself
 
-// Of no size if it cannot be found.
+// A block that is taken from the end makes it shorter, or longer where it had to grow first. Others stay taken:
+// they are what use_up() is for.
 End find_end() {
-  const struct mallinfo2 info = inform();
-  const auto top = reinterpret_cast<uintptr_t>(sbrk(0));
-  // More than is free anywhere else.
-  const size_t size = info.fordblks - info.keepcost + kCached;
-  if (size > kPiece) return {top - info.keepcost, top};  // right for a heap in one piece; else nothing is there
-  void* const first = malloc(size);
-  const auto from = reinterpret_cast<uintptr_t>(first);
-  free(first);  // joins the end again
-  return {from, from + info.keepcost};
+  constexpr int kMost = 64;
+  for (int i = 0; i < kMost; i++) {
+    const size_t before = size_of_end();
+    void* const piece = malloc(kPiece);
+    if (piece == nullptr) break;
+    if (size_of_end() == before) {
+      memset(piece, 0, kPiece);
+      continue;
+    }
+    const auto from = reinterpret_cast<uintptr_t>(piece);
+    free(piece);  // joins the end again
+    return {from, from + size_of_end()};
+  }
+  return {0, 0};
 }
 
-// Takes all blocks of that size which malloc has elsewhere, for good. `left`: bytes that are free there.
-void use_up(size_t size, const End& end, size_t& left) {
-  while (left >= size) {
-    void* const block = malloc(size);
-    if (block == nullptr || end.has(block)) {
-      if (size > kCached) free(block);  // a small one would be handed out first from now on
-      return;
-    }
-    left -= size;
+// Takes all blocks of that size which malloc has elsewhere, for good.
+void use_up(size_t size, const End& end) {
+  void* block = malloc(size);
+  while (block != nullptr && !end.has(block)) {
+    memset(block, 0, size);  // whatever has been in it
+    block = malloc(size);
   }
+  if (size > kCached) free(block);  // a small one would be handed out first from now on
 }
 
 // Bytes at the end from which free(3) looks whether some can be given back, which a launch would pay for.
@@ -89,14 +94,12 @@ void clear(const End& end, size_t page) {
 
 void seal_malloc() {
   malloc_trim(0);
-  const End whole = find_end();
-  const struct mallinfo2 info = inform();
-  // What is cached for small sizes malloc counts as in use.
-  constexpr size_t kMostCached = 512 << 10;
-  size_t left = info.fordblks - info.keepcost + kMostCached;
-  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, whole, left);
-  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, whole, left);
   End end = find_end();
+  if (end.from == 0) return;
+  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, end);
+  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, end);
+  end = find_end();
+  if (end.from == 0) return;
   shorten(end);
   clear(end, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
