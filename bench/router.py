@@ -47,7 +47,6 @@ def main():
     session = Session("/moonlet", "/tmp/bench", quick=True)
     session.lua = "/usr/bin/lua"
     session.options = []  # a router's has none for that
-    session.in_front = None  # nothing runs before each launch
     rows = [("hello", "print(\"hello\")", launches(session, "hello", "hello.lua", [], 25)),
             ("job", "a job with 360 KB of modules", launches(session, "job", "load.lua", warm(MODULES), 15)),
             ("memory", f"{SCRIPTS} idle scripts with them, KB", idle_memory(session))]

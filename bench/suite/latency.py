@@ -82,7 +82,7 @@ def hello(session):
     """print("hello"). Rounds enough that a zygote's processor time is exact, though in ticks."""
     with Field(session) as field:
         add_all(field, [WORKLOADS / "hello.lua"])
-        return session.measure("hello", field.contenders, 1000, session.pick(3, 1))
+        return session.measure("hello", field.contenders, session.pick(1000, 300), session.pick(3, 1))
 
 
 def hello_51(session):
@@ -130,13 +130,13 @@ def luacheck_version(session):
             script = [WORKLOADS / f"{job}.lua"]
             field.add(f"lua-{job}", [session.lua, *script], LUACHECK, job=job)
             field.add_thawed(f"moonlet-{job}", "luacheck", LUACHECK_AND_PENLIGHT, script, LUACHECK, job=job)
-        return session.measure("luacheck-version", field.contenders, session.pick(200, 20))
+        return session.measure("luacheck-version", field.contenders, session.pick(200, 10))
 
 
 def luacheck_tree(session):
     with Field(session) as field:
         add_luacheck(field, ["--no-cache", "--no-color", PENLIGHT])
-        return session.measure("luacheck-tree", field.contenders, session.pick(20, 3))
+        return session.measure("luacheck-tree", field.contenders, session.pick(20, 2))
 
 
 def churn(session):
@@ -145,7 +145,7 @@ def churn(session):
         script = [WORKLOADS / "churn.lua", session.pick(150000, 30000)]
         field.add_lua(script, LUACHECK)
         field.add_moonlet("luacheck", LUACHECK_AND_PENLIGHT, script, LUACHECK)
-        return session.measure("churn", field.contenders, session.pick(10, 3))
+        return session.measure("churn", field.contenders, session.pick(10, 2))
 
 
 HEAP_SIZES = (1, 4, 16, 64)  # MB
@@ -161,7 +161,7 @@ def heap(session):
             warm_up = [WORKLOADS / "warm-heap.lua", size]
             field.add_thawed(f"moonlet-{size}", f"heap-{size}", warm_up, script)
             field.add_served(f"moonletd-{size}", f"heap-{size}", warm_up, script)
-        return session.measure("heap", field.contenders, session.pick(1000, 100))
+        return session.measure("heap", field.contenders, session.pick(1000, 50))
 
 
 FILES = 500

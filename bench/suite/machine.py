@@ -67,6 +67,5 @@ def facts(session, load_before):
         ("Session", "quick: few launches of each" if session.quick else "full"),
         ("Programs", f"copied to {places.name(session.disk)}, written out, and read from there"),
         ("Images", f"in {places.name(images)}"),
-        ("Order", "drawn anew for each round; lua prints hello before each launch that is measured, so that all find "
-                  "the processor's caches as it leaves them"),
+        ("Order", session.order),
     ]

@@ -88,7 +88,8 @@ class Session:
         self.warm_kb = {}  # name of a warm-up: how large Lua's heap is after it
         # Small and of known content. MOONLET_FALLBACK: what is measured shall be moonlet.
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C", "MOONLET_FALLBACK": ""}
-        self.in_front = [self.lua, str(WORKLOADS / "hello.lua")]  # what runs before each launch that is measured
+        self.in_front = []  # what runs before each launch that is measured
+        self.order = ""  # for the report: in which order contenders are launched
         self.cleanup = contextlib.ExitStack()
         self.work = self.temporary_directory()
         (self.output / "samples").mkdir(parents=True, exist_ok=True)
@@ -107,6 +108,13 @@ class Session:
             self.absent["moonlet-disk"] = self.absent["freeze-disk"] = "without a tmpfs all images are on disk"
         self.memory = pathlib.Path(self.temporary_directory(memory)) if memory else None
         self.images = Images(self, self.memory or self.disk, self.disk)
+
+    def put_in_front(self, what):
+        """`what`: "lua", "noop" or "nothing"."""
+        self.in_front = {"lua": [self.lua, str(WORKLOADS / "hello.lua")], "noop": [self.program("noop")],
+                         "nothing": []}[what]
+        before = {"lua": "lua prints hello", "noop": "the no-op runs", "nothing": "nothing runs"}[what]
+        self.order = f"drawn anew for each round; {before} before each launch that is measured (--front {what})"
 
     def pick(self, full, quick):
         return quick if self.quick else full

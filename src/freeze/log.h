@@ -17,6 +17,7 @@ constexpr auto kVoid = static_cast<image::Asked>(242);     // lost a race agains
 
 /// The text of each Matter::kClock.
 constexpr char kTheClock[] = "the clock";
+constexpr char kGetrandom[] = "getrandom";
 
 enum class TracerState : uint32_t { kUnknown, kAttached, kFiltering, kEachCall };
 

@@ -37,8 +37,9 @@ struct Options {
 /// message if there is no memory for the log.
 void begin(const Options& options);
 
-/// What has asked for the time so far is Lua itself, which seeds its generator with it.
-void forgive_clock();
+/// What has asked for the time or for random numbers so far is Lua itself, which seeds its generator and its
+/// hashes with it.
+void forgive_seed();
 
 /// The warm-up has returned.
 void end();

@@ -181,7 +181,7 @@ void ask_as(Log* log, Tracee* tracee, const CallMade& call) {
       return;
     case Asks::kRandom:
       // glibc's malloc draws one word, GRND_NONBLOCK, to recognize what it has freed.
-      if (first != sizeof(long) || second != 1) log->add_problem(Matter::kRandom, "getrandom");
+      if (first != sizeof(long) || second != 1) log->add_problem(Matter::kRandom, kGetrandom);
       return;
     case Asks::kHidden:
       return log->add_problem(Matter::kHidden, "io_uring, a file by its handle, or in another root");

@@ -113,6 +113,8 @@ OF_ITSELF = {
     "a stack that grows to its limit": "deep_stack",
     "what the kernel says of the process": "process_facts",
 }
+if MUSL:  # which knows it without asking
+    OF_C["the stacks of threads"] = OF_ITSELF.pop("the stacks of threads")
 OF_CXX = {
     "exceptions": "exceptions",
     "exceptions from a module's module, and through it": "through_plugin " + os.path.join(MODULES, "libcxx_plugin.so"),
