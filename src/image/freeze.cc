@@ -150,8 +150,11 @@ class Freezer {
       return add_empty(it, flags.droppable ? Nature::kDroppable : Nature::kWipedOnFork);
     uint8_t protection = it.protection;
     if ((it.protection & kWrite) == 0 && is_mended(it.from, it.to)) protection |= kWrite;
-    if (it.inode == 0 || it.protection == 0) {  // the gaps between a library's segments are of its file
+    if (it.inode == 0) {
       take_anonymous(it, protection);
+    } else if (it.protection == 0) {  // the gap between two segments of a library may lie behind its file's end
+      const int index = find_file(it);
+      if (index >= 0) add_of_file(it, it.from, it.to, static_cast<int16_t>(index), protection);
     } else if ((it.protection & kWrite) != 0) {
       add(it.from, it.to, kOfImage, protection);
     } else {
