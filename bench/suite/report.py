@@ -118,7 +118,8 @@ def counts_table(found):
     rows = [[LABELS[key], number(it["faults"].value), bounds(it["faults"], number), cell(it["calls"]),
              cell(it["mmap"]), cell(it["mappings"])] for key, it in found.items()]
     return Table('print("hello"), in numbers that do not drift',
-                 ["contender", "page faults", "10th – 90th percentile", "system calls", "of them mmap", "mappings"], rows,
+                 ["contender", "page faults", "10th – 90th percentile", "system calls", "of them mmap",
+                  "mappings"], rows,
                  "Page faults of all processes of a launch; system calls as strace counts them, execve among them; "
                  "mappings of the process while the script runs.")
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,10 @@ bool is_this_program(const char* path) {
          self.st_ino == other.st_ino;
 }
 
+// A variable of the environment that may choose what is executed: none of whoever has started this program with
+// the privileges of another.
+const char* trusted(const char* name) { return getauxval(AT_SECURE) == 0 ? getenv(name) : nullptr; }
+
 }  // namespace
 
 // execvp(3), but it passes over this program.
@@ -30,7 +35,7 @@ int exec_on_path(const char* name, char** argv) {
     execv(name, argv);
     return errno;
   }
-  const char* path = getenv("PATH");
+  const char* path = trusted("PATH");
   if (path == nullptr) path = "/usr/local/bin:/bin:/usr/bin";
   const size_t name_length = strlen(name);
   int error = ENOENT;  // or the better reason, if no other entry works
@@ -56,11 +61,12 @@ int exec_on_path(const char* name, char** argv) {
 }
 
 void fall_back(char** argv, const Refusal& refusal) {
-  const char* interpreter = getenv("MOONLET_FALLBACK");
+  const char* interpreter = trusted("MOONLET_FALLBACK");
   if (interpreter == nullptr) interpreter = MOONLET_FALLBACK_NAME;
   if (*interpreter == '\0') {
     print_refusal(refusal);
   } else {
+    tell(interpreter, refusal);
     const int error = exec_on_path(interpreter, argv);
     print_refusal(refusal);
     print_refusal({"exec the fallback", interpreter, error, error == ELOOP ? "it is moonlet itself" : nullptr});

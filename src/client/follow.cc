@@ -132,6 +132,7 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
     switch (report.kind) {
       case ReportKind::kStarted:
         script.pid = report.value;
+        tell("moonletd", refusal);
         close_passed_descriptors();
         kernel::open_signalfd(kernel::SignalSet::all(), signals);
         break;

@@ -12,7 +12,8 @@ namespace moonlet::client {
 /// Waits for the answer on `socket`, forwards signals, stops and continues with the script, and ends this
 /// process as the script ended. `signals`: a signalfd for those that are neither in `mask` nor SIGURG; all are
 /// blocked; `mask`: the signal mask to give back; `cookie`: the one in the request. Returns only where no
-/// script has started and none will: then `refusal` says why, of the zygote at `path`.
+/// script has started and none will: then `refusal`, which says why no image was thawed, says why, of the
+/// zygote at `path`.
 void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
             Refusal& refusal);
 

@@ -10,26 +10,53 @@
 #include "protocol/protocol.h"
 
 #include <errno.h>
+#include <sys/auxv.h>
+
+namespace moonlet::client {
+
+namespace {
+
+// Runs the script in an image, or through a zygote. Returns if there is neither.
+void run(const CommandLine& line, long* stack, Refusal& refusal) {
+  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
+  refusal = {"thaw", "an image", ENOENT, "none is wanted"};
+  if (thaw(line, ask.address, stack, refusal)) return;
+#if defined(MOONLET_SOCKET_CLIENT)
+  const Refusal doubt = refusal;
+  launch(line, ask.address, refusal);
+  if (refusal.error != ENOENT && refusal.error != ECONNREFUSED) return;
+  if (ask.is_private) start_moonletd();
+  // Nobody serves: then it is the image that counts, if there is one.
+  if (doubt.error != ENOENT || doubt.about != nullptr) refusal = doubt;
+#endif
+}
+
+int fail(const Refusal& refusal) {
+  print_refusal(refusal);
+  return protocol::kOwnFailure;
+}
+
+}  // namespace
+
+}  // namespace moonlet::client
 
 int main(int argc, char** argv) {
   using namespace moonlet;
   using namespace moonlet::client;
   if (argc < 1) return protocol::kOwnFailure;  // Linux 5.18 and later see to it that there is a name
-  Refusal refusal = {"run", "interactively", 0, "only lua itself can"};
   const CommandLine line = read_command_line(argc, argv);
-  if (line.freezes) become_freezer(argv);
-  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
-  [[maybe_unused]] const bool was_asked =
-      line.interactive || thaw(line, ask.address, reinterpret_cast<long*>(argv) - 1, refusal);
-#if defined(MOONLET_SOCKET_CLIENT)
-  if (!was_asked) launch(line, ask.address, refusal);
-#endif
-  if (line.rehearses) {
-    print_refusal(refusal);
-    return protocol::kOwnFailure;
+  Refusal refusal;
+  if (getauxval(AT_SECURE) != 0) {
+    // Whoever has started a program with the privileges of another: none of their variables is read.
+    refusal = {"start", "with raised privileges", EPERM};
+    if (line.freezes) return fail(refusal);
+  } else if (line.freezes) {
+    become_freezer(argv);
+  } else if (line.interactive) {
+    refusal = {"run", "interactively", 0, "only lua itself can"};
+  } else {
+    run(line, reinterpret_cast<long*>(argv) - 1, refusal);
+    if (line.rehearses) return fail(refusal);
   }
-#if defined(MOONLET_SOCKET_CLIENT)
-  if (ask.is_private && (refusal.error == ENOENT || refusal.error == ECONNREFUSED)) start_moonletd();
-#endif
   fall_back(line.argv, refusal);
 }

@@ -10,4 +10,11 @@ using protocol::Refusal;
 /// Writes "moonlet: DOING ON: REASON" to standard error.
 void print_refusal(const Refusal& refusal);
 
+/// Whether $MOONLET_VERBOSE wants to know how each launch runs. Nobody may ask that of raised privileges.
+bool is_verbose();
+
+/// If is_verbose(): writes in one line that the script runs through `program`, and that `refusal` is why. What
+/// was being done is left out where the reason says what it is about.
+void tell(const char* program, const Refusal& refusal);
+
 }  // namespace moonlet::client

@@ -16,9 +16,19 @@ namespace moonlet::client {
 namespace {
 
 image::Launch launch;
+const char* path;  // of the image
 
 // On the other side of the jump, as long as nothing has run.
-[[noreturn]] void turn_back(const char* reason) { fall_back(launch.argv, {"run in", "the image", 0, reason}); }
+[[noreturn]] void turn_back(const char* reason) {
+  fall_back(launch.argv, {"run in", "the image", 0, reason, ""});
+}
+
+void say_what_was_thawed() {
+  const iovec line[] = {{const_cast<char*>("moonlet: thawed "), 16},
+                        {const_cast<char*>(path), strlen(path)},
+                        {const_cast<char*>("\n"), 1}};
+  [[maybe_unused]] const ssize_t written = writev(STDERR_FILENO, line, 3);
+}
 
 image::AuxiliaryEntry* find_auxiliary() {
   char** last = environ;
@@ -31,7 +41,7 @@ protocol::ImagePath beside;
 }  // namespace
 
 bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal) {
-  const char* path = line.image != nullptr && *line.image != '\0' ? line.image : getenv("MOONLET_IMAGE");
+  path = line.image != nullptr && *line.image != '\0' ? line.image : getenv("MOONLET_IMAGE");
   const bool is_named = path != nullptr;
   if (!is_named) {
     beside.set(socket);
@@ -39,15 +49,19 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
   } else if (*path == '\0') {
     return false;  // none is wanted
   }
-  refusal = {"thaw", path, EPERM};
-  if (getauxval(AT_SECURE) != 0) return is_named;  // before anything that others may have chosen is read
   if (line.rehearses) line.argv[0] = const_cast<char*>(path);
-  launch = {line.rehearses ? 0 : line.argc,     line.argv, environ, find_auxiliary(),
-            reinterpret_cast<uintptr_t>(stack), turn_back};
+  launch = {line.rehearses ? 0 : line.argc,
+            line.argv,
+            environ,
+            find_auxiliary(),
+            reinterpret_cast<uintptr_t>(stack),
+            turn_back,
+            is_verbose() ? say_what_was_thawed : nullptr};
   const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
                                     image::kBuild, image::hash_processor(launch.auxiliary)};
   const image::Doubt doubt = image::enter(const_cast<char*>(path), expected, launch);
-  refusal = {"thaw", doubt.path != nullptr ? doubt.path : path, doubt.error, doubt.reason};
+  refusal = {"thaw", path, doubt.error, doubt.reason};
+  if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
   return is_named;
 }
 

@@ -12,6 +12,7 @@
 #include "image/fork_handlers.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
+#include "image/rehearsal.h"
 #include "image/start.h"
 #include "lua/command_line.h"
 #include "lua/finalizers.h"
@@ -40,24 +41,30 @@ bool take_bind_now() {
   return true;
 }
 
-// lua(1), in the state that the warm-up has left.
-[[noreturn]] void run(const image::Launch& launch) {
+// lua(1), in the state that the warm-up has left. Returns the status of the script.
+int run(const image::Launch& launch) {
   const interpreter::Outline outline = interpreter::outline(launch.argv);
   if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
   warm::freshen(state);
   if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  if (launch.begin != nullptr) launch.begin();
   moonlet_host()->warm = true;
-  warm::finish(state, interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch));
+  return interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch);
 }
 
-// What any script does, in an image that nobody has launched yet.
+// What any script does, in an image that nobody has launched yet. It ends without what the warm-up has left for
+// the end: that is each launch's.
 [[noreturn]] void rehearse(char* path) {
+  constexpr int kTold = 3;
   static char nothing[] = "/dev/null";
-  static char code[] = "-eprint()";
+  static char code[] = "-elocal t = {}";  // nothing that a warm-up may have replaced
   static char* argv[] = {path, code, nothing, nullptr};
-  image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }};
-  tell_at_exit(path, 3);
-  run(launch);
+  const image::Launch launch = {3, argv, environ, nullptr, 0, [](const char*) { _exit(EXIT_FAILURE); }, nullptr};
+  const int status = run(launch);
+  putchar('\n');  // to /dev/null
+  fflush(nullptr);
+  image::tell_written_pages(path, kTold);
+  _exit(status);
 }
 
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
@@ -68,7 +75,7 @@ bool take_bind_now() {
   reveal_process_id();
   image::call_child_handlers();
   if (launch->argc == 0) rehearse(launch->argv[0]);
-  run(*launch);
+  warm::finish(state, run(*launch));
 }
 
 // Whether a seed may be another one in another run. Where nobody has traced that is not known.

@@ -1,7 +1,6 @@
 #include "freeze/plain_exit.h"
 
 #include "freeze/interposed.h"
-#include "image/rehearsal.h"
 
 #include <dlfcn.h>
 #include <link.h>
@@ -21,8 +20,6 @@ namespace {
 
 bool is_plain = false;
 bool has_handlers = false;
-const char* rehearsed = nullptr;  // path of an image
-int told = -1;
 
 // Bytes of code of a _fini with nothing in it.
 #if defined(__x86_64__)
@@ -71,11 +68,6 @@ bool prepare_plain_exit() {
   return is_plain;
 }
 
-void tell_at_exit(const char* path, int fd) {
-  rehearsed = path;
-  told = fd;
-}
-
 }  // namespace moonlet::freeze
 
 // NOLINTBEGIN(bugprone-macro-parentheses,readability-inconsistent-declaration-parameter-name): the arguments
@@ -102,8 +94,6 @@ MOONLET_IN_FRONT void exit(int status) {
   if (moonlet::freeze::is_plain) {
     fflush(nullptr);
     if (__freading(stdin) != 0) fflush(stdin);  // gives back what was read ahead of a seekable one
-    if (moonlet::freeze::rehearsed != nullptr)
-      moonlet::image::tell_written_pages(moonlet::freeze::rehearsed, moonlet::freeze::told);
     _exit(status);
   }
   moonlet::freeze::next<void (*)(int)>("exit")(status);

@@ -9,7 +9,4 @@ namespace moonlet::freeze {
 /// Returns whether it may.
 bool prepare_plain_exit();
 
-/// In a rehearsal of the image at `path`: the exit tells `fd` which pages were written to (image/rehearsal.h).
-void tell_at_exit(const char* path, int fd);
-
 }  // namespace moonlet::freeze

@@ -15,8 +15,8 @@ struct Expected {
   uint64_t processor;  // hash_processor()
 };
 
-/// Why an image was not taken: "PATH: REASON". `path` is what the reason is about; both live as long as the
-/// process.
+/// Why an image was not taken: "PATH: REASON". `path` is what the reason is about, null if it says so itself;
+/// both live as long as the process.
 struct Doubt {
   const char* path = nullptr;
   const char* reason = nullptr;  // null: `error` tells

@@ -16,7 +16,7 @@ namespace moonlet::image {
 
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;

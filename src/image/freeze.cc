@@ -2,6 +2,7 @@
 
 #include "image/answer.h"
 #include "image/format.h"
+#include "image/held_mutexes.h"
 #include "image/libc_state.h"
 #include "image/machine.h"
 #include "image/mappings.h"
@@ -332,6 +333,12 @@ class Freezer {
 
     header.file_size = round_up(header.tables_size);
     place_segments(header.file_size);
+    for (uint32_t i = 0; i < segments_; i++) {
+      const Segment& it = work_->segment[i];
+      if (it.file == kOfImage && (it.protection & kWrite) != 0)
+        find_held_mutexes(static_cast<uintptr_t>(it.address), static_cast<uintptr_t>(it.address + it.size),
+                          thread_id());
+    }
     if (ftruncate(fd_, static_cast<off_t>(header.file_size)) != 0) return fail("write: %s", strerror(errno));
     for (uint32_t i = 0; i < segments_ && !failed(); i++) {
       if (work_->segment[i].file == kOfImage) write_segment(work_->segment[i]);

@@ -21,6 +21,9 @@ struct Launch {
 
   /// Becomes lua, as long as nothing of the script has run. `reason`: why, for MOONLET_VERBOSE.
   void (*fall_back)(const char* reason);
+
+  /// To be called when nothing leads back to lua any more, for MOONLET_VERBOSE; or null.
+  void (*begin)();
 };
 
 /// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never

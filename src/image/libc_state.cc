@@ -3,6 +3,7 @@
 #include "base/kernel.h"
 #include "image/child.h"
 #include "image/format.h"
+#include "image/held_mutexes.h"
 #include "image/machine.h"
 #include "image/musl_state.h"
 
@@ -167,6 +168,7 @@ void mend_thread() {
   int* const cleared = thread_list_lock();
 #endif
   *found.thread_id = static_cast<int>(syscall(SYS_set_tid_address, cleared));
+  hand_over_mutexes(*found.thread_id);
   if (found.robust.head != nullptr) syscall(SYS_set_robust_list, found.robust.head, found.robust.size);
 }
 
@@ -275,6 +277,8 @@ void prepare_libc_state(const char* questions, uint32_t size) {
 #endif
   forget_texts(questions, size);
 }
+
+int thread_id() { return *found.thread_id; }
 
 const AuxiliaryEntry* auxiliary_vector() { return found.auxiliary; }
 

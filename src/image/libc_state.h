@@ -22,6 +22,9 @@ void prepare_libc_state(const char* questions, uint32_t size);
 /// then.
 bool is_mended(uintptr_t from, uintptr_t to);
 
+/// What libc takes for the number of this thread.
+int thread_id();
+
 /// The auxiliary vector that libc sees.
 const AuxiliaryEntry* auxiliary_vector();
 

@@ -65,17 +65,19 @@ MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void call_on_stack(uintptr_t stack
       "call *%1\n"
       "hlt\n"
       :
-      : "r"(stack), "r"(function), "D"(argument)
+      : "a"(stack), "d"(function), "D"(argument)  // not in rbp
       : "memory");
 #elif defined(__aarch64__)
   register const void* first __asm__("x0") = argument;
+  register uintptr_t top __asm__("x1") = stack;
+  register uintptr_t target __asm__("x2") = function;  // not in x29 or x30
   __asm__ volatile(
       "mov sp, %0\n"
       "mov x29, #0\n"
       "mov x30, #0\n"
       "br %1\n"
       :
-      : "r"(stack), "r"(function), "r"(first)
+      : "r"(top), "r"(target), "r"(first)
       : "memory");
 #elif defined(__mips__)
   register const void* first __asm__("$4") = argument;
@@ -104,9 +106,11 @@ MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void start_program(uintptr_t stack
       "xor %%edx, %%edx\n"  // no function to be registered with atexit(3)
       "jmp *%1\n"
       :
-      : "r"(stack), "r"(entry)
+      : "a"(stack), "c"(entry)  // not in rbp
       : "memory", "rdx");
 #elif defined(__aarch64__)
+  register uintptr_t top __asm__("x1") = stack;
+  register uintptr_t target __asm__("x2") = entry;  // not in x29 or x30
   __asm__ volatile(
       "mov sp, %0\n"
       "mov x0, #0\n"
@@ -114,7 +118,7 @@ MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void start_program(uintptr_t stack
       "mov x30, #0\n"
       "br %1\n"
       :
-      : "r"(stack), "r"(entry)
+      : "r"(top), "r"(target)
       : "memory", "x0");
 #elif defined(__mips__)
   register uintptr_t target __asm__("$25") = entry;

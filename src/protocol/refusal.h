@@ -13,14 +13,16 @@ struct Refusal {
   const char* on;                // what it was done on; "": the socket, filled in by who knows it
   int error = 0;                 // errno, or 0 where `reason` tells more
   const char* reason = nullptr;  // in the zygote's own words; lives until the next launch
+  const char* about = nullptr;   // what the reason is about, if that is not `on`; "": the reason names it
 };
 
-/// A refusal as text, in pieces: "moonlet: DOING ON: REASON".
+/// A refusal as text, in pieces: "moonlet: DOING ON: REASON", "moonlet: DOING ON: ABOUT: REASON".
 struct RefusalText {
-  static constexpr int kParts = 7;
+  static constexpr int kParts = 9;
   iovec part[kParts];
 
   explicit RefusalText(const Refusal& refusal) {
+    const char* const about = refusal.about != nullptr ? refusal.about : "";
     const char* reason = refusal.reason != nullptr ? refusal.reason : strerror(refusal.error);
     const bool nobody_listens =
         strcmp(refusal.doing, "connect") == 0 && (refusal.error == ENOENT || refusal.error == ECONNREFUSED);
@@ -29,6 +31,8 @@ struct RefusalText {
                                       *refusal.on != '\0' ? " " : "",
                                       refusal.on,
                                       ": ",
+                                      about,
+                                      *about != '\0' ? ": " : "",
                                       reason,
                                       nobody_listens ? " (is moonletd running?)" : ""};
     for (int i = 0; i < kParts; i++) part[i] = {const_cast<char*>(text[i]), strlen(text[i])};

@@ -1,5 +1,7 @@
 // Finds the functions that moonletd and moonlet-lua import on MIPS, before anything else runs: see imports.S.
 
+#include "zygote/log.h"
+
 #include <elf.h>
 #include <link.h>
 #include <stdint.h>
@@ -104,8 +106,13 @@ bool find_imports() {
 // `stack`: what execve(2) has left there, the number of arguments, then these.
 void moonlet_start(void** stack) {
   if (!find_imports()) {
-    static constexpr char kComplaint[] = "moonlet: built for other libraries\n";  // most of which must be there
+    // Most of them must be there.
+#if defined(MOONLET_PACKED_TEXTS)
+    moonlet::zygote::log_line("built for other libraries");
+#else
+    static constexpr char kComplaint[] = "moonlet-lua: built for other libraries\n";
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kComplaint, sizeof kComplaint - 1);
+#endif
     _exit(127);  // as the loader
   }
   const auto argc = static_cast<int>(reinterpret_cast<intptr_t>(stack[0]));

@@ -22,8 +22,6 @@ SPARE = os.environ.get("MOONLET_SPARE", "0")  # how many spares each zygote of t
 # Launches thaw an image that lies where moonletd would have it, and no moonletd runs.
 THAW = os.environ.get("MOONLET_THAW") == "1"
 about_moonletd = pytest.mark.skipif(THAW, reason="IT IS ABOUT MOONLETD")
-# Fails until a freeze records what its warm-up asks.
-unrecorded = pytest.mark.xfail(THAW, strict=True, reason="QUESTIONS: a freeze records none")
 about_images = pytest.mark.skipif(not THAW, reason="IT IS ABOUT IMAGES: moonletd's children cannot")
 SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
 
@@ -150,13 +148,13 @@ class Zygote:
 
 
 class FrozenZygote:
-    """What stands in for a zygote where its warm-up is frozen: an image beside the socket that a zygote would have.
-    Without `wait` it may be that the warm-up cannot be frozen: then there is no image."""
+    """What stands in for a zygote where its warm-up is frozen: an image beside the socket that a zygote would have, which
+    may be named. Without `wait` it may be that the warm-up cannot be frozen: then there is no image."""
 
-    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, **popen):
+    def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, socket=None, **popen):
         assert not options, "only moonletd has them: is the test about moonletd?"
-        self.socket = os.path.join(str(directory), "zygote.sock")
-        self.image = os.path.join(str(directory), "zygote.image")
+        self.socket = socket or os.path.join(str(directory), "zygote.sock")
+        self.image = self.socket.removesuffix(".sock") + ".image"
         done = subprocess.run([MOONLET, "--freeze", self.image, *warm_up], stdin=stdin, capture_output=True,
                               env=environment() if env is None else env, timeout=PATIENCE, **popen)
         self.status = done.returncode
@@ -320,6 +318,24 @@ class Pair:
 @pytest.fixture(scope="module")
 def same(zygote):
     return Pair(zygote)
+
+
+class PairInEach(Pair):
+    """Whatever the environment is. An image is for one: it is made in that of the launch."""
+
+    def __init__(self, start, *warm_up, **options):
+        self.make = lambda env: start(*warm_up, env=env, **options)
+        super().__init__(None if THAW else self.make(None))
+
+    def programs(self, env=None):
+        if THAW:
+            self.zygote = self.make(env)
+        return super().programs(env)
+
+
+def may_be_cold(env):
+    """Where this environment, or something else, is not as it was when the image was made, a launch is lua's."""
+    return dict(env, MOONLET_FALLBACK=REAL_LUA) if THAW else env
 
 
 class Launch:

@@ -192,7 +192,8 @@ def test_position_in_a_standard_stream_is_that_of_the_scripts_file(start_zygote,
             return file.read(), out.read(), err.read()
 
     with open(source) as file:
-        look = "io.read(1) io.stdin:seek('cur') io.stdout:seek('cur') io.stderr:seek('cur')"
+        read = "io.read(1)" if not THAW else ""  # none can read the same again
+        look = read + " io.stdin:seek('cur') io.stdout:seek('cur') io.stderr:seek('cur')"
         zygote = start_zygote("-e", look, stdin=file)
     assert both(Pair(zygote), into_files) == (b"56789", b"before 234\t5\t7\nafter", b"before it 10 after")
 
@@ -253,7 +254,10 @@ def test_output_of_the_warm_up_is_not_repeated(start_zygote):
 
 
 def test_input_read_ahead_by_the_warm_up_is_not_seen(start_zygote):
-    zygote = start_zygote("-e", "io.read('*l')", stdin=open("/etc/passwd"))
+    zygote = start_zygote("-e", "io.read('*l')", stdin=open("/etc/passwd"), wait=not THAW)
+    if THAW:
+        assert zygote.status == 1 and "standard input" in zygote.log()
+        return
     assert Pair(zygote)("-e", "print(io.read('*a'))", input=b"mine").out == b"mine\n"
 
 

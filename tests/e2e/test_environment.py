@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (BUILD, MOONLET, REAL_LUA, SANITIZED, THAW, Pair, about_moonletd, both, environment, needs_pidfd,
+from conftest import (BUILD, MOONLET, REAL_LUA, SANITIZED, THAW, Pair, about_images, about_moonletd, both, environment, needs_pidfd,
                       needs_root, run, serves_other_users)
 
 ENVIRON = "io.write(require('probe').environ())"
@@ -219,16 +219,15 @@ def wait_until_pending(pid, number):
         os.sched_yield()
 
 
-def for_all(start_zygote, directory):
+def for_all(start_zygote, directory, **options):
     """A zygote of root that any user may reach, or an image of root that any user may read."""
     path = str(directory / "s")
     if THAW:
-        zygote = start_zygote()
-        shutil.move(zygote.image, path + ".image")
-        os.chmod(path + ".image", 0o644)
+        zygote = start_zygote(socket=path, **options)
+        os.chmod(zygote.image, 0o644)
     else:
-        zygote = start_zygote(options=["--mode", "0666", "--socket", path])
-    zygote.socket = path
+        zygote = start_zygote(options=["--mode", "0666", "--socket", path], **options)
+        zygote.socket = path
     return zygote
 
 
@@ -236,9 +235,9 @@ def for_all(start_zygote, directory):
 @serves_other_users
 def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_directory):
     """User, group, groups, capabilities and the rest of it, as the client has them."""
-    same = Pair(for_all(start_zygote, open_directory))
-    shutil.copy(os.path.join(BUILD, "modules", "probe.so"), open_directory / "probe.so")
     env = environment(LUA_CPATH=f"{open_directory}/?.so")
+    same = Pair(for_all(start_zygote, open_directory, env=env))
+    shutil.copy(os.path.join(BUILD, "modules", "probe.so"), open_directory / "probe.so")
     code = """io.write((require('probe').credentials())) print(io.open('/proc/self/environ') ~= nil)
               print(io.open('/etc/shadow')) print(os.execute('kill -0 1 2>/dev/null'))"""
     for who in ({"user": 65534, "group": 65534, "extra_groups": []}, {"user": 65534, "group": 100, "extra_groups": [4, 24, 100]},
@@ -249,7 +248,7 @@ def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_direc
 @needs_root
 @serves_other_users
 def test_as_many_groups_as_root_s_are_not_root_s(start_zygote, open_directory):
-    path = for_all(lambda **options: start_zygote(extra_groups=[7, 8], **options), open_directory).socket
+    path = for_all(start_zygote, open_directory, extra_groups=[7, 8]).socket
     groups = "for line in io.lines('/proc/self/status') do io.write(line:match('^Groups:.*') or '') end"
     for others in ([7, 8], [7, 9], [9, 8], [7]):
         result = run(MOONLET, ["lua", "-e", groups], environment(MOONLET_SOCKET=path), cwd="/", extra_groups=others)
@@ -273,11 +272,13 @@ def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, open_di
         assert run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who).out == b"1\n"
 
 
+@about_images
 @needs_root
-def test_a_plain_user_s_image_with_other_groups(freeze, open_directory):
-    """What moonletd's child cannot take, the launch has."""
+def test_a_plain_user_s_image_with_other_groups(start_zygote, open_directory):
+    """What moonletd's child cannot take, a launch has."""
     os.chown(open_directory, 65534, 65534)
-    image = freeze(directory=open_directory, cwd="/", user=65534, group=65534, extra_groups=[])
-    code = "for line in io.lines('/proc/self/status') do print(line:match('^Gr?o?u?p?s?i?d?:.*') or '') end"
+    path = str(open_directory / "s")
+    same = Pair(start_zygote(socket=path, cwd="/", user=65534, group=65534, extra_groups=[]))
+    code = "for line in io.lines('/proc/self/status') do if line:find '^Gid' or line:find '^Groups' then print(line) end end"
     for groups in ({"group": 100, "extra_groups": []}, {"group": 65534, "extra_groups": [4]}):
-        Pair(image)("-e", code, cwd="/", user=65534, **groups)
+        same("-e", code, cwd="/", user=65534, **groups)

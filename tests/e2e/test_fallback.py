@@ -11,7 +11,7 @@ import threading
 
 import pytest
 from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, THAW, Pair,
-                      about_moonletd, about_the_file, environment, needs_root, run, without_addresses)
+                      Result, about_moonletd, about_the_file, environment, needs_root, run, without_addresses)
 
 CODE = "print('ran', ...) os.exit(3)"
 
@@ -136,7 +136,8 @@ def test_a_zygote_of_another_lua(start_zygote, tmp_path):
         if os.path.exists(client):
             zygote = start_zygote()
             result = run(client, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket))
-            assert result.status == 125 and b"this moonletd is for" in result.err, result
+            reason = b"is of another Lua" if THAW else b"this moonletd is for"
+            assert result.status == 125 and reason in result.err, result
             return
     pytest.skip("NO OTHER BUILD beside this one")
 
@@ -198,21 +199,33 @@ def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, why
     assert got == expected and b"SigBlk:\t0000000000000200\n" in got.out, (got, expected)
 
 
-@about_moonletd
 @needs_root
 @about_the_file
 def test_a_client_with_raised_privileges(start_zygote, open_directory):
-    """A script of one that is set-user-ID is of two users."""
+    """One that is set-user-ID is lua at once, and the lua that it was built for: no variable of its caller's counts."""
     if os.statvfs(open_directory).f_flag & os.ST_NOSUID:
         pytest.skip("NO SET-USER-ID PROGRAM: not in this file system")
+    if shutil.which(os.path.basename(REAL_LUA), path="/usr/local/bin:/bin:/usr/bin") is None:
+        pytest.skip("THE REAL LUA IS ELSEWHERE: without PATH nobody finds it")
     path = str(open_directory / "s")
-    start_zygote(options=["--mode", "0666", "--socket", path, "--compare-clients", "0"])
-    client = str(open_directory / "moonlet")
+    if THAW:
+        os.chmod(start_zygote(socket=path).image, 0o644)
+    else:
+        start_zygote(options=["--mode", "0666", "--socket", path, "--compare-clients", "0"])
+    client, other = open_directory / "moonlet", open_directory / os.path.basename(REAL_LUA)
     shutil.copy(MOONLET, client)
     os.chown(client, 12345, 12345)
     os.chmod(client, 0o4755)
-    result = run(client, ["lua", "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534, extra_groups=[])
-    assert result.status == 125 and b"launch with raised privileges" in result.err, result
+    other.write_text("#!/bin/sh\necho another\n")
+    other.chmod(0o755)
+    show = "for line in io.lines('/proc/self/status') do if line:find '^Uid' then print(line) end end print(io.open('/proc/self/comm'):read())"
+    env = environment(MOONLET_SOCKET=path, MOONLET_VERBOSE="1", PATH=str(open_directory))
+    for fallback in ("", str(other), None):
+        result = run(str(client), ["lua", "-e", show], dict(env, **({} if fallback is None else {"MOONLET_FALLBACK": fallback})),
+                     cwd="/", user=65534, group=65534, extra_groups=[])
+        assert result == Result(0, f"Uid:\t65534\t12345\t12345\t12345\n{os.path.basename(REAL_LUA)}\n".encode(), b""), result
+    refused = run(str(client), ["lua", "--freeze", str(open_directory / "i")], env, cwd="/", user=65534, group=65534, extra_groups=[])
+    assert refused == Result(125, b"", b"moonlet: start with raised privileges: Operation not permitted\n"), refused
 
 
 def test_another_interpreter_by_moonlet_fallback(tmp_path):

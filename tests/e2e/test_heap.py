@@ -54,13 +54,14 @@ def test_out_of_memory_is_lua_s_error(start_zygote, tmp_path, limit, fill):
 
 @not_sanitized
 def test_a_short_script_takes_few_page_faults(start_zygote):
-    """What a child copies of the warm heap does not grow with it. lua takes some 100 faults for the same."""
+    """What a child copies of the warm heap does not grow with it. lua takes some 100 faults for the same; a launch that thaws
+    has those of a whole process, and some more that read: of a large image fewer pages come with their neighbours."""
     counts = []
     for warm_up in (WARM, WARM.replace("20000", "200000")):
         zygote = start_zygote("-e", warm_up)
         for _ in range(3):
             counts.append(int(run(MOONLET, ["lua", "-e", FAULTS], environment(MOONLET_SOCKET=zygote.socket)).out))
-    assert max(counts) <= 90, counts
+    assert max(counts) <= (100 if THAW else 90), counts
 
 
 @not_sanitized

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import (BUILD, CPATH, JIT, KEEPS_CONNECTION, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE,
-                      THAW, Pair, Result, about_moonletd, environment, run, wait_gone)
+                      THAW, Pair, PairInEach, Result, about_moonletd, environment, run, wait_gone)
 
 WITH_MODULE = os.path.join(BUILD, "?.so") + ";" + CPATH
 # The module is in moonletd itself; any lua loads the file, but for the sanitizers', which a program must be built with.
@@ -491,7 +491,8 @@ def test_warm_tells_how_this_script_runs(lua, start_zygote, tmp_path):
     assert shown.read_text() == "false"
     env = environment(MOONLET_SOCKET=zygote.socket)
     assert run(MOONLET, ["lua", "-e", "print(m.warm, require 'moonlet' == m)"], env).out == b"true\ttrue\n"
-    assert run(MOONLET, ["lua", "-e", "print(require 'moonlet'.warm)"], environment(MOONLET_SOCKET=zygote.socket, LUA_CPATH=WITH_MODULE)).out == b"true\n"
+    _, (moonlet, env) = PairInEach(start_zygote).programs(environment(LUA_CPATH=WITH_MODULE))  # where the module is a file
+    assert run(moonlet, ["lua", "-e", "print(require 'moonlet'.warm)"], env).out == b"true\n"
 
 
 # moonlet.status and moonlet.reload
@@ -572,10 +573,10 @@ def test_outside_of_moonletd_its_functions_say_so(lua):
     assert "string expected" in out.splitlines()[3] and "table expected" in out.splitlines()[4]
 
 
-def test_a_module_of_the_users_own_comes_first(zygote, tmp_path):
+def test_a_module_of_the_users_own_comes_first(start_zygote, tmp_path):
     (tmp_path / "moonlet.lua").write_text("return 'the user\\'s'")
-    env = environment(MOONLET_SOCKET=zygote.socket, LUA_PATH=f"{tmp_path}/?.lua;;")
-    assert run(MOONLET, ["lua", "-e", "print((require 'moonlet'))"], env).out == b"the user's\n"
+    _, (moonlet, env) = PairInEach(start_zygote).programs(environment(LUA_PATH=f"{tmp_path}/?.lua;;"))
+    assert run(moonlet, ["lua", "-e", "print((require 'moonlet'))"], env).out == b"the user's\n"
 
 
 def test_nothing_of_it_shows_until_it_is_required(zygote):

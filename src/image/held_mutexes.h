@@ -1,0 +1,15 @@
+// Mutexes that the warm-up has locked and left locked (lgi does so as long as Lua runs): they belong to a
+// thread by its number, and that thread has another one in each launch.
+#pragma once
+
+#include <stdint.h>
+
+namespace moonlet::image {
+
+/// While freezing: looks for mutexes in [from, to) that belong to the thread `owner`.
+void find_held_mutexes(uintptr_t from, uintptr_t to, int owner);
+
+/// In a thaw: gives them to the thread `owner`.
+void hand_over_mutexes(int owner);
+
+}  // namespace moonlet::image
