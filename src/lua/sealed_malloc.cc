@@ -85,9 +85,12 @@ void shorten(End& end) {
 
 // Gives the kernel what has been written to of the end, but keeps the addresses.
 void clear(const End& end, size_t page) {
-  const uintptr_t from = (end.from + kCached + page - 1) & ~(page - 1);
+  const uintptr_t first = end.from + 2 * sizeof(size_t);  // behind malloc's own words at its beginning
+  const uintptr_t from = (first + page - 1) & ~(page - 1);
   const uintptr_t to = end.to & ~(page - 1);
-  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+  if (from >= to) return;
+  memset(reinterpret_cast<void*>(first), 0, from - first);
+  madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 }  // namespace
