@@ -346,6 +346,7 @@ class Freezer {
     for (uint32_t i = 0; i < segments_ && !failed(); i++) {
       if (work_->segment[i].file == kOfImage) write_segment(work_->segment[i]);
     }
+    if (!failed()) forget_stack();
     if (!failed()) write_tables(header);
     frozen_.segments = segments_ - growable_ - kWrittenSegments;
   }
@@ -359,6 +360,17 @@ class Freezer {
       while (to < end && !is_zero(to)) to += page_;
       write_all(reinterpret_cast<const void*>(at), to - at, it.offset + (at - address));
       for (at = to; at < end && is_zero(at);) at += page_;
+    }
+  }
+
+  // The block's first page is the last one of the stack that this runs on.
+  void forget_stack() {
+    const uintptr_t page = content_.block & ~(page_ - 1);
+    for (uint32_t i = 0; i < segments_; i++) {
+      const Segment& it = work_->segment[i];
+      if (it.file != kOfImage || page - it.address >= it.size) continue;
+      memset(work_->chunk, 0, content_.block - page);
+      write_all(work_->chunk, content_.block - page, it.offset + (page - it.address));
     }
   }
 

@@ -38,7 +38,28 @@ size_t size_of_end() {
 #endif
 }
 
+constexpr size_t kWords =
+    2 * sizeof(size_t);              // bytes: malloc's own, at the beginning of the end and of each block
 constexpr size_t kPiece = 96 << 10;  // bytes: below what malloc maps by itself
+
+// Zeroes what has been in the memory of nobody, [from, to), and gives its whole pages to the kernel.
+void clear(uintptr_t from, uintptr_t to) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t first = (from + page - 1) & ~(page - 1);
+  const uintptr_t last = to & ~(page - 1);
+  if (first >= last) {
+    memset(reinterpret_cast<void*>(from), 0, to - from);
+    return;
+  }
+  memset(reinterpret_cast<void*>(from), 0, first - from);
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  memset(reinterpret_cast<void*>(last), 0, to - last);
+}
+
+void clear_piece(void* piece) {
+  const auto at = reinterpret_cast<uintptr_t>(piece);
+  clear(at, at + kPiece);
+}
 
 // A block that is taken from the end makes it shorter, or longer where it had to grow first. Others stay taken:
 // they are what use_up() is for.
@@ -49,24 +70,26 @@ End find_end() {
     void* const piece = malloc(kPiece);
     if (piece == nullptr) break;
     if (size_of_end() == before) {
-      memset(piece, 0, kPiece);
+      clear_piece(piece);
       continue;
     }
     const auto from = reinterpret_cast<uintptr_t>(piece);
     free(piece);  // joins the end again
-    return {from, from + size_of_end()};
+    return {from, from - kWords + size_of_end()};
   }
   return {0, 0};
 }
 
 // Takes all blocks of that size which malloc has elsewhere, for good.
 void use_up(size_t size, const End& end) {
-  void* block = malloc(size);
-  while (block != nullptr && !end.has(block)) {
+  for (;;) {
+    void* const block = malloc(size);
+    if (block == nullptr) return;
     memset(block, 0, size);  // whatever has been in it
-    block = malloc(size);
+    if (!end.has(block)) continue;
+    if (size > kCached) free(block);  // a small one would be handed out first from now on
+    return;
   }
-  if (size > kCached) free(block);  // a small one would be handed out first from now on
 }
 
 // Bytes at the end from which free(3) looks whether some can be given back, which a launch would pay for.
@@ -76,21 +99,13 @@ constexpr size_t kLeft = 48 << 10;
 // Takes the most of a long end: what is mapped for a heap without brk(2) is a megabyte.
 void shorten(End& end) {
   while (end.to - end.from > kLeft + kPiece) {
-    const void* const piece = malloc(kPiece);
+    void* const piece = malloc(kPiece);
+    if (piece == nullptr) return;
+    clear_piece(piece);
     if (!end.has(piece)) return;  // NOLINT(clang-analyzer-unix.Malloc): it stays taken
     end.from = reinterpret_cast<uintptr_t>(piece) + kPiece;
   }
   static_assert(kLeft < kLooksFrom);
-}
-
-// Gives the kernel what has been written to of the end, but keeps the addresses.
-void clear(const End& end, size_t page) {
-  const uintptr_t first = end.from + 2 * sizeof(size_t);  // behind malloc's own words at its beginning
-  const uintptr_t from = (first + page - 1) & ~(page - 1);
-  const uintptr_t to = end.to & ~(page - 1);
-  if (from >= to) return;
-  memset(reinterpret_cast<void*>(first), 0, from - first);
-  madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 }  // namespace
@@ -104,7 +119,7 @@ void seal_malloc() {
   end = find_end();
   if (end.from == 0) return;
   shorten(end);
-  clear(end, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  if (end.from + kWords < end.to) clear(end.from + kWords, end.to);
 }
 
 }  // namespace moonlet::heap
