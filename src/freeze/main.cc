@@ -22,6 +22,7 @@
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
 #include "lua/random_numbers.h"
+#include "lua/sealed_heap.h"
 #include "lua/state.h"
 
 #include <stdio.h>
@@ -146,6 +147,7 @@ int main(int argc, char** argv) {
   const bool with_entropy = has_asked_for_entropy(asked);
   prepare_generators(with_entropy);
   random_numbers::go_on(state, with_entropy);
+  heap::clear_at_seal();
   warm::seal(state);
   if (lost + complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();

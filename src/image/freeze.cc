@@ -150,8 +150,11 @@ class Freezer {
       return add_empty(it, flags.droppable ? Nature::kDroppable : Nature::kWipedOnFork);
     uint8_t protection = it.protection;
     if ((it.protection & kWrite) == 0 && is_mended(it.from, it.to)) protection |= kWrite;
-    if (it.inode == 0 || it.protection == 0) {  // the gaps between a library's segments are of its file
+    if (it.inode == 0) {
       take_anonymous(it, protection);
+    } else if (it.protection == 0) {  // the gap between two segments of a library may lie behind its file's end
+      const int index = find_file(it);
+      if (index >= 0) add_of_file(it, it.from, it.to, static_cast<int16_t>(index), protection);
     } else if ((it.protection & kWrite) != 0) {
       add(it.from, it.to, kOfImage, protection);
     } else {
@@ -343,6 +346,7 @@ class Freezer {
     for (uint32_t i = 0; i < segments_ && !failed(); i++) {
       if (work_->segment[i].file == kOfImage) write_segment(work_->segment[i]);
     }
+    if (!failed()) forget_stack();
     if (!failed()) write_tables(header);
     frozen_.segments = segments_ - growable_ - kWrittenSegments;
   }
@@ -356,6 +360,17 @@ class Freezer {
       while (to < end && !is_zero(to)) to += page_;
       write_all(reinterpret_cast<const void*>(at), to - at, it.offset + (at - address));
       for (at = to; at < end && is_zero(at);) at += page_;
+    }
+  }
+
+  // The block's first page is the last one of the stack that this runs on.
+  void forget_stack() {
+    const uintptr_t page = content_.block & ~(page_ - 1);
+    for (uint32_t i = 0; i < segments_; i++) {
+      const Segment& it = work_->segment[i];
+      if (it.file != kOfImage || page - it.address >= it.size) continue;
+      memset(work_->chunk, 0, content_.block - page);
+      write_all(work_->chunk, content_.block - page, it.offset + (page - it.address));
     }
   }
 

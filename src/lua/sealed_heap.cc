@@ -50,7 +50,6 @@ struct Heap {
   FreeBlock* free[kSmall / kGrain + 1];  // by size
 };
 Heap heap;
-bool is_sealed = false;
 
 void push_free(void* block, size_t size) {
   FreeBlock*& list = heap.free[size / kGrain];
@@ -224,27 +223,8 @@ void* allocate_block(size_t size) {
 }
 
 void free_block(void* block, size_t size) {
-  if (size > kSmall || (heap.shrunken > 0 && was_shrunk(block))) {
-    if (!is_sealed) explicit_bzero(block, size);
-    return free(block);
-  }
+  if (size > kSmall || (heap.shrunken > 0 && was_shrunk(block))) return free(block);
   free_small(block, size);
-}
-
-// What the warm-up has freed is nobody's: its arguments, say. An image that holds none of it is smaller, too.
-void wipe_free_blocks() {
-  for (size_t i = 1; i <= kSmall / kGrain; i++) {
-    for (FreeBlock* block = heap.free[i]; block != nullptr;) {
-      FreeBlock* const next = block->next;
-      memset(block, 0, i * kGrain);
-      block = next;
-    }
-  }
-  for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) {
-    for (size_t run = 1; run < kRuns; run++) {  // the first one has the header
-      if (chunk->live[run] == 0) memset(reinterpret_cast<char*>(chunk) + run * kRun, 0, kRun);
-    }
-  }
 }
 
 void* resize(void* block, size_t old_size, size_t new_size) {
@@ -260,6 +240,25 @@ void* resize(void* block, size_t old_size, size_t new_size) {
   return moved;
 }
 
+bool clears = false;
+
+// What was in blocks that are free now goes into nobody's image.
+void clear_free() {
+  for (size_t i = 0; i < sizeof heap.free / sizeof *heap.free; i++) {
+    for (FreeBlock* block = heap.free[i]; block != nullptr;) {
+      FreeBlock* const next = block->next;
+      memset(block, 0, i * kGrain);
+      block = next;
+    }
+  }
+  if (heap.at != nullptr) memset(heap.at, 0, static_cast<size_t>(heap.end - heap.at));
+  for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) {
+    for (size_t run = 1; run < kRuns; run++) {
+      if (chunk->live[run] == 0) memset(reinterpret_cast<char*>(chunk) + run * kRun, 0, kRun);
+    }
+  }
+}
+
 }  // namespace
 
 void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size) {
@@ -270,10 +269,11 @@ void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size)
   return nullptr;
 }
 
+void clear_at_seal() { clears = true; }
+
 void seal() {
   while (Chunk* chunk = take_first(heap.roomy)) add(chunk, heap.full);
-  wipe_free_blocks();
-  is_sealed = true;
+  if (clears) clear_free();
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;
   collapse(heap.full);
   seal_malloc();

@@ -13,6 +13,10 @@ namespace moonlet::heap {
 /// `context` is not used.
 void* allocate(void* context, void* block, size_t old_size, size_t new_size);
 
+/// Before seal(): has it zero what is free, so that nothing which the warm-up has forgotten can be read in an
+/// image.
+void clear_at_seal();
+
 /// From here on nothing that is free now is handed out, and what is freed of now's blocks is left as it is.
 /// May be called again, in a child that becomes a zygote itself.
 void seal();

@@ -7,6 +7,7 @@
 
 #include <malloc.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,39 +29,66 @@ struct End {
   }
 };
 
-struct mallinfo2 inform() {
+// Bytes of the end.
+size_t size_of_end() {
 #if __GLIBC_PREREQ(2, 33)
-  return mallinfo2();
+  return mallinfo2().keepcost;
 #else
-  const struct mallinfo info = mallinfo();
-  return {.fordblks = static_cast<size_t>(info.fordblks), .keepcost = static_cast<size_t>(info.keepcost)};
+  return static_cast<size_t>(mallinfo().keepcost);
 #endif
 }
 
+constexpr size_t kWords =
+    2 * sizeof(size_t);              // bytes: malloc's own, at the beginning of the end and of each block
 constexpr size_t kPiece = 96 << 10;  // bytes: below what malloc maps by itself
 
-// Of no size if it cannot be found.
-End find_end() {
-  const struct mallinfo2 info = inform();
-  const auto top = reinterpret_cast<uintptr_t>(sbrk(0));
-  // More than is free anywhere else.
-  const size_t size = info.fordblks - info.keepcost + kCached;
-  if (size > kPiece) return {top - info.keepcost, top};  // right for a heap in one piece; else nothing is there
-  void* const first = malloc(size);
-  const auto from = reinterpret_cast<uintptr_t>(first);
-  free(first);  // joins the end again
-  return {from, from + info.keepcost};
+// Zeroes what has been in the memory of nobody, [from, to), and gives its whole pages to the kernel.
+void clear(uintptr_t from, uintptr_t to) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t first = (from + page - 1) & ~(page - 1);
+  const uintptr_t last = to & ~(page - 1);
+  if (first >= last) {
+    memset(reinterpret_cast<void*>(from), 0, to - from);
+    return;
+  }
+  memset(reinterpret_cast<void*>(from), 0, first - from);
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  memset(reinterpret_cast<void*>(last), 0, to - last);
 }
 
-// Takes all blocks of that size which malloc has elsewhere, for good. `left`: bytes that are free there.
-void use_up(size_t size, const End& end, size_t& left) {
-  while (left >= size) {
-    void* const block = malloc(size);
-    if (block == nullptr || end.has(block)) {
-      if (size > kCached) free(block);  // a small one would be handed out first from now on
-      return;
+void clear_piece(void* piece) {
+  const auto at = reinterpret_cast<uintptr_t>(piece);
+  clear(at, at + kPiece);
+}
+
+// A block that is taken from the end makes it shorter, or longer where it had to grow first. Others stay taken:
+// they are what use_up() is for.
+End find_end() {
+  constexpr int kMost = 64;
+  for (int i = 0; i < kMost; i++) {
+    const size_t before = size_of_end();
+    void* const piece = malloc(kPiece);
+    if (piece == nullptr) break;
+    if (size_of_end() == before) {
+      clear_piece(piece);
+      continue;
     }
-    left -= size;
+    const auto from = reinterpret_cast<uintptr_t>(piece);
+    free(piece);  // joins the end again
+    return {from, from - kWords + size_of_end()};
+  }
+  return {0, 0};
+}
+
+// Takes all blocks of that size which malloc has elsewhere, for good.
+void use_up(size_t size, const End& end) {
+  for (;;) {
+    void* const block = malloc(size);
+    if (block == nullptr) return;
+    memset(block, 0, size);  // whatever has been in it
+    if (!end.has(block)) continue;
+    if (size > kCached) free(block);  // a small one would be handed out first from now on
+    return;
   }
 }
 
@@ -71,34 +99,27 @@ constexpr size_t kLeft = 48 << 10;
 // Takes the most of a long end: what is mapped for a heap without brk(2) is a megabyte.
 void shorten(End& end) {
   while (end.to - end.from > kLeft + kPiece) {
-    const void* const piece = malloc(kPiece);
+    void* const piece = malloc(kPiece);
+    if (piece == nullptr) return;
+    clear_piece(piece);
     if (!end.has(piece)) return;  // NOLINT(clang-analyzer-unix.Malloc): it stays taken
     end.from = reinterpret_cast<uintptr_t>(piece) + kPiece;
   }
   static_assert(kLeft < kLooksFrom);
 }
 
-// Gives the kernel what has been written to of the end, but keeps the addresses.
-void clear(const End& end, size_t page) {
-  const uintptr_t from = (end.from + kCached + page - 1) & ~(page - 1);
-  const uintptr_t to = end.to & ~(page - 1);
-  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
-}
-
 }  // namespace
 
 void seal_malloc() {
   malloc_trim(0);
-  const End whole = find_end();
-  const struct mallinfo2 info = inform();
-  // What is cached for small sizes malloc counts as in use.
-  constexpr size_t kMostCached = 512 << 10;
-  size_t left = info.fordblks - info.keepcost + kMostCached;
-  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, whole, left);
-  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, whole, left);
   End end = find_end();
+  if (end.from == 0) return;
+  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, end);
+  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, end);
+  end = find_end();
+  if (end.from == 0) return;
   shorten(end);
-  clear(end, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  if (end.from + kWords < end.to) clear(end.from + kWords, end.to);
 }
 
 }  // namespace moonlet::heap

@@ -52,15 +52,12 @@ void prepare_freezer(const Options& options) {
   static char freeze[] = "--freeze";
   static char trust[] = "--trust";
   static protocol::ImagePath beside;
+  beside.set(protocol::socket_address(options.socket));
   const char* const variable = getenv("MOONLET_IMAGE");
-  const char* image = options.image;
-  if (image == nullptr && variable != nullptr && *variable == '\0') return;  // launches would not look for it
-  if (image == nullptr) {
-    beside.set(protocol::socket_address(options.socket));
-    image = beside.text;
-  }
-  if (*image == '\0' || options.incremental || !find_program()) return;
-  if (!is_renewed()) unlink(image);
+  const bool is_unwanted = options.image == nullptr && variable != nullptr && *variable == '\0';
+  const char* const image = options.image != nullptr ? options.image : beside.text;
+  if (!is_renewed()) unlink(*image != '\0' ? image : beside.text);
+  if (is_unwanted || *image == '\0' || options.incremental || !find_program()) return;
   arguments = static_cast<char**>(calloc(static_cast<size_t>(options.argc) + 4, sizeof *arguments));
   if (arguments == nullptr) return;
   char** at = arguments;

@@ -90,7 +90,8 @@ def test_with_raised_privileges_no_image_is_thawed(image, open_directory):
     os.chmod(image, 0o644)
     os.chown(raised, NOBODY, NOBODY)
     os.chmod(raised, 0o4755)
-    assert launch(image, raised) == Result(0, b"nil\n", b"")  # no variable forbids lua either
+    refused = launch(image, raised)
+    assert (refused.status, refused.out) == (0, b"nil\n"), refused  # lua ran it
 
 
 def test_an_image_holds_no_variable_that_was_not_asked_for(image):
@@ -99,3 +100,14 @@ def test_an_image_holds_no_variable_that_was_not_asked_for(image):
         text = file.read()
     assert b"VALUE-OF-THE-FREEZE" not in text
     assert b"VALUE-THAT-WAS-ASKED-FOR" in text
+
+
+def test_an_image_holds_nothing_that_is_forgotten(image, tmp_path):
+    """Its arguments, and what the warm-up has read and let go of."""
+    key, script = tmp_path / "key", tmp_path / "warm.lua"
+    key.write_text("TEXT-OF-A-FILE" * 100)
+    script.write_text("local f = io.open(select(2, ...)) local text = f:read('*a') f:close() seen = #text")
+    freeze(image, str(script), "VALUE-OF-AN-ARGUMENT", str(key))
+    with open(image, "rb") as file:
+        text = file.read()
+    assert b"VALUE-OF-AN-ARGUMENT" not in text and b"TEXT-OF-A-FILE" not in text

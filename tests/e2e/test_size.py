@@ -13,6 +13,7 @@ PROGRAMS = os.path.join(SOURCE, "build", "mipsel-musl")
 SYSROOT = os.path.join(SOURCE, "build", "sysroot", "mipsel")
 MOONLETD = os.path.join(PROGRAMS, "moonletd")
 MOONLET = os.path.join(PROGRAMS, "moonlet")
+MOONLET_LUA = os.path.join(PROGRAMS, "moonlet-lua")
 MOONLETCTL = os.path.join(PROGRAMS, "moonletctl")
 
 
@@ -22,7 +23,7 @@ def build():
     if sysroot.returncode != 0:
         pytest.skip("THE SYSROOT OF MIPSEL CANNOT BE BUILT: " + sysroot.stderr[-200:])
     for command in (["cmake", "--preset", "mipsel-musl"],
-                    ["cmake", "--build", "--preset", "mipsel-musl", "--target", "moonlet", "moonletctl", "moonletd"]):
+                    ["cmake", "--build", "--preset", "mipsel-musl", "--target", "moonlet", "moonlet-lua", "moonletctl", "moonletd"]):
         done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -43,7 +44,10 @@ def readelf(*arguments):
     return subprocess.run(["readelf", "--wide", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("program, limit", [(MOONLETD, 20480), (MOONLET, 10240)], ids=["moonletd", "moonlet"])
+# Both ways to a launch are in moonlet as long as there are two. The goal for moonlet and moonlet-lua is 20,480 together: until it is
+# reached, neither grows.
+@pytest.mark.parametrize("program, limit", [(MOONLETD, 20480), (MOONLET, 19456), (MOONLET_LUA, 43008)],
+                         ids=["moonletd", "moonlet", "moonlet-lua"])
 def test_the_programs_fit_a_router(program, limit):
     assert os.path.getsize(program) <= limit
 

@@ -72,6 +72,45 @@ static void exit_of_a_thread(char** arguments) {
   for (;;) pause();
 }
 
+static pthread_t main_thread;
+static const char* how;
+
+/* Waits for the main thread, says so, and ends as it was told. */
+static void* outlive(void* argument) {
+  (void)argument;
+  void* result = NULL;
+  int error = pthread_join(main_thread, &result);
+  char line[100];
+  int size = snprintf(line, sizeof line, "main ended: %d, cancelled: %d\n", error, result == PTHREAD_CANCELED);
+  MUST(write(1, line, (size_t)size) == size);
+  if (!strcmp(how, "exit")) exit(5);
+  if (!strcmp(how, "abort")) abort();
+  return NULL; /* the last thread: the process exits with 0 */
+}
+
+/* exit_of_main(how): the main thread ends, and another one goes on. */
+static void exit_of_main(char** arguments) {
+  pthread_t thread;
+  how = arguments[0];
+  main_thread = pthread_self();
+  MUST(pthread_create(&thread, NULL, outlive, NULL) == 0);
+  pthread_exit((void*)7);
+}
+
+static void* cancel_main(void* argument) {
+  pthread_cancel(main_thread);
+  return outlive(argument);
+}
+
+/* cancel_of_main(how): likewise, by the other thread. */
+static void cancel_of_main(char** arguments) {
+  pthread_t thread;
+  how = arguments[0];
+  main_thread = pthread_self();
+  MUST(pthread_create(&thread, NULL, cancel_main, NULL) == 0);
+  for (;;) pause();
+}
+
 static void exit_in_handler(void) { _exit(17); }
 
 static void exit_in_exit(char** unused) {
@@ -86,5 +125,7 @@ const struct check exit_checks[] = {{"at_exit", at_exit},
                                     {"note_at_exit", note_at_exit},
                                     {"quick_exits", quick_exits},
                                     {"exit_of_a_thread", exit_of_a_thread},
+                                    {"exit_of_main", exit_of_main},
+                                    {"cancel_of_main", cancel_of_main},
                                     {"exit_in_exit", exit_in_exit},
                                     {NULL, NULL}};
