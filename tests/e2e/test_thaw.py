@@ -411,7 +411,7 @@ def test_an_image_on_the_command_line_goes_before_one_in_the_environment_and_one
     for name in ("command line", "environment", "socket"):
         paths[name] = str(tmp_path / f"{name.split()[0]}.image")
         assert run(MOONLET, ["lua", "--freeze", paths[name], "-e", f"WARM = 'of the {name}'"], environment()).status == 0
-    env = environment(MOONLET_SOCKET=str(tmp_path / "socket.sock"))
+    env = environment(MOONLET_IMAGE=None, MOONLET_SOCKET=str(tmp_path / "socket.sock"))
     ask = ["-e", "print(WARM)"]
 
     def told(*options, **more):
@@ -430,7 +430,7 @@ def test_an_image_on_the_command_line_goes_before_one_in_the_environment_and_one
 
 
 def test_an_image_in_the_directory_of_the_runtime(tmp_path):
-    env = environment(XDG_RUNTIME_DIR=str(tmp_path))
+    env = environment(MOONLET_IMAGE=None, XDG_RUNTIME_DIR=str(tmp_path))
     assert run(MOONLET, ["lua", "--freeze", str(tmp_path / "moonlet.image"), "-e", "WARM = 1"], env).status == 0
     assert run(MOONLET, ["lua", "-e", "print(WARM)"], env).out == b"1\n"
 
@@ -466,7 +466,7 @@ def test_moonlet_verbose_says_why_it_is_lua(shared):
 
 def test_moonlet_verbose_tells_of_a_launch_through_moonletd(start_moonletd):
     server = start_moonletd()
-    env = environment(MOONLET_SOCKET=server.socket, MOONLET_VERBOSE="1")
+    env = environment(MOONLET_IMAGE=None, MOONLET_SOCKET=server.socket, MOONLET_VERBOSE="1")
     image = server.socket.removesuffix(".sock") + ".image"
     assert run(MOONLET, ["lua", "-e", ""], env).err.decode() == f"moonlet: moonletd: thaw {image}: No such file or directory\n"
 
