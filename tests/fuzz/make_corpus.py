@@ -11,6 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 import client  # noqa: E402
+import images  # noqa: E402
 
 
 def request(argv, env=(), fds=(), cut=(), silent=False, passed=None):
@@ -78,6 +79,29 @@ def environment(*entries):
     return strings(*entries, *[b""] * (4 - len(entries)))
 
 
+def tables(segments, files, asked, pages=65535, right=15, **changes):
+    """Those of an image of `pages` bytes, whatever of it the target then makes right (Right in tables.cc)."""
+    fixed = struct.calcsize(images.HEADER) + len(segments) * struct.calcsize(images.SEGMENT) + len(files) * struct.calcsize(images.FILE)
+    texts, paths = b"", []
+    for path in files:
+        paths.append(fixed + len(asked) + len(texts))
+        texts += path + b"\0"
+    texts += bytes(8 - len(texts) % 8)
+    values = dict.fromkeys(images.FIELDS, 0)
+    values.update(magic=bytes(8), segments=len(segments), files=len(files), questions=fixed, questions_size=len(asked),
+                  entry=LOW + 0x1010, **changes)
+    behind = b"".join(struct.pack(images.SEGMENT, *it) for it in segments)
+    behind += b"".join(struct.pack(images.FILE, 4711, path, 0) for path in paths)
+    return struct.pack("=BH", right, pages) + struct.pack(images.HEADER, *values.values()) + behind + asked + texts
+
+
+LOW = 0x180000000  # in the window
+SEGMENTS = [(LOW, 0x1000, 0x1000, images.OF_IMAGE, images.READ | images.WRITE, 0),
+            (LOW + 0x1000, 0x3000, 0, 0, images.READ | images.EXECUTE, 0),
+            (LOW + 0x4000, 0x8000, 0x2000, images.OF_IMAGE, images.READ, 0),
+            (LOW + 0x10000, 0x1000, 0, images.OF_NOTHING, images.READ | images.WRITE, 1),
+            (LOW, 0x1000, 0, images.WRITTEN, 0, 0), (0, 0, 0, images.WRITTEN, 0, 0), (LOW + 0x8000, 0x1000, 0, images.BORDER, 0, 0)]
+
 HANGS_UP = b"\6"
 NO_PIDFD = b"\x0f\0"
 STARTED = report(client.STARTED, 4242, 1)
@@ -127,6 +151,17 @@ CORPUS = {
         "named": strings(b"/tmp/s", b"", b"/usr/bin/lua5.4", b"", b"1", b"1", b"/run/notify"),
         "long": strings(b"/" + b"s" * 107, b"/" + b"r" * 94, b"lua", b"/" + b"p" * 4090 + b"::.:", b"2", b"\1", b"@" + b"n" * 106),
         "forbidden": strings(b"", b"\1", b"", b"\1", b"\1", b"\1", b"@abstract"),
+    },
+    "tables": {
+        "plain": tables(SEGMENTS, [b"/lib/libc.so.6", b"/usr/lib/x.so"], question(FILE, b"/lib", answer=THERE)),
+        "bare": tables(SEGMENTS[1:2], [b""], b""),
+        "no entry": tables(SEGMENTS[:1], [], b""),
+        "not of the window": tables([(0x400000, *SEGMENTS[0][1:]), *SEGMENTS[1:]], [b"/x"], b""),
+        "one over another": tables([SEGMENTS[1], SEGMENTS[0]], [b"/x"], b""),
+        "many": tables(SEGMENTS[1:2] + SEGMENTS[4:5] * 24, [b"/%d" % i for i in range(20)], bytes(64)),
+        "checksum": tables(SEGMENTS, [b"/x"], b"", right=7),
+        "sizes": tables(SEGMENTS, [b"/x"], b"", right=13, tables_size=1 << 40, file_size=1 << 50),
+        "another": tables(SEGMENTS, [b"/x"], b"", right=14),
     },
     "questions": {
         "files": b"\0" + environment() + question(FILE, b"/lib", answer=THERE) + question(FILE, b"/no") +
