@@ -141,8 +141,8 @@ int main(int argc, char** argv) {
   questions::end();
   const questions::Collected asked = questions::collect();
   const bool with_entropy = has_asked_for_entropy(asked);
-  prepare_generators(with_entropy);
-  random_numbers::go_on(state, with_entropy);
+  const bool libc_is_seeded = prepare_generators(with_entropy);
+  random_numbers::go_on(state, with_entropy, libc_is_seeded);
   heap::clear_at_seal();
   warm::seal(state);
   if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
