@@ -149,6 +149,7 @@ int main(int argc, char** argv) {
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();
   image::call_prepare_handlers();
-  _exit(
-      write_image(options, asked, thawed, block));  // what a module has registered for the end is each launch's
+  _exit(write_image(options, asked, thawed, block,
+                    reinterpret_cast<uintptr_t>(__builtin_frame_address(
+                        0))));  // what a module has registered for the end is each launch's
 }
