@@ -2,13 +2,15 @@
 # Of two packages of one busybox version, one runs the ls in PATH and the other its own.
 #
 # Versions: Debian 12: busybox and busybox-static 1:1.35.0-4+deb12u1+b1.
-# Guess: the two differ in how they are linked and in some applets; both find a program in PATH, as any shell does. At the latest exec,
-#   env, xargs and find -exec do, which are there to start a program.
-# Seen: the static one prefers its applets everywhere, whatever PATH says, while its `which` still names the file in PATH. A
-#   wrapper that comes first in PATH is passed over without a word; only a name with a slash reaches it.
+# Guess: the two differ in how they are linked and in some applets; both find a program in PATH, as any shell
+#   does. At the latest exec, env, xargs and find -exec do, which are there to start a program.
+# Seen: the static one prefers its applets everywhere, whatever PATH says, while its `which` still names the
+#   file in PATH. A wrapper that comes first in PATH is passed over without a word; only a name with a slash
+#   reaches it.
 # Output: shared: sh wrapper, exec wrapper, env wrapper, xargs wrapper, find wrapper, slash wrapper, which wrapper
 #         static: sh applet, exec applet, env applet, xargs applet, find applet, slash wrapper, which wrapper
 set -eu
+script=$(readlink -f "$0")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -16,6 +18,7 @@ apt-get -qq -o APT::Sandbox::User=root download \
     busybox-static=1:1.35.0-4+deb12u1+b1 \
     busybox=1:1.35.0-4+deb12u1+b1 || exit 2
 for archive in *.deb; do dpkg-deb -x "$archive" root; done
+
 dpkg-deb -x busybox-static_*.deb static
 dpkg-deb -x busybox_*.deb shared
 mkdir listed
@@ -36,7 +39,4 @@ for package in shared static; do
     PATH="$work/bin-$package" "$package/bin/busybox" sh try.sh
 done >seen
 cat seen
-diff - seen <<'X'
-shared: sh wrapper, exec wrapper, env wrapper, xargs wrapper, find wrapper, slash wrapper, which wrapper
-static: sh applet, exec applet, env applet, xargs applet, find applet, slash wrapper, which wrapper
-X
+sed -n 's/^# Output: //p; s/^#         //p' "$script" | diff - seen

@@ -1,13 +1,16 @@
 #!/bin/sh
 # mini-httpd puts what a CGI program says on standard error into the header of its response.
 #
-# Versions: Debian 12: mini-httpd 1.30-3, busybox-static 1:1.35.0-4+deb12u1+b1 (the client, and a server to compare).
+# Versions: Debian 12: mini-httpd 1.30-3, busybox-static 1:1.35.0-4+deb12u1+b1 (the client, and a server to
+#   compare).
 # Guess: standard error goes to the server's own or to its log, as with busybox httpd and lighttpd.
-# Seen: standard error is the pipe of standard output. A warning before the header becomes a line of it, here one without a
-#   colon. So a Lua script whose module warns works under one small server and is garbled under another.
+# Seen: standard error is the pipe of standard output. A warning before the header becomes a line of it, here
+#   one without a colon. So a Lua script whose module warns works under one small server and is garbled under
+#   another.
 # Output: busybox: HTTP/1.1 200 OK|Content-Type: text/plain||body|
 #         mini-httpd: HTTP/1.0 200 OK|a warning|Content-Type: text/plain||body|
 set -eu
+script=$(readlink -f "$0")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -15,6 +18,7 @@ apt-get -qq -o APT::Sandbox::User=root download \
     mini-httpd=1.30-3 \
     busybox-static=1:1.35.0-4+deb12u1+b1 || exit 2
 for archive in *.deb; do dpkg-deb -x "$archive" root; done
+
 mkdir -p www/cgi-bin
 cat >www/cgi-bin/warns <<'S'
 #!/bin/sh
@@ -47,7 +51,4 @@ done
     echo
 } >seen
 cat seen
-diff - seen <<'X'
-busybox: HTTP/1.1 200 OK|Content-Type: text/plain||body|
-mini-httpd: HTTP/1.0 200 OK|a warning|Content-Type: text/plain||body|
-X
+sed -n 's/^# Output: //p; s/^#         //p' "$script" | diff - seen
