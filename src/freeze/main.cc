@@ -7,6 +7,7 @@
 #include "freeze/plain_exit.h"
 #include "freeze/process_id.h"
 #include "freeze/questions.h"
+#include "freeze/redone.h"
 #include "freeze/write.h"
 #include "image/dispositions.h"
 #include "image/fork_handlers.h"
@@ -48,6 +49,8 @@ int run(const image::Launch& launch) {
   if (outline.invalid || outline.other_engine_options) launch.fall_back("only lua itself explains options");
   warm::freshen(state);
   if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
+  if (const char* problem = redo()) launch.fall_back(problem);
+  image::restore_dispositions();
   if (launch.begin != nullptr) launch.begin();
   moonlet_host()->warm = true;
   return interpreter::run(state, launch.argc, launch.argv, interpreter::Purpose::kLaunch);
@@ -72,7 +75,6 @@ int run(const image::Launch& launch) {
 // A launch, on the other side of the jump. First libc is mended, because all else uses it.
 [[noreturn]] void thawed(const image::Launch* launch) {
   image::mend(*launch);
-  image::restore_dispositions();
   seed_generators();
   reveal_process_id();
   image::call_child_handlers();
@@ -119,6 +121,7 @@ int main(int argc, char** argv) {
   {
     const questions::Pause pause;
     remember_process();
+    remember_what_may_be_redone();
     image::remember_dispositions();
   }
   warm::observe_opening = questions::forgive_seed;
@@ -140,12 +143,13 @@ int main(int argc, char** argv) {
   lua_gc(state, LUA_GCCOLLECT, 0);  // finalizers are the warm-up's
   questions::end();
   const questions::Collected asked = questions::collect();
+  const int lost = keep_what_is_redone();
   const bool with_entropy = has_asked_for_entropy(asked);
   const bool libc_is_seeded = prepare_generators(with_entropy);
   random_numbers::go_on(state, with_entropy, libc_is_seeded);
   heap::clear_at_seal();
   warm::seal(state);
-  if (complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
+  if (lost + complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();
   image::call_prepare_handlers();

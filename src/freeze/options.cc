@@ -1,8 +1,12 @@
 #include "freeze/options.h"
 
+#include "base/layout.h"
+
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 namespace moonlet::freeze {
 
@@ -21,6 +25,15 @@ const char* value_of(char** argv, int& at, const char* name) {
     exit(kOwnFailure);
   }
   return argv[++at];
+}
+
+// An image belongs where its name leads before the warm-up goes elsewhere.
+const char* from_here(const char* path) {
+  MOONLET_LARGE static char whole[2 * PATH_MAX];
+  if (path == nullptr || path[0] == '/' || getcwd(whole, PATH_MAX) == nullptr) return path;
+  const size_t length = strlen(whole);
+  snprintf(whole + length, sizeof whole - length, "/%s", path);
+  return whole;
 }
 
 }  // namespace
@@ -49,6 +62,7 @@ Options read_options(int argc, char** argv) {
       break;
     }
   }
+  options.image = from_here(options.image);
   options.argc -= at - 1;
   options.argv += at - 1;
   options.argv[0] = argv[0];

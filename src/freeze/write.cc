@@ -53,7 +53,7 @@ char* paths[kMostPaths + 1];
 
 void keep_paths() {
   int count = 0;
-  for (char** it = environ; *it != nullptr && count < kMostPaths; it++) {
+  for (char** it = environ; it != nullptr && *it != nullptr && count < kMostPaths; it++) {
     if (strncmp(*it, "LUA_PATH", 8) != 0 && strncmp(*it, "LUA_CPATH", 9) != 0) continue;
     char* const copy = strdup(*it);
     if (copy != nullptr) paths[count++] = copy;
@@ -104,10 +104,11 @@ int write_image(const Options& options, const questions::Collected& asked, image
   char path[PATH_MAX];  // the arguments are forgotten on the way
   snprintf(path, sizeof path, "%s", options.image);
   keep_paths();
-  snprintf(temporary, sizeof temporary, "%s.XXXXXX", options.image);
-  const int fd = mkostemp(temporary, O_CLOEXEC);
+  const int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", options.image);
+  const bool fits = length < static_cast<int>(sizeof temporary);
+  const int fd = fits ? mkostemp(temporary, O_CLOEXEC) : -1;
   if (fd < 0) {
-    const int error = errno;
+    const int error = fits ? errno : ENAMETOOLONG;
     temporary[0] = '\0';
     return complain("freeze", path, strerror(error));
   }

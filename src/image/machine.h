@@ -53,6 +53,35 @@ inline uintptr_t thread_block() {
   return static_cast<uintptr_t>(thread_pointer()) - kAhead;
 }
 
+/// How this thread rounds, and what it does with tiny numbers (fenv(3)): what some libraries set as they are
+/// loaded. 0 where it is not known.
+inline uint64_t float_control() {
+#if defined(__x86_64__)
+  uint32_t control;
+  uint16_t old_control;  // of the x87
+  __asm__ volatile("stmxcsr %0\n fnstcw %1" : "=m"(control), "=m"(old_control));
+  return uint64_t{old_control} << 32 | (control & ~uint32_t{0x3f});  // without what calculations have left
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  return control;
+#else
+  return 0;
+#endif
+}
+
+inline void set_float_control(uint64_t control) {
+#if defined(__x86_64__)
+  const auto low = static_cast<uint32_t>(control);
+  const auto old_control = static_cast<uint16_t>(control >> 32);
+  __asm__ volatile("ldmxcsr %0\n fldcw %1" : : "m"(low), "m"(old_control));
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#else
+  (void)control;
+#endif
+}
+
 /// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never
 /// returns.
 MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function,
