@@ -1,5 +1,5 @@
 #!/bin/sh
-# Under qemu-user every advice to madvise succeeds, and the one that wipes memory on fork does nothing.
+# Under qemu-user madvise succeeds with any advice, and the one that wipes memory on fork does nothing.
 #
 # Versions: Debian 12: qemu-user-static 1:7.2+dfsg-7+deb12u18+b3, luajit
 #   2.1.0~beta3+git20220320+dfsg-4.1+deb12u1 (runs on x86-64).
