@@ -2,7 +2,7 @@
 # busybox httpd answers nothing at all when a CGI program says nothing, not even a status line.
 #
 # Version: Debian 12: busybox-static 1:1.35.0-4+deb12u1+b1.
-# Guess: status 500 or 502, as from other servers, for a program that ends, or dies of a signal, without a word.
+# Guess: status 500 or 502, as from lighttpd, for a program that ends, or dies of a signal, without a word.
 # Seen: the connection is closed without one byte. A client takes it for a broken connection and may send the
 #   request again, and so start the program again. A program that says a single newline gets status 200.
 # Output: silent: 0 bytes

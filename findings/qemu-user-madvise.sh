@@ -1,12 +1,11 @@
 #!/bin/sh
-# Under qemu-user every advice to madvise succeeds, and the one that wipes memory on fork does nothing.
+# Under qemu-user madvise succeeds with any advice, and the one that wipes memory on fork does nothing.
 #
 # Versions: Debian 12: qemu-user-static 1:7.2+dfsg-7+deb12u18+b3, luajit
 #   2.1.0~beta3+git20220320+dfsg-4.1+deb12u1 (runs on x86-64).
 # Guess: MADV_WIPEONFORK is passed on to the kernel, or refused with EINVAL as by a kernel that lacks it.
-# Seen: the emulator answers 0 and the child of a fork still reads the memory. An advice that no kernel knows
-#   gets 0 too. So a probe for what the kernel can do, as libraries with a random state make it, finds a feature
-#   that is not there.
+# Seen: the emulator answers 0, and the child of a fork still reads the memory. An advice that no kernel knows
+#   gets 0 too. So a program that probes what the kernel can do finds a feature that is not there.
 # Output: kernel: WIPEONFORK 0, child reads 0, unknown advice -1
 #         qemu: WIPEONFORK 0, child reads 7, unknown advice 0
 set -eu

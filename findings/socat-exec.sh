@@ -3,9 +3,8 @@
 #
 # Versions: Debian 12: socat 1.7.4.4-2.
 # Guess: as under inetd: descriptors 0 to 2, signals as socat itself was given them.
-# Seen: SIGPIPE is ignored, although socat began with it at its default: a script that relies on dying when the
-#   peer has gone gets EPIPE instead and has to look. Three more sockets are open, one of them socat's end of a
-#   pair.
+# Seen: SIGPIPE is ignored, although socat began with it at its default. A script that relies on dying when its
+#   peer has gone gets EPIPE instead and must look. Three sockets that are not the program's are open besides.
 # Output: socat: SIGPIPE ignored 0 -> program: SIGPIPE ignored 1, sockets above 2: 3
 set -eu
 script=$(readlink -f "$0")
