@@ -7,11 +7,10 @@
 #include "image/format.h"
 #include "image/machine.h"
 #include "image/owner.h"
-#include "image/window.h"
+#include "image/tables.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -34,104 +33,38 @@ namespace moonlet::image {
 
 namespace {
 
-// The tables of an image, mapped. Offsets in them are data from outside.
-struct Tables {
-  const char* at = nullptr;
+// Tables in memory: read, or mapped.
+struct Loaded : Tables {
   size_t mapped = 0;  // bytes; 0: they were read
-
-  [[nodiscard]] const Header& header() const { return *reinterpret_cast<const Header*>(at); }
-  [[nodiscard]] const Segment* segments() const {
-    return reinterpret_cast<const Segment*>(at + sizeof(Header));
-  }
-  [[nodiscard]] const MappedFile* files() const {
-    return reinterpret_cast<const MappedFile*>(segments() + header().segments);
-  }
 };
-
-bool is_aligned(uint64_t value, uint64_t page) { return (value & (page - 1)) == 0; }
-
-bool is_sound(const Segment& it, const Header& header) {
-  const uint64_t end = it.address + it.size;
-  if (it.file == kWritten && it.size == 0) return true;
-  if (!is_aligned(it.address | it.size | it.offset, header.page_size) || !is_in_window(it.address, end) ||
-      it.file < kBorder || it.file >= static_cast<int>(header.files))
-    return false;
-  return it.file != kOfImage || (it.size <= header.file_size && it.offset <= header.file_size - it.size);
-}
-
-// Whether the tables are consistent: a mapping in a wrong place would be a crash.
-bool are_sound(const Tables& tables) {
-  const Header& header = tables.header();
-  const uint64_t fixed =
-      sizeof header + uint64_t{header.segments} * sizeof(Segment) + uint64_t{header.files} * sizeof(MappedFile);
-  const uint64_t texts = uint64_t{header.questions} + header.questions_size;
-  if (header.segments > kMaxSegments || header.files > kMaxFiles || header.questions < fixed ||
-      (header.questions | header.questions_size) % 8 != 0 || texts >= header.tables_size ||
-      tables.at[header.tables_size - 1] != '\0')
-    return false;
-  bool enters = false;
-  uint64_t last = 0;  // segments ascend, so that none lies over another
-  for (uint32_t i = 0; i < header.segments; i++) {
-    const Segment& it = tables.segments()[i];
-    if (!is_sound(it, header)) return false;
-    if (it.file <= kWritten) continue;
-    if (it.address < last) return false;
-    enters |= (it.protection & kExecute) != 0 && header.entry - it.address < it.size;
-    last = it.address + it.size;
-  }
-  for (uint32_t i = 0; i < header.files; i++) {
-    const uint32_t path = tables.files()[i].path;
-    if (path < texts || path >= header.tables_size) return false;
-  }
-  return enters;
-}
 
 // Tables that are small are read, which costs less than to map them.
 MOONLET_LARGE alignas(Header) char room[16 << 10];
 
-bool read_header(int fd, Tables& tables) {
+bool read_header(int fd, Loaded& tables) {
   tables.at = room;
   return read(fd, room, sizeof(Header)) == static_cast<ssize_t>(sizeof(Header));
 }
 
-bool read_rest(int fd, size_t size, Tables& tables) {
+// Behind the header, which has been judged.
+bool read_rest(int fd, size_t size, Loaded& tables) {
   constexpr size_t kRead = sizeof(Header);
   if (size <= sizeof room) return read(fd, room + kRead, size - kRead) == static_cast<ssize_t>(size - kRead);
   void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (reinterpret_cast<uintptr_t>(at) >= static_cast<uintptr_t>(-4096)) return false;
   tables.at = static_cast<const char*>(at);
   tables.mapped = size;
-  return reinterpret_cast<uintptr_t>(at) < static_cast<uintptr_t>(-4096);
+  return memcmp(at, room, kRead) == 0;  // else somebody is writing to it
 }
 
-const char* judge_header(const Header& header, const FileStatus& status, const Expected& expected) {
-  if (memcmp(header.magic, kMagic, sizeof kMagic) != 0) return "is no image";
-  if (header.format != kFormat || header.build != expected.build) return "was made by another build of moonlet";
-  if (header.lua != expected.lua) return "is of another Lua";
-  if (header.page_size != expected.page_size || header.processor != expected.processor)
-    return "was made on another processor";
-  if (header.file_size != status.size || header.tables_size > kMaxTables ||
-      header.tables_size > header.file_size || header.tables_size < sizeof header)
-    return "is damaged";
-  if ((header.flags & kTrusted) == 0 && (header.made_seconds != status.modified.seconds ||
-                                         header.made_nanoseconds != status.modified.nanoseconds))
-    return "has been changed";
-  return nullptr;
-}
-
-// Maps the tables of the image `fd` and says what is wrong with them, or null.
-const char* read_tables(int fd, const Expected& expected, Tables& tables) {
+// Says what is wrong with the tables of the image `fd`, or null.
+const char* read_tables(int fd, const Expected& expected, Loaded& tables) {
   FileStatus status;
   if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG || !read_header(fd, tables))
     return "is no image";
-  const Header& header = tables.header();
-  if (const char* problem = judge_header(header, status, expected)) return problem;
-  if (!read_rest(fd, static_cast<size_t>(header.tables_size), tables)) return "cannot be read";
-  constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
-  const auto checked = static_cast<size_t>(tables.header().tables_size - kUnchecked);
-  if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != tables.header().checksum ||
-      !are_sound(tables))
-    return "is damaged";
-  return nullptr;
+  if (const char* problem = judge_header(tables.header(), status, expected)) return problem;
+  if (!read_rest(fd, static_cast<size_t>(tables.header().tables_size), tables)) return "cannot be read";
+  return judge_tables(tables);
 }
 
 // Whether the warm-up, run now, would do the same. A rehearsal does not ask.
@@ -149,7 +82,7 @@ Doubt ask(const Tables& tables, const Launch& launch) {
 // Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.
 Doubt open_files(const Tables& tables, int* descriptor) {
   for (uint32_t i = 0; i < tables.header().files; i++) {
-    const char* path = tables.at + tables.files()[i].path;
+    const char* path = tables.path(i);
     FileStatus status;
     descriptor[i] = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor[i] < 0) return {path, nullptr, errno};
@@ -188,7 +121,7 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 // What is open or mapped when there is a doubt goes with the exec of lua.
 Doubt enter(char* path, const Expected& expected, const Launch& launch) {
   int descriptor[kMaxFiles] = {};
-  Tables tables;
+  Loaded tables;
   const int image = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};
   if (const char* problem = read_tables(image, expected, tables)) return {path, problem};

@@ -2,18 +2,9 @@
 #pragma once
 
 #include "image/launch.h"
-
-#include <stdint.h>
+#include "image/tables.h"
 
 namespace moonlet::image {
-
-/// What an image must have been made for.
-struct Expected {
-  uint32_t lua;        // MOONLET_LUA_CODE
-  uint32_t page_size;  // bytes
-  uint64_t build;      // kBuild
-  uint64_t processor;  // hash_processor()
-};
 
 /// Why an image was not taken: "PATH: REASON". `path` is what the reason is about, null if it says so itself;
 /// both live as long as the process.

@@ -16,7 +16,7 @@ namespace moonlet::image {
 
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 2;
+constexpr uint32_t kFormat = 3;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
@@ -27,8 +27,6 @@ struct Header {
   char magic[sizeof kMagic];
   uint32_t format;
   uint32_t lua;          // MOONLET_LUA_CODE
-  uint32_t page_size;    // bytes
-  uint32_t flags;        // Flag
   uint64_t checksum;     // checksum() of all behind this field, up to tables_size
   uint64_t tables_size;  // bytes, this header included
   uint64_t file_size;    // bytes
@@ -40,6 +38,8 @@ struct Header {
   uint32_t files;
   uint32_t questions;       // offset, a multiple of 8
   uint32_t questions_size;  // bytes, a multiple of 8
+  uint32_t page_size;       // bytes
+  uint32_t flags;           // Flag
   uint64_t build;           // of the moonlet that made it: another one's thaw may differ
   uint64_t processor;       // hash_processor() of the auxiliary vector
 };

@@ -123,9 +123,9 @@ static int leave_posix_timer(void) {
   return timer_create(CLOCK_MONOTONIC, &none, &timer);
 }
 
-static int leave_user(void) { return setuid(65534); }
-static int leave_effective_user(void) { return seteuid(65534); }
-static int leave_group(void) { return setgid(65534); }
+static int leave_user(void) { return setuid(4242); }
+static int leave_effective_user(void) { return seteuid(4242); }
+static int leave_group(void) { return setgid(4242); }
 static int leave_groups(void) {
   const gid_t groups[] = {7, 8, 9};
   return setgroups(3, groups);
