@@ -89,6 +89,10 @@ CommandLine read_command_line(int argc, char** argv) {
     const char** value = nullptr;
     size_t length = 0;
     if (is_option(option, "freeze", length)) {
+      if (line.argv != argv) {
+        print_refusal({"--freeze", "", 0, "it must be the first option"});
+        _exit(protocol::kOwnFailure);
+      }
       line.freezes = true;
       return line;
     }

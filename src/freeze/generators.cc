@@ -26,7 +26,8 @@ MixIn mix_into_nss = nullptr;
 
 // libc's, of which a warm-up may have seeded some.
 enum : unsigned { kRand = 1, kRandom = 2, kRand48 = 4 };
-unsigned seeded = 0;
+unsigned seeded = 0;   // by whoever called srand and the like so far
+unsigned to_seed = 0;  // in each launch
 
 template <typename Function>
 Function find(void* library, const char* name) {
@@ -58,18 +59,19 @@ void draw(void* bytes, size_t size) {
 
 }  // namespace
 
-void prepare_generators(bool with_entropy) {
+bool prepare_generators(bool with_entropy) {
   dl_iterate_phdr(look_into, nullptr);
-  if (!with_entropy) seeded = 0;
+  if (with_entropy) to_seed = seeded;
+  return (seeded & (kRand | kRandom)) != 0;
 }
 
 void seed_generators() {
-  if (seeded == 0 && seed_glib == nullptr && mix_into_nss == nullptr) return;
+  if (to_seed == 0 && seed_glib == nullptr && mix_into_nss == nullptr) return;
   uint32_t random[8] = {};
   draw(random, sizeof random);
-  if ((seeded & kRand) != 0) srand(random[0]);
-  if ((seeded & kRandom) != 0) srandom(random[1]);
-  if ((seeded & kRand48) != 0) srand48(static_cast<long>(random[2]));
+  if ((to_seed & kRand) != 0) srand(random[0]);
+  if ((to_seed & kRandom) != 0) srandom(random[1]);
+  if ((to_seed & kRand48) != 0) srand48(static_cast<long>(random[2]));
   if (seed_glib != nullptr) seed_glib(random[3]);
   if (mix_into_nss != nullptr) mix_into_nss(random, sizeof random);
 }

@@ -7,7 +7,8 @@ namespace moonlet::freeze {
 /// Before the pages are read, with all libraries loaded: finds the generators, and empties those that seed
 /// themselves anew. `with_entropy`: whether the warm-up has asked for the time or for random numbers, and so
 /// may have seeded libc's with them.
-void prepare_generators(bool with_entropy);
+/// Returns whether the warm-up has seeded libc's, rand or random.
+bool prepare_generators(bool with_entropy);
 
 /// In a thaw, after libc is mended: seeds what needs it with fresh random numbers.
 void seed_generators();

@@ -145,14 +145,15 @@ int main(int argc, char** argv) {
   const questions::Collected asked = questions::collect();
   const int lost = keep_what_is_redone();
   const bool with_entropy = has_asked_for_entropy(asked);
-  prepare_generators(with_entropy);
-  random_numbers::go_on(state, with_entropy);
+  const bool libc_is_seeded = prepare_generators(with_entropy);
+  random_numbers::go_on(state, with_entropy, libc_is_seeded);
   heap::clear_at_seal();
   warm::seal(state);
   if (lost + complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();
   image::call_prepare_handlers();
-  _exit(
-      write_image(options, asked, thawed, block));  // what a module has registered for the end is each launch's
+  _exit(write_image(options, asked, thawed, block,
+                    reinterpret_cast<uintptr_t>(__builtin_frame_address(
+                        0))));  // what a module has registered for the end is each launch's
 }

@@ -96,8 +96,8 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
 
 }  // namespace
 
-int write_image(const Options& options, const questions::Collected& asked, image::Entry entry,
-                uintptr_t block) {
+int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block,
+                uintptr_t frame) {
   MOONLET_LARGE static image::Frozen frozen;
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
@@ -119,6 +119,7 @@ int write_image(const Options& options, const questions::Collected& asked, image
                                   asked.bytes,
                                   asked.size,
                                   block,
+                                  frame,
                                   {log.address, log.address + log.size}};
   image::freeze(fd, content, frozen);
   if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);

@@ -11,7 +11,8 @@ namespace moonlet::freeze {
 
 /// Freezes this process into a new file beside options.image, thaws that once as a test, and renames it over
 /// the old one, which stays whole if anything fails. Returns the exit status; complaints go to standard error.
-/// `asked`: what the warm-up has asked. `block`: the address of argc.
-int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block);
+/// `asked`: what the warm-up has asked. `block`: the address of argc. `frame`: of main's frame.
+int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block,
+                uintptr_t frame);
 
 }  // namespace moonlet::freeze

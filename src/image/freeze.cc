@@ -117,14 +117,14 @@ class Freezer {
       return fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
     }
     const auto workspace = reinterpret_cast<uintptr_t>(work_);
-    const uintptr_t block = content_.block & ~(page_ - 1);
-    take_but(
-        it, {workspace, workspace + static_cast<uintptr_t>(round_up(sizeof(Workspace)))},
-        [&](const Mapping& rest) {
-          take_but(rest, content_.left_out, [&](const Mapping& more) {
-            take_but(more, {block - kStackSize, block}, [&](const Mapping& wanted) { take_whole(wanted); });
-          });
-        });
+    const uintptr_t kept = kept_stack();
+    take_but(it, {workspace, workspace + static_cast<uintptr_t>(round_up(sizeof(Workspace)))},
+             [&](const Mapping& rest) {
+               take_but(rest, content_.left_out, [&](const Mapping& more) {
+                 take_but(more, {(content_.block & ~(page_ - 1)) - kStackSize, kept},
+                          [&](const Mapping& wanted) { take_whole(wanted); });
+               });
+             });
   }
 
   template <typename Function>
@@ -363,14 +363,24 @@ class Freezer {
     }
   }
 
-  // The block's first page is the last one of the stack that this runs on.
+  // What is kept of the stack that this runs on: the frame of libc that has called main, to which glibc jumps
+  // where the main thread ends before others (pthread_exit(3)), and room below it for what that calls.
+  [[nodiscard]] uintptr_t kept_stack() const {
+    constexpr uintptr_t kRoom = 256 << 10;  // bytes
+    return (content_.block & ~(page_ - 1)) - kRoom;
+  }
+
+  // The rest of it are zeroes in the file: nothing that main or whatever it called has had in its frames.
   void forget_stack() {
-    const uintptr_t page = content_.block & ~(page_ - 1);
+    const uintptr_t from = kept_stack();
     for (uint32_t i = 0; i < segments_; i++) {
       const Segment& it = work_->segment[i];
-      if (it.file != kOfImage || page - it.address >= it.size) continue;
-      memset(work_->chunk, 0, content_.block - page);
-      write_all(work_->chunk, content_.block - page, it.offset + (page - it.address));
+      if (it.file != kOfImage || from - it.address >= it.size) continue;
+      memset(work_->chunk, 0, page_);
+      for (uintptr_t at = from; at < content_.frame && !failed(); at += page_) {
+        const size_t size = content_.frame - at < page_ ? content_.frame - at : page_;
+        if (!is_zero(at)) write_all(work_->chunk, size, it.offset + (at - it.address));
+      }
     }
   }
 

@@ -80,7 +80,7 @@ void remember(lua_State* L) {
   if (const uint64_t* state = find_state(L)) memcpy(at_start, state, sizeof at_start);
 }
 
-void go_on(lua_State* L, bool with_entropy) { continues = !with_entropy && is_reseeded(L); }
+void go_on(lua_State* L, bool with_entropy, bool) { continues = !with_entropy && is_reseeded(L); }
 
 void seal(lua_State*) {}
 
@@ -105,11 +105,57 @@ void freshen(lua_State* L) {
 
 #if defined(MOONLET_LUAJIT)
 
+namespace {
+
+int random = 0;  // reference in the registry
+constexpr size_t kMostState = 128;
+char at_start[kMostState];
+size_t state_size = 0;  // bytes; 0: not found
+
+// The first value that math.random holds (lib_math.c, PRNGState).
+void* find_state(lua_State* L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, random);
+  void* state = nullptr;
+  if (lua_iscfunction(L, -1) != 0 && lua_getupvalue(L, -1, 1) != nullptr) {
+    if (lua_type(L, -1) == LUA_TUSERDATA && lua_objlen(L, -1) <= kMostState) {
+      state = lua_touserdata(L, -1);
+      state_size = lua_objlen(L, -1);
+    }
+    pop(L);
+  }
+  pop(L);
+  return state;
+}
+
+// Whether the warm-up has seeded the generator: no number of draws leads from the state at the start to this
+// one.
+bool is_reseeded(lua_State* L) {
+  constexpr int kMostDraws = 10000;
+  void* const state = find_state(L);
+  if (state == nullptr) return false;
+  char now[kMostState];
+  memcpy(now, state, state_size);
+  memcpy(state, at_start, state_size);
+  bool found = false;
+  for (int i = 0; i <= kMostDraws && !found; i++) {
+    found = memcmp(state, now, state_size) == 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, random);
+    lua_call(L, 0, 0);
+  }
+  memcpy(state, now, state_size);
+  return !found;
+}
+
+}  // namespace
+
 void remember(lua_State* L) {
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "randomseed");
   randomseed = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_getfield(L, -1, "random");
+  random = luaL_ref(L, LUA_REGISTRYINDEX);
   pop(L);
+  if (const void* state = find_state(L)) memcpy(at_start, state, state_size);
 }
 
 void seal(lua_State* L) {
@@ -119,6 +165,8 @@ void seal(lua_State* L) {
   lua_call(L, 1, 0);
 }
 
+void go_on(lua_State* L, bool, bool) { continues = is_reseeded(L); }
+
 #else
 
 void seal(lua_State*) {
@@ -127,9 +175,9 @@ void seal(lua_State*) {
   srandom(1);  // one state with rand in glibc, another in musl
 }
 
-#endif
+void go_on(lua_State*, bool, bool libc_is_seeded) { continues = libc_is_seeded; }
 
-void go_on(lua_State*, bool) { continues = true; }
+#endif
 
 void freshen(lua_State*) {}
 

@@ -11,8 +11,9 @@ void remember(lua_State* L);
 
 /// Before seal(), where a script shall find what lua would have left it: a generator that the warm-up has
 /// seeded goes on from there, unless it may be seeded with the time or another random number (`with_entropy`).
-/// One that nobody has seeded is as lua's at a start.
-void go_on(lua_State* L, bool with_entropy);
+/// One that nobody has seeded is as lua's at a start. `libc_is_seeded`: whether srand(3) or srandom(3) was
+/// called, which is what math.randomseed does before 5.4. Raises Lua errors, of memory alone.
+void go_on(lua_State* L, bool with_entropy, bool libc_is_seeded);
 
 /// At the seal. Before 5.4 the seed is fixed: forgets what the warm-up has drawn.
 void seal(lua_State* L);

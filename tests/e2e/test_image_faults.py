@@ -20,8 +20,8 @@ ERRORS = {"": ["ENOMEM", "EPERM"], "openat": ["EMFILE", "ENOENT", "EACCES"], "re
           "pwrite64": ["ENOSPC", "EIO"], "fsync": ["EIO"], "rename": ["EACCES", "ENOSPC"], "ftruncate": ["EFBIG", "ENOSPC"],
           "fork": ["EAGAIN"], "clone": ["EAGAIN"], "ptrace": ["EPERM"]}
 # Without these there is no process, and strace itself says so; what is called for at the end cannot fail, nor can a signal to a
-# child of one's own.
-NEVER = {"execve", "exit_group", "rt_sigreturn", "exit", "kill"}
+# child of one's own; brk(2) knows no errors, it tells the break.
+NEVER = {"execve", "exit_group", "rt_sigreturn", "exit", "kill", "brk"}
 THE_SCRIPT_S = {"write"}  # the only ones in a launch, and it looks at no result
 
 
