@@ -2,6 +2,7 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
+#include "freeze/tuning.h"
 #include "image/answer.h"
 
 #include <fcntl.h>
@@ -18,10 +19,9 @@ namespace {
 
 // Lines of /proc/self/status (proc_pid_status(5)).
 constexpr const char* kLines[] = {
-    "Name:",   "Uid:",         "Gid:",         "Groups:",          "NSpid:",  "NSpgid:",
-    "NSsid:",  "CapInh:",      "CapPrm:",      "CapEff:",          "CapBnd:", "CapAmb:",
-    "VmLck:",  "NoNewPrivs:",  "Seccomp:",     "Seccomp_filters:", "SigPnd:", "ShdPnd:",
-    "SigBlk:", "THP_enabled:", "Cpus_allowed:"};
+    "Name:",   "Uid:",    "Gid:",    "Groups:",     "NSpid:", "NSpgid:",     "NSsid:",   "CapInh:",
+    "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:",     "VmLck:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:",
+    "SigPnd:", "ShdPnd:", "SigBlk:", "THP_enabled:"};
 constexpr const char* kNamespaces[] = {"cgroup", "ipc", "mnt", "net", "time", "user", "uts"};
 constexpr int kNamespaceCount = sizeof kNamespaces / sizeof *kNamespaces;
 
@@ -38,22 +38,23 @@ long look_at_alternate_stack() {
 }
 
 // What it says nothing of.
-constexpr struct {
+struct Fact {
   const char* name;
   long (*look)();
-} kFacts[] = {
-    {"nice value", [] { return syscall(SYS_getpriority, 0, 0); }},
-    {"scheduling policy", [] { return syscall(SYS_sched_getscheduler, 0); }},
-    {"I/O priority", [] { return syscall(SYS_ioprio_get, 1, 0); }},
-    {"personality", [] { return syscall(SYS_personality, 0xffffffffUL); }},
-    {"signal at its parent's death", [] { return ask(PR_GET_PDEATHSIG); }},
-    {"duty as a reaper of orphans", [] { return ask(PR_GET_CHILD_SUBREAPER); }},
-    {"dumpability", [] { return static_cast<long>(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }},
-    {"timer slack", [] { return static_cast<long>(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0)); }},
-    {"secure bits", [] { return static_cast<long>(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)); }},
-    {"alternate signal stack", look_at_alternate_stack},
-    {"OOM score", [] { return static_cast<long>(image::content("/proc/self/oom_score_adj")); }},
-    {"core dump filter", [] { return static_cast<long>(image::content("/proc/self/coredump_filter")); }},
+  bool is_tuning;  // others change it too: freeze/tuning.h
+};
+constexpr Fact kFacts[] = {
+    {"nice value", [] { return syscall(SYS_getpriority, 0, 0); }, true},
+    {"scheduling policy", [] { return syscall(SYS_sched_getscheduler, 0); }, true},
+    {"processors", [] { return static_cast<long>(image::processors()); }, true},
+    {"personality", [] { return syscall(SYS_personality, 0xffffffffUL); }, false},
+    {"signal at its parent's death", [] { return ask(PR_GET_PDEATHSIG); }, false},
+    {"duty as a reaper of orphans", [] { return ask(PR_GET_CHILD_SUBREAPER); }, false},
+    {"dumpability", [] { return static_cast<long>(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }, false},
+    {"timer slack", [] { return static_cast<long>(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0)); }, false},
+    {"secure bits", [] { return static_cast<long>(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)); }, false},
+    {"alternate signal stack", look_at_alternate_stack, false},
+    {"core dump filter", [] { return static_cast<long>(image::content("/proc/self/coredump_filter")); }, false},
 };
 constexpr int kFactCount = sizeof kFacts / sizeof *kFacts;
 
@@ -144,9 +145,10 @@ int complain_of_attributes() {
     if (now.name_space[i] != before.name_space[i]) count += complain(name);
   }
   for (int i = 0; i < kFactCount; i++) {
-    if (now.fact[i] != before.fact[i]) count += complain(kFacts[i].name);
+    if (now.fact[i] == before.fact[i] || (kFacts[i].is_tuning && !has_tuned_itself())) continue;
+    count += complain(kFacts[i].name);
   }
-  for (int i = 0; i < kernel::kLimits; i++) {
+  for (int i = 0; i < kernel::kLimits && has_tuned_itself(); i++) {
     snprintf(name, sizeof name, "resource limit %d", i);
     if (memcmp(&now.limit[i], &before.limit[i], sizeof now.limit[i]) != 0) count += complain(name);
   }

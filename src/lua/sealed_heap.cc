@@ -244,7 +244,7 @@ bool clears = false;
 
 // What was in blocks that are free now goes into nobody's image.
 void clear_free() {
-  for (size_t i = 0; i < sizeof heap.free / sizeof *heap.free; i++) {
+  for (size_t i = 0; i <= kSmall / kGrain; i++) {
     for (FreeBlock* block = heap.free[i]; block != nullptr;) {
       FreeBlock* const next = block->next;
       memset(block, 0, i * kGrain);

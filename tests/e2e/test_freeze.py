@@ -270,9 +270,8 @@ NOT_DONE_AGAIN = {
     "nice": "nice value", "limit": "resource limit 7", "blocked_signal": "SigBlk", "pending_signal": "SigBlk",
     "alternate_stack": "alternate signal stack", "name": "Name:", "death_signal": "signal at its parent's death",
     "subreaper": "reaper", "dumpable": "dumpability", "timer_slack": "timer slack", "secure_bits": "secure bits",
-    "kept_capabilities": "secure bits", "huge_pages": "THP_enabled", "affinity": "Cpus_allowed", "personality": "personality",
-    "scheduling": "scheduling policy", "io_priority": "I/O priority", "session": "NSsid", "process_group": "NSpgid",
-    "oom_score": "OOM score", "core_filter": "core dump filter",
+    "kept_capabilities": "secure bits", "huge_pages": "THP_enabled", "affinity": "processors", "personality": "personality",
+    "scheduling": "scheduling policy", "session": "NSsid", "process_group": "NSpgid", "core_filter": "core dump filter",
 }
 SHOW = """
     io.write(require 'changes'.show())
@@ -307,6 +306,14 @@ def test_what_no_launch_can_do_again_is_named(old, change):
     if change == "affinity" and len(os.sched_getaffinity(0)) == 1:
         pytest.skip("ONE PROCESSOR: nobody can choose")
     assert is_refused(done, old, old="old") and NOT_DONE_AGAIN[change] in done.err.decode(), done
+
+
+@needs_program("prlimit", "util-linux")
+def test_what_others_do_to_a_process_is_no_part_of_its_warm_up(path):
+    """Daemons renice, and administrators limit."""
+    others = "renice -n 3 -p $PPID && taskset -p 1 $PPID && prlimit --pid $PPID --nofile=500:600"
+    done = freeze(path, "-e", f"warm = 'warm' os.execute('({others}) >/dev/null || kill -9 $PPID')")
+    assert done == Result(0, b"", b"") and is_thawed(path)
 
 
 def test_a_directory_of_the_warm_up_s_that_is_gone(path, tmp_path):
