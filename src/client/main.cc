@@ -11,14 +11,19 @@
 
 #include <errno.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 namespace moonlet::client {
 
 namespace {
 
-// Runs the script in an image, or through a zygote. Returns if there is neither.
-void run(const CommandLine& line, long* stack, Refusal& refusal) {
-  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
+int fail(const Refusal& refusal) {
+  print_refusal(refusal);
+  return protocol::kOwnFailure;
+}
+
+// Looks for an image, and for a zygote. Returns if neither runs the script.
+void look(const CommandLine& line, const protocol::SocketToAsk& ask, long* stack, Refusal& refusal) {
   refusal = {"thaw", "an image", ENOENT, "none is wanted"};
   if (thaw(line, ask.address, stack, refusal)) return;
 #if defined(MOONLET_SOCKET_CLIENT)
@@ -31,9 +36,13 @@ void run(const CommandLine& line, long* stack, Refusal& refusal) {
 #endif
 }
 
-int fail(const Refusal& refusal) {
-  print_refusal(refusal);
-  return protocol::kOwnFailure;
+// Runs the script in an image, or through a zygote, or becomes lua.
+[[noreturn]] void run(const CommandLine& line, long* stack) {
+  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
+  Refusal refusal;  // may be about what is in `ask`
+  look(line, ask, stack, refusal);
+  if (line.rehearses) _exit(fail(refusal));
+  fall_back(line.argv, refusal);
 }
 
 }  // namespace
@@ -45,18 +54,13 @@ int main(int argc, char** argv) {
   using namespace moonlet::client;
   if (argc < 1) return protocol::kOwnFailure;  // Linux 5.18 and later see to it that there is a name
   const CommandLine line = read_command_line(argc, argv);
-  Refusal refusal;
   if (getauxval(AT_SECURE) != 0) {
     // Whoever has started a program with the privileges of another: none of their variables is read.
-    refusal = {"start", "with raised privileges", EPERM};
+    const Refusal refusal = {"start", "with raised privileges", EPERM};
     if (line.freezes) return fail(refusal);
-  } else if (line.freezes) {
-    become_freezer(argv);
-  } else if (line.interactive) {
-    refusal = {"run", "interactively", 0, "only lua itself can"};
-  } else {
-    run(line, reinterpret_cast<long*>(argv) - 1, refusal);
-    if (line.rehearses) return fail(refusal);
+    fall_back(line.argv, refusal);
   }
-  fall_back(line.argv, refusal);
+  if (line.freezes) become_freezer(argv);
+  if (line.interactive) fall_back(line.argv, {"run", "interactively", 0, "only lua itself can"});
+  run(line, reinterpret_cast<long*>(argv) - 1);
 }

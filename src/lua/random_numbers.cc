@@ -1,5 +1,6 @@
 #include "lua/random_numbers.h"
 
+#include "base/layout.h"
 #include "lua/lua_api.h"
 
 #include <stdint.h>
@@ -109,7 +110,7 @@ namespace {
 
 int random = 0;  // reference in the registry
 constexpr size_t kMostState = 128;
-char at_start[kMostState];
+MOONLET_LARGE char at_start[kMostState];
 size_t state_size = 0;  // bytes; 0: not found
 
 // The first value that math.random holds (lib_math.c, PRNGState).
