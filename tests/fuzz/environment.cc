@@ -19,8 +19,9 @@
 namespace moonlet::fuzz {
 namespace {
 
-constexpr const char* kVariables[] = {"MOONLET_SOCKET", "XDG_RUNTIME_DIR", "MOONLET_FALLBACK", "PATH",
-                                      "LISTEN_FDS",     "LISTEN_PID",      "NOTIFY_SOCKET",    "MOONLET_VERBOSE"};
+constexpr const char* kVariables[] = {"MOONLET_SOCKET", "XDG_RUNTIME_DIR", "MOONLET_FALLBACK",
+                                      "PATH",           "LISTEN_FDS",      "LISTEN_PID",
+                                      "NOTIFY_SOCKET",  "MOONLET_VERBOSE"};
 constexpr int kCount = sizeof kVariables / sizeof *kVariables;
 constexpr size_t kMostBytes = 16384;
 
