@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   if (getauxval(AT_SECURE) != 0) {
     // Whoever has started a program with the privileges of another: none of their variables is read.
     const Refusal refusal = {"start", "with raised privileges", EPERM};
-    if (line.freezes) return fail(refusal);
+    if (line.freezes) _exit(fail(refusal));
     fall_back(line.argv, refusal);
   }
   if (line.freezes) become_freezer(argv);
