@@ -88,8 +88,8 @@ Zygote::Zygote(const std::string& programs, const std::string& modules, const st
       log_(directory + "/" + std::to_string(spares) + ".log"),
       spares_(spares) {
   // Nothing is hidden by a fallback: where a launch fails, the status is 125.
-  strings_ = {"PATH=/usr/bin:/bin", "LANG=C", "LUA_CPATH=" + modules + "/?.so;;",
-              "MOONLET_FALLBACK=", "MOONLET_IMAGE=", "MOONLET_SOCKET=" + socket_};
+  strings_ = {"PATH=/usr/bin:/bin", "LANG=C",         "LUA_CPATH=" + modules + "/?.so;;",
+              "MOONLET_FALLBACK=",  "MOONLET_IMAGE=", "MOONLET_SOCKET=" + socket_};
   for (std::string& string : strings_) environment_.push_back(string.data());
   environment_.push_back(nullptr);
 
