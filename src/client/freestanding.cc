@@ -268,6 +268,16 @@ int prctl(int option, ...) {
   return static_cast<int>(syscall(SYS_prctl, option, argument, 0L, 0L, 0L));
 }
 
+ssize_t pread(int fd, void* data, size_t size, off_t offset) {
+#if defined(__mips__)  // 64 bits are a pair of registers, of which the first has an even number
+  const long half[2] = {0, static_cast<long>(offset)};
+  constexpr int kLow = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 : 0;
+  return syscall(SYS_pread64, fd, data, size, 0L, half[kLow], half[1 - kLow]);
+#else
+  return syscall(SYS_pread64, fd, data, size, offset);
+#endif
+}
+
 ssize_t read(int fd, void* data, size_t size) { return syscall(SYS_read, fd, data, size); }
 
 ssize_t readlink(const char* __restrict path, char* __restrict target, size_t size) {

@@ -36,13 +36,18 @@ void look(const CommandLine& line, const protocol::SocketToAsk& ask, long* stack
 #endif
 }
 
+[[noreturn]] void become_lua(const CommandLine& line, const Refusal& refusal) {
+  if (line.descriptor >= 0) close(line.descriptor);
+  fall_back(line.argv, refusal);
+}
+
 // Runs the script in an image, or through a zygote, or becomes lua.
 [[noreturn]] void run(const CommandLine& line, long* stack) {
   const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
   Refusal refusal;  // may be about what is in `ask`
   look(line, ask, stack, refusal);
   if (line.rehearses) _exit(fail(refusal));
-  fall_back(line.argv, refusal);
+  become_lua(line, refusal);
 }
 
 }  // namespace
@@ -58,9 +63,9 @@ int main(int argc, char** argv) {
     // Whoever has started a program with the privileges of another: none of their variables is read.
     const Refusal refusal = {"start", "with raised privileges", EPERM};
     if (line.freezes) _exit(fail(refusal));
-    fall_back(line.argv, refusal);
+    become_lua(line, refusal);
   }
   if (line.freezes) become_freezer(argv);
-  if (line.interactive) fall_back(line.argv, {"run", "interactively", 0, "only lua itself can"});
+  if (line.interactive) become_lua(line, {"run", "interactively", 0, "only lua itself can"});
   run(line, reinterpret_cast<long*>(argv) - 1);
 }

@@ -42,6 +42,7 @@ protocol::ImagePath beside;
 
 bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal) {
   path = line.image != nullptr && *line.image != '\0' ? line.image : getenv("MOONLET_IMAGE");
+  if (line.descriptor >= 0) path = "moonletd's image";
   const bool is_named = path != nullptr;
   if (!is_named) {
     beside.set(socket);
@@ -59,7 +60,7 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
             is_verbose() ? say_what_was_thawed : nullptr};
   const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
                                     image::kBuild, image::hash_processor(launch.auxiliary)};
-  const image::Doubt doubt = image::enter(const_cast<char*>(path), expected, launch);
+  const image::Doubt doubt = image::enter(const_cast<char*>(path), line.descriptor, expected, launch);
   refusal = {"thaw", path, doubt.error, doubt.reason};
   if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
   return is_named;

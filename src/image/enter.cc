@@ -38,18 +38,20 @@ struct Loaded : Tables {
   size_t mapped = 0;  // bytes; 0: they were read
 };
 
-// Tables that are small are read, which costs less than to map them.
+// Tables that are small are read, which costs less than to map them. At an offset, because a descriptor's own
+// is shared by all who have it from moonletd.
 MOONLET_LARGE alignas(Header) char room[16 << 10];
 
 bool read_header(int fd, Loaded& tables) {
   tables.at = room;
-  return read(fd, room, sizeof(Header)) == static_cast<ssize_t>(sizeof(Header));
+  return pread(fd, room, sizeof(Header), 0) == static_cast<ssize_t>(sizeof(Header));
 }
 
 // Behind the header, which has been judged.
 bool read_rest(int fd, size_t size, Loaded& tables) {
   constexpr size_t kRead = sizeof(Header);
-  if (size <= sizeof room) return read(fd, room + kRead, size - kRead) == static_cast<ssize_t>(size - kRead);
+  if (size <= sizeof room)
+    return pread(fd, room + kRead, size - kRead, kRead) == static_cast<ssize_t>(size - kRead);
   void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (reinterpret_cast<uintptr_t>(at) >= static_cast<uintptr_t>(-4096)) return false;
   tables.at = static_cast<const char*>(at);
@@ -119,13 +121,13 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 }  // namespace
 
 // What is open or mapped when there is a doubt goes with the exec of lua.
-Doubt enter(char* path, const Expected& expected, const Launch& launch) {
+Doubt enter(char* path, int given, const Expected& expected, const Launch& launch) {
   int descriptor[kMaxFiles] = {};
   Loaded tables;
-  const int image = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  const int image = given >= 0 ? given : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};
   if (const char* problem = read_tables(image, expected, tables)) return {path, problem};
-  if (const char* problem = judge_owner(image, path)) return {path, problem};
+  if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
   if (Doubt doubt = open_files(tables, descriptor)) return doubt;
   if (Doubt doubt = map_segments(tables, path, image, descriptor)) return doubt;

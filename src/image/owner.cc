@@ -82,6 +82,7 @@ const char* judge_owner(int fd, char* name) {
   if (look(fd, "", Follow::kYes, &status) != 0 || !is_safe(status, user))
     return "belongs to another user, or others may write it";
   if (is_on_fuse(fd)) return "is on a file system in user space";
+  if (name == nullptr) return nullptr;
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
   FileStatus named;

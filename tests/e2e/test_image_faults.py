@@ -15,7 +15,7 @@ pytestmark = needs_program("strace", "strace")
 BEGIN = "local f = io.open(os.getenv('RUNS'), 'a') f:write(WARM and 'moonlet\\n' or 'lua\\n') f:close() "
 SCRIPT = BEGIN + "os.exit(7)"
 # What the kernel may answer, of each kind of call what hurts most; the first one for all that is not named.
-ERRORS = {"": ["ENOMEM", "EPERM"], "openat": ["EMFILE", "ENOENT", "EACCES"], "read": ["EIO", "EINTR"], "mmap": ["ENOMEM", "EACCES"],
+ERRORS = {"": ["ENOMEM", "EPERM"], "openat": ["EMFILE", "ENOENT", "EACCES"], "read": ["EIO", "EINTR"], "pread64": ["EIO", "EINTR"], "mmap": ["ENOMEM", "EACCES"],
           "statx": ["ENOSYS", "EACCES"], "madvise": ["EINVAL", "ENOMEM"], "rseq": ["ENOSYS", "EPERM"], "write": ["ENOSPC", "EIO"],
           "pwrite64": ["ENOSPC", "EIO"], "fsync": ["EIO"], "rename": ["EACCES", "ENOSPC"], "ftruncate": ["EFBIG", "ENOSPC"],
           "fork": ["EAGAIN"], "clone": ["EAGAIN"], "ptrace": ["EPERM"]}

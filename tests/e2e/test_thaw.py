@@ -1,6 +1,7 @@
 """A launch thaws an image, or it is lua's: whatever is wrong with the image, the script runs once, with lua's output."""
 
 import ctypes
+import fcntl
 import os
 import resource
 import shutil
@@ -440,6 +441,83 @@ def test_a_path_that_is_not_absolute(shared):
                             ("place/some.image", shared.directory.parent), ("../place/some.image", shared.directory)):
         result = run(MOONLET, ["lua", "--image", path, "-e", "print(WARM)"], environment(), cwd=directory)
         assert result == Result(0, b"warm\n", b""), (path, result)
+
+
+# From a descriptor, as moonletd's child has it
+
+# The last of them is that of the list.
+LISTS_DESCRIPTORS = """
+    local list = io.popen "echo $(ls /proc/$PPID/fd)"
+    print(WARM, list:read "*a")
+"""
+
+
+def from_descriptor(path, *arguments, least=0, fallback=REAL_LUA, **options):
+    """The result of a launch that has the image open, as `least` or a higher number."""
+    with open(path, "rb") as image:
+        descriptor = fcntl.fcntl(image, fcntl.F_DUPFD, least)
+    try:
+        env = environment(MOONLET_FALLBACK=fallback, **options.pop("more", {}))
+        argv = ["lua", f"--image-descriptor={descriptor}", *arguments]
+        result = run(MOONLET, argv, env, pass_fds=(descriptor,), **options)
+        assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0  # it belongs to all launches together
+        return result
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("least", [0, 39, 300])
+def test_an_image_from_a_descriptor(shared, least):
+    """The script has the descriptor no longer, nor does it see the option."""
+    assert from_descriptor(shared.path, "-e", LISTS_DESCRIPTORS, least=least, fallback="").out == b"warm\t0 1 2 3\n\n"
+    script = "print(WARM, arg[-1], arg[-2], arg[0], ...)"
+    expected = Result(0, f"warm\tlua\tnil\t{shared.directory}/names.lua\t--image-descriptor=3\n".encode(), b"")
+    (shared.directory / "names.lua").write_text(script)
+    assert from_descriptor(shared.path, f"{shared.directory}/names.lua", "--image-descriptor=3", least=least) == expected
+
+
+def test_an_image_from_a_descriptor_goes_before_all_others(shared):
+    more = {"MOONLET_IMAGE": "/nonexistent", "MOONLET_VERBOSE": "1"}
+    told = from_descriptor(shared.path, "-e", "print(WARM)", more=more)
+    assert told == Result(0, b"warm\n", b"moonlet: thawed moonletd's image\n")
+
+
+def test_an_image_from_a_descriptor_may_lie_anywhere(place):
+    os.chmod(place.directory, 0o777)
+    assert from_descriptor(place.path, "-e", "print(WARM)", fallback="").out == b"warm\n"
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_an_image_from_a_descriptor_is_nobody_else_s_to_write(place, mode):
+    os.chmod(place.path, mode)
+    assert from_descriptor(place.path, "-e", LISTS_DESCRIPTORS, least=39) == Result(0, b"nil\t0 1 2 3\n\n", b"")
+    refused = from_descriptor(place.path, "-e", "", fallback="")
+    assert refused.status == 125 and b"moonlet: thaw moonletd's image: belongs to another user, or others may write it" in refused.err
+
+
+@needs_root
+@pytest.mark.parametrize("user, thaws", [(0, True), (65534, False)])
+def test_an_image_from_a_descriptor_belongs_to_root_or_the_user(place, user, thaws):
+    os.chown(place.path, user, user)
+    assert from_descriptor(place.path, "-e", "print(WARM)").out == (b"warm\n" if thaws else b"nil\n")
+
+
+@pytest.mark.parametrize("arguments, output", [
+    (["-e", LISTS_DESCRIPTORS, "a", "b"], b"nil\t0 1 2 3\n\n"),
+    (["-"], b"nil\t0 1 2 3\n\n"),
+])
+def test_lua_gets_no_descriptor_of_an_image(tmp_path, shared, arguments, output):
+    """With the same argv but for the option."""
+    options = {"input": LISTS_DESCRIPTORS.encode()} if arguments == ["-"] else {}
+    assert from_descriptor("/dev/null", *arguments, least=39, **options).out == output
+    arguments = ["-i", *arguments] if arguments != ["-"] else ["-i", "-e", LISTS_DESCRIPTORS, "-e", "os.exit()"]
+    assert output in from_descriptor(shared.path, *arguments, least=39, input=b"").out
+
+
+def test_a_descriptor_of_an_image_is_the_first_option_or_none(shared):
+    for arguments in (["--image-descriptor=x"], ["--image-descriptor"], ["--image", shared.path, "--image-descriptor=3"]):
+        told = run(MOONLET, ["lua", *arguments, "-e", ""], environment(MOONLET_FALLBACK=REAL_LUA))
+        assert told.status == 1 and b"usage:" in told.err
 
 
 # What it says
