@@ -38,34 +38,35 @@ struct Loaded : Tables {
   size_t mapped = 0;  // bytes; 0: they were read
 };
 
-// Tables that are small are read, which costs less than to map them. At an offset, because a descriptor's own
-// is shared by all who have it from moonletd.
-MOONLET_LARGE alignas(Header) char room[16 << 10];
+// Tables that are small are read, which costs less than to map them: onto the stack, whose pages the script
+// needs too. At an offset, because a descriptor's own is shared by all who have it from moonletd.
+constexpr uint64_t kSmall = 16 << 10;  // bytes
 
-bool read_header(int fd, Loaded& tables) {
-  tables.at = room;
-  return pread(fd, room, sizeof(Header), 0) == static_cast<ssize_t>(sizeof(Header));
-}
-
-// Behind the header, which has been judged.
-bool read_rest(int fd, size_t size, Loaded& tables) {
-  constexpr size_t kRead = sizeof(Header);
-  if (size <= sizeof room)
-    return pread(fd, room + kRead, size - kRead, kRead) == static_cast<ssize_t>(size - kRead);
-  void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (reinterpret_cast<uintptr_t>(at) >= static_cast<uintptr_t>(-4096)) return false;
-  tables.at = static_cast<const char*>(at);
-  tables.mapped = size;
-  return memcmp(at, room, kRead) == 0;  // else somebody is writing to it
-}
-
-// Says what is wrong with the tables of the image `fd`, or null.
-const char* read_tables(int fd, const Expected& expected, Loaded& tables) {
+// Says what is wrong with the header of the image `fd`, or null.
+const char* read_header(int fd, const Expected& expected, Header& header) {
   FileStatus status;
-  if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG || !read_header(fd, tables))
+  if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG ||
+      pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
     return "is no image";
-  if (const char* problem = judge_header(tables.header(), status, expected)) return problem;
-  if (!read_rest(fd, static_cast<size_t>(tables.header().tables_size), tables)) return "cannot be read";
+  return judge_header(header, status, expected);
+}
+
+// Likewise of the tables. They go to `room` or, if that is null, are mapped.
+const char* read_tables(int fd, const Header& header, char* room, Loaded& tables) {
+  const auto size = static_cast<size_t>(header.tables_size);
+  if (room != nullptr) {
+    const size_t rest = size - sizeof header;
+    memcpy(room, &header, sizeof header);
+    if (pread(fd, room + sizeof header, rest, sizeof header) != static_cast<ssize_t>(rest))
+      return "cannot be read";
+    tables.at = room;
+  } else {
+    void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (reinterpret_cast<uintptr_t>(at) >= static_cast<uintptr_t>(-4096)) return "cannot be read";
+    tables.at = static_cast<const char*>(at);
+    tables.mapped = size;
+    if (memcmp(at, &header, sizeof header) != 0) return "cannot be read";  // somebody is writing to it
+  }
   return judge_tables(tables);
 }
 
@@ -126,12 +127,15 @@ Doubt enter(char* path, int given, const Expected& expected, const Launch& launc
   Loaded tables;
   const int image = given >= 0 ? given : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};
-  if (const char* problem = read_tables(image, expected, tables)) return {path, problem};
+  Header header;
+  if (const char* problem = read_header(image, expected, header)) return {path, problem};
+  const bool is_small = header.tables_size <= kSmall;
+  auto* const room = is_small ? static_cast<char*>(__builtin_alloca(header.tables_size)) : nullptr;
+  if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
   if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
   if (Doubt doubt = open_files(tables, descriptor)) return doubt;
   if (Doubt doubt = map_segments(tables, path, image, descriptor)) return doubt;
-  const Header header = tables.header();
   for (uint32_t i = 0; i < header.files; i++) close(descriptor[i]);
   close(image);
   if (tables.mapped != 0) munmap(const_cast<char*>(tables.at), tables.mapped);

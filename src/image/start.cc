@@ -273,7 +273,7 @@ bool block_above(uintptr_t end) {
       continue;
     }
     if (reinterpret_cast<uintptr_t>(at) < end) {
-      munmap(at, size);
+      if (munmap(at, size) != 0) return false;  // an image of gigabytes
       size /= 2;
     }
   }
