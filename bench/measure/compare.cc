@@ -93,7 +93,8 @@ void print_verdict(const Times& times) {
   const double ratio = moonlet / lua;
   const Interval gain = median_interval(times.gain, times.count);
   if (ratio < 1 - kNoticeable && gain.low > 0) {
-    printf("moonlet saves %.2f ms of %.2f ms per launch (ratio %.2f).\n", lua - moonlet, lua, ratio);
+    printf("moonlet is %.1f times as fast: it saves %.2f ms of %.2f ms per launch.\n", lua / moonlet,
+           lua - moonlet, lua);
   } else if (ratio > 1 + kNoticeable && gain.high < 0) {
     printf("moonlet loses here: %.2f ms more than lua's %.2f ms per launch (ratio %.2f).\n", moonlet - lua, lua,
            ratio);

@@ -24,6 +24,15 @@ set key outside right top Left reverse spacing 1.3
 """
 
 
+def gnuplot(script):
+    try:
+        done = subprocess.run(["gnuplot", "-"], input="".join(script), capture_output=True, text=True)
+    except OSError as error:
+        raise Trouble(f"gnuplot does not run: {error}") from error
+    if done.returncode != 0:
+        raise Trouble(f"gnuplot: {done.stderr}")
+
+
 def draw(session, name, title, x, y, options, curves):
     """`curves`: key of the colour, label, style, rows of numbers. Returns the name of the file."""
     script = [HEAD.format(name=name.replace("-", "_"), path=session.output / f"{name}.svg", title=title, x=x, y=y,
@@ -35,12 +44,7 @@ def draw(session, name, title, x, y, options, curves):
         width = 3 if key.startswith("moonlet") else 2
         parts.append(f'$curve{i} with {style} linewidth {width} linecolor rgb "{COLOUR[key]}" title "{label}"')
     script.append("plot " + ", \\\n  ".join(parts) + "\n")
-    try:
-        done = subprocess.run(["gnuplot", "-"], input="".join(script), capture_output=True, text=True)
-    except OSError as error:
-        raise Trouble(f"gnuplot does not run: {error}") from error
-    if done.returncode != 0:
-        raise Trouble(f"gnuplot: {done.stderr}")
+    gnuplot(script)
     return f"{name}.svg"
 
 
@@ -59,6 +63,35 @@ def doubling(axis, ticks):
 def bar(x, measured):
     low, high = measured.low, measured.high
     return (x, measured.value, measured.value if low is None else low, measured.value if high is None else high)
+
+
+def started(session, results):
+    """Bars of what people start, as parts of lua's time. `results`: by what it is called, samples by contender."""
+    names = [what.replace('"', '\\"') for what in results]
+    script = [f'''set terminal svg size 860,{90 + 90 * len(names)} font "Helvetica,Arial,sans-serif,15" background "white" \\
+  name "started"
+set output "{session.output / "started.svg"}"
+set title "Time of a launch, as a part of lua's"
+set style fill solid 0.9 noborder
+set border 1
+set xrange [0:1.15]
+set yrange [{0.4 - len(names)}:0.6]
+set xtics nomirror format "%.1f"
+set ytics scale 0 ({", ".join(f'"{name}" {-row}' for row, name in enumerate(names))})
+set lmargin 22
+set key outside bottom center horizontal
+''']
+    parts = []
+    for key, above in (("lua", 0.2), ("moonlet", -0.2)):
+        lines = []
+        for row, samples in enumerate(results.values()):
+            wall = samples[key].wall().value
+            lines.append(f'{above - row} {wall / samples["lua"].wall().value:.4f} "{wall / 1e3:.1f} ms"')
+        script.append(f"${key} << END\n" + "\n".join(lines) + "\nEND\n")
+        parts += [f'${key} using (0):1:(0):2:($1-0.18):($1+0.18) with boxxyerror linecolor rgb "{COLOUR[key]}" title "{key}"',
+                  f"${key} using 2:1:3 with labels left offset 0.6,0 notitle"]
+    gnuplot([*script, "plot " + ", \\\n  ".join(parts) + "\n"])
+    return "started.svg"
 
 
 def distributions(session, results, labels):

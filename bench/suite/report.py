@@ -57,6 +57,15 @@ def number(value):
     return f"{value:.0f}"
 
 
+# What people start, and what they call it.
+SUMMARY = {
+    "hello": 'print("hello")',
+    "pretty": 'require "pl.pretty"',
+    "posix": 'require "posix"',
+    "luacheck-version": "luacheck --version",
+}
+
+
 class Table:
     def __init__(self, title, columns, rows, note=""):
         self.title, self.columns, self.rows, self.note = title, columns, rows, note
@@ -77,6 +86,30 @@ class Table:
         rule = "|" + "---|" + "---:|" * (len(self.columns) - 1)
         note = ["", self.note] if self.note else []
         return "\n".join([f"## {self.title}", "", line(self.columns), rule, *map(line, self.rows), *note])
+
+
+def times(factor):
+    """How a person says a ratio of two times, the slower over the faster one."""
+    return "as fast" if f"{factor:.1f}" == "1.0" else f"{factor:.1f} times as fast"
+
+
+def summary_table(results):
+    """What a user of moonlet wants to know first."""
+    rows = []
+    for section, what in SUMMARY.items():
+        if section in results:
+            lua, moonlet = results[section]["lua"], results[section]["moonlet"]
+            rows.append([what, f"{lua.wall().value / 1e3:.2f} ms", f"{moonlet.wall().value / 1e3:.2f} ms",
+                         times(1 / ratio(moonlet.wall_us, lua.wall_us).value)])
+    if "throughput" in results:
+        lua, moonlet = (results["throughput"][8][key].rate().value for key in ("lua", "moonlet"))
+        rows.append(["launches of hello per second, 8 at once", number(lua), number(moonlet),
+                     f"{moonlet / lua:.1f} times as many"])
+    if "private" in results:
+        lua, moonlet = (results["private"]["idle"][key].value for key in ("lua", "moonlet"))
+        rows.append(["memory of its own of an idle script with luacheck's modules", f"{lua:.0f} KB",
+                     f"{moonlet:.0f} KB", f"a {lua / moonlet:.0f}th"])
+    return Table("In short", ["what is started", "lua", "moonlet", ""], rows) if rows else None
 
 
 def goal_table(session, results):
@@ -160,7 +193,8 @@ def throughput_table(results):
 
 
 def tables(session, results):
-    made = [goal_table(session, results)]
+    summary = summary_table(results)
+    made = [summary] if summary else []
     for section, title in LATENCY.items():
         if section in results:
             made.append(latency_table(title, results[section]))
@@ -176,12 +210,18 @@ def tables(session, results):
         made.append(many_table(results["many-small"], "Penlight's pl.pretty"))
     if "throughput" in results:
         made.append(throughput_table(results["throughput"]))
-    return made
+    return [*made, goal_table(session, results)]
 
 
 def draw(session, results):
     """Draws what there are results for. Returns the names of the files, and what went wrong."""
     drawn, failed = [], []
+    started = {what: results[section] for section, what in SUMMARY.items() if section in results}
+    if started:
+        try:
+            drawn.append(plots.started(session, started))
+        except Trouble as trouble:
+            failed.append(f"LEFT OUT: the plot of what is started: {trouble}")
     for section, plot in (("hello", plots.distributions), ("heap", plots.heap), ("many", plots.memory),
                           ("throughput", plots.throughput)):
         if section in results:

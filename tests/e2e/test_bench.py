@@ -52,7 +52,7 @@ def test_it_says_what_a_script_saves(bench, script, start_zygote):
     zygote = start_zygote("-l", "slow", env=bench.env)
     result = compare(bench, script('require "slow"'), zygote=zygote)
     assert result.status == 0, result
-    assert re.search(r"moonlet saves [\d.]+ ms of [\d.]+ ms per launch \(ratio 0\.\d\d\)\.\n$", result.out), result
+    assert re.search(r"moonlet is [\d.]+ times as fast: it saves [\d.]+ ms of [\d.]+ ms per launch\.\n$", result.out), result
     assert "5 launches of each, by turns" in result.out
     figures = dict(re.findall(r"^(lua|moonlet) +([\d.]+) +[\d.]+ +[\d.]+$", result.out, re.MULTILINE))
     assert float(figures["lua"]) > 50 > float(figures["moonlet"]), result
@@ -92,7 +92,7 @@ def test_a_script_in_an_image_that_is_named(bench, script, freeze):
     made = freeze("-l", "slow", env=bench.env)
     result = compare(bench, "--image", made.path, script('require "slow"'))
     assert result.status == 0, result
-    assert re.search(r"moonlet saves [\d.]+ ms of [\d.]+ ms per launch", result.out), result
+    assert re.search(r"moonlet is [\d.]+ times as fast: it saves [\d.]+ ms of [\d.]+ ms per launch", result.out), result
 
 
 @pytest.mark.skipif(SANITIZED, reason="NEITHER FREEZES NOR THAWS: with the sanitizers")
@@ -268,9 +268,13 @@ def test_the_benchmark_runs_through_and_reports(tmp_path):
     text = (tmp_path / "report.txt").read_text()
     assert done.stdout == f"{text}\nWritten: {tmp_path}/report.md\n"
     markdown = (tmp_path / "report.md").read_text()
-    for plot in ("hello.svg", "warm-heap.svg", "memory.svg", "throughput.svg"):
+    for plot in ("started.svg", "hello.svg", "warm-heap.svg", "memory.svg", "throughput.svg"):
         assert f"({plot})" in markdown
         assert (tmp_path / plot).read_text().rstrip().endswith("</svg>")
+    # A user finds first what moonlet gains.
+    summary = markdown.partition("## In short")[2].partition("## ")[0]
+    assert re.search(r'^\| print\("hello"\) \| [\d.]+ ms \| [\d.]+ ms \| (as fast|[\d.]+ times as fast) \|$', summary, re.MULTILINE)
+    assert markdown.index("## In short") < markdown.index('## print("hello")') < markdown.index("## What is to be reached")
     # Every goal has its row, and each is measured but for those of a contender that is not there, which is said.
     goals = markdown.partition("## What is to be reached")[2].partition("##")[0]
     rows = [line.split(" | ") for line in goals.splitlines() if line.startswith("| ")][1:]
