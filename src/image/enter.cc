@@ -130,7 +130,8 @@ Doubt enter(char* path, int given, const Expected& expected, const Launch& launc
   Header header;
   if (const char* problem = read_header(image, expected, header)) return {path, problem};
   const bool is_small = header.tables_size <= kSmall;
-  auto* const room = is_small ? static_cast<char*>(__builtin_alloca(header.tables_size)) : nullptr;
+  auto* const room =
+      is_small ? static_cast<char*>(__builtin_alloca(static_cast<size_t>(header.tables_size))) : nullptr;
   if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
   if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
