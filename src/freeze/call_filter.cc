@@ -57,7 +57,7 @@ class Program {
 
   void add(const TracedCall& call) {
     const auto number = static_cast<uint32_t>(call.number);
-    switch (call.asks) {
+    switch (call.call.asks) {
       case Asks::kTerminal:
         add(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 6);
         load(argument(1));

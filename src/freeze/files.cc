@@ -102,13 +102,15 @@ const char* of_own_process(const char* path) {
   return nullptr;
 }
 
-// What `asked` about a pseudo file is answered with, if that is the same for each process.
-void ask_pseudo(Log* log, Asked asked, const char* path, pid_t pid) {
+// A pseudo file's answer counts if it is the same for each process. What is read of it is its content; of all
+// else, that it is there.
+void ask_pseudo(Log* log, Asks asks, Asked asked, const char* path, const FileStatus& status, pid_t pid) {
   const char* own = of_own_process(path);
-  if (own == nullptr && strncmp(path, "/proc/", 6) == 0 && path[6] >= '0' && path[6] <= '9') {
-    log->add_problem(Matter::kNeverTheSame, path);
-    return;
-  }
+  const bool of_another = own == nullptr && strncmp(path, "/proc/", 6) == 0 && path[6] >= '0' && path[6] <= '9';
+  const bool lists = asks == Asks::kOpen && S_ISDIR(status.mode);  // what is in it cannot be compared
+  if (of_another || lists) return log->add_problem(Matter::kNeverTheSame, path);
+  if (asked == Asked::kFile || asked == Asked::kLink)
+    asked = asks == Asks::kOpen ? Asked::kContent : Asked::kKind;
   const uint64_t mine = answer_to(asked, path);
   if (own != nullptr && pid != 0) {
     // This process is another one than the asking one: what they agree on may be true of a launch.
@@ -155,6 +157,76 @@ bool is_shared_directory(const FileStatus& status) {
   return S_ISDIR(status.mode) && (status.mode & S_ISVTX) != 0 && (status.mode & S_IWOTH) != 0;
 }
 
+void will_make(Log* log, const char* path) {
+  FileStatus status;
+  if (image::look(AT_FDCWD, path, Follow::kNo, &status) == ENOENT) log->add(kOwnFile, 0, path, strlen(path), 0);
+}
+
+// What lies on a disk, or in memory. Of what is read no later change may bear the same time.
+void ask_real(Log* log, Asks asks, Asked asked, const char* path, FileStatus& status) {
+  const bool is_read = asks == Asks::kOpen;
+  if (is_read && (S_ISCHR(status.mode) || S_ISBLK(status.mode) || S_ISFIFO(status.mode)))
+    ask_device(log, path, status);
+  if (is_read && (S_ISREG(status.mode) || S_ISDIR(status.mode))) let_age(log, path, &status);
+  // Who else has files there is no answer to one who looks whether it is there.
+  if (asks == Asks::kStat && is_shared_directory(status)) asked = Asked::kKind;
+  // What is forbidden to another user stands in no time.
+  const unsigned needed = is_read ? S_IROTH : asks == Asks::kExecute ? S_IXOTH : 0U;
+  if (asks == Asks::kAccess || (status.mode & needed) != needed) ask_user(log);
+  const bool is_kind = asked == Asked::kKind;
+  record(log, asked, path,
+         asked == Asked::kTarget ? answer_to(asked, path)
+         : is_kind               ? image::kind(status)
+                                 : image::identity(status));
+}
+
+Asked asked_by(Asks asks) {
+  switch (asks) {
+    case Asks::kLstat:
+      return Asked::kLink;
+    case Asks::kReadLink:
+      return Asked::kTarget;
+    case Asks::kExists:
+    case Asks::kAccess:
+      return Asked::kKind;
+    default:
+      return Asked::kFile;
+  }
+}
+
+void ask_file(Log* log, Asks asks, const char* path, pid_t pid) {
+  if (*path == '\0' || log->options.trust || log->ignores_path(path) || is_own_file(log, path)) return;
+  if (strcmp(path, "/proc/self/exe") == 0) return log->add_problem(Matter::kItself, path);
+  const Asked asked = asked_by(asks);
+  if (log->knows(asked, 0, path, strlen(path)) && asks != Asks::kAccess) return;
+  FileStatus status;
+  const Follow follow = asked == Asked::kLink || asked == Asked::kTarget ? Follow::kNo : Follow::kYes;
+  if (image::look(AT_FDCWD, path, follow, &status) != 0)
+    return record(log, asked, path, answer_to(asked, path));
+  if (file_system(path, status.device) == FileSystem::kPseudo)
+    return ask_pseudo(log, asks, asked, path, status, pid);
+  ask_real(log, asks, asked, path, status);
+}
+
+void ask_open(Log* log, const char* path, int flags, pid_t pid) {
+  if (log->options.trust) return;
+#ifdef O_TMPFILE
+  if ((flags & O_TMPFILE) == O_TMPFILE) return;
+#endif
+#ifdef O_PATH
+  if ((flags & O_PATH) != 0) return ask_file(log, Asks::kStat, path, pid);
+#endif
+  const bool is_read = (flags & O_ACCMODE) != O_WRONLY && (flags & O_TRUNC) == 0;
+  if (is_read && (flags & O_CREAT) == 0) return ask_file(log, Asks::kOpen, path, pid);
+  FileStatus status;
+  const int error = image::look(AT_FDCWD, path, Follow::kYes, &status);
+  if (error == ENOENT && (flags & O_CREAT) != 0) return will_make(log, path);
+  if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return ask_file(log, Asks::kExists, path, pid);
+  if (is_read) return ask_file(log, Asks::kOpen, path, pid);
+  // A file that is written to, a log: whether it can be opened is all that counts.
+  if (error != 0) ask_file(log, Asks::kExists, path, pid);
+}
+
 }  // namespace
 
 int64_t time_to_age(const FileStatus& status) {
@@ -177,74 +249,6 @@ bool tells_changes(int directory, const char* path) {
          file_system(path, status.device) == FileSystem::kLocal && time_to_age(status) == 0;
 }
 
-void ask_file(Log* log, FileCall call, const char* path, pid_t pid) {
-  if (*path == '\0' || log->options.trust || log->ignores_path(path)) return;
-  const size_t length = strlen(path);
-  if (is_own_file(log, path)) return;
-  if (strcmp(path, "/proc/self/exe") == 0) return log->add_problem(Matter::kItself, path);
-  Asked asked = Asked::kFile;
-  if (call == FileCall::kLstat) asked = Asked::kLink;
-  if (call == FileCall::kReadLink) asked = Asked::kTarget;
-  if (call == FileCall::kExists || call == FileCall::kAccess) asked = Asked::kKind;
-  if (log->knows(asked, 0, path, length) && call != FileCall::kAccess) return;
-
-  FileStatus status;
-  const Follow follow = asked == Asked::kLink || asked == Asked::kTarget ? Follow::kNo : Follow::kYes;
-  if (image::look(AT_FDCWD, path, follow, &status) != 0) {
-    record(log, asked, path, answer_to(asked, path));
-    return;
-  }
-  const bool is_pseudo = file_system(path, status.device) == FileSystem::kPseudo;
-  if (is_pseudo && (asked == Asked::kFile || asked == Asked::kLink)) {
-    if (call == FileCall::kOpen && S_ISDIR(status.mode)) {
-      log->add_problem(Matter::kNeverTheSame, path);  // what is in it cannot be compared
-      return;
-    }
-    asked = call == FileCall::kOpen ? Asked::kContent : Asked::kKind;
-  }
-  if (is_pseudo) {
-    ask_pseudo(log, asked, path, pid);
-    return;
-  }
-  if (call == FileCall::kOpen && (S_ISCHR(status.mode) || S_ISBLK(status.mode) || S_ISFIFO(status.mode)))
-    ask_device(log, path, status);
-  if (call == FileCall::kOpen && (S_ISREG(status.mode) || S_ISDIR(status.mode))) let_age(log, path, &status);
-  // Who else has files there is no answer to one who looks whether it is there.
-  if (call == FileCall::kStat && is_shared_directory(status)) asked = Asked::kKind;
-  // What is forbidden to another user stands in no time.
-  const unsigned needed = call == FileCall::kOpen ? S_IROTH : call == FileCall::kExecute ? S_IXOTH : 0U;
-  if (call == FileCall::kAccess || (status.mode & needed) != needed) ask_user(log);
-  switch (asked) {
-    case Asked::kKind:
-      record(log, asked, path, image::kind(status));
-      break;
-    case Asked::kTarget:
-      record(log, asked, path, answer_to(asked, path));
-      break;
-    default:
-      record(log, asked, path, image::identity(status));
-  }
-}
-
-void ask_open(Log* log, const char* path, int flags, pid_t pid) {
-  if (log->options.trust) return;
-#ifdef O_TMPFILE
-  if ((flags & O_TMPFILE) == O_TMPFILE) return;
-#endif
-#ifdef O_PATH
-  if ((flags & O_PATH) != 0) return ask_file(log, FileCall::kStat, path, pid);
-#endif
-  const bool is_read = (flags & O_ACCMODE) != O_WRONLY && (flags & O_TRUNC) == 0;
-  if (is_read && (flags & O_CREAT) == 0) return ask_file(log, FileCall::kOpen, path, pid);
-  FileStatus status;
-  const int error = image::look(AT_FDCWD, path, Follow::kYes, &status);
-  if (error == ENOENT && (flags & O_CREAT) != 0) return will_make(log, path);
-  if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return ask_file(log, FileCall::kExists, path, pid);
-  if (is_read) return ask_file(log, FileCall::kOpen, path, pid);
-  // A file that is written to, a log: whether it can be opened is all that counts.
-  if (error != 0) ask_file(log, FileCall::kExists, path, pid);
-}
-
 bool is_own_file(const Log* log, const char* path) {
   constexpr char kVariable[] = "XXXXXX";  // the end of a mkstemp(3) template
   constexpr size_t kLongest = 4096;
@@ -257,9 +261,25 @@ bool is_own_file(const Log* log, const char* path) {
   return log->knows(kOwnFile, 0, made_of, length);
 }
 
-void will_make(Log* log, const char* path) {
-  FileStatus status;
-  if (image::look(AT_FDCWD, path, Follow::kNo, &status) == ENOENT) log->add(kOwnFile, 0, path, strlen(path), 0);
+void ask_path(Log* log, Asks asks, const char* path, unsigned long flags, pid_t pid) {
+  switch (asks) {
+    case Asks::kOpen:
+      return ask_open(log, path, static_cast<int>(flags), pid);
+    case Asks::kMake:
+      return will_make(log, path);
+    case Asks::kStat:
+      if ((flags & AT_SYMLINK_NOFOLLOW) != 0) asks = Asks::kLstat;
+      break;
+    case Asks::kAccess:
+      if (flags == F_OK) asks = Asks::kExists;
+      break;
+    case Asks::kEnter:
+      asks = Asks::kAccess;
+      break;
+    default:
+      break;
+  }
+  ask_file(log, asks, path, pid);
 }
 
 }  // namespace moonlet::freeze::questions

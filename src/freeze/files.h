@@ -2,6 +2,7 @@
 // before the call that asks goes on, so that a change in between is seen as one.
 #pragma once
 
+#include "freeze/asks.h"
 #include "freeze/log.h"
 #include "image/answer.h"
 
@@ -9,26 +10,10 @@
 
 namespace moonlet::freeze::questions {
 
-enum class FileCall : uint8_t {
-  kOpen,    // and read
-  kStat,    // or any other call that tells of a file what its inode holds
-  kLstat,   // likewise, of a link itself
-  kExists,  // access(F_OK)
-  kAccess,  // access(2) with the permissions of whoever asks
-  kReadLink,
-  kExecute,
-};
-
-/// Records that `path` is asked after, by process `pid`; 0: by this one. `path` is absolute, or relative to the
-/// directory that the warm-up began in, which has to be this process' own.
-void ask_file(Log* log, FileCall call, const char* path, pid_t pid = 0);
-
-/// open(2) with `flags` of this path.
-void ask_open(Log* log, const char* path, int flags, pid_t pid = 0);
-
-/// `path` is made by the warm-up, if nothing is there yet: what it asks of it from now on is no question to the
-/// world.
-void will_make(Log* log, const char* path);
+/// Records what a call up to kLastOfPaths asks of `path`, for process `pid`; 0: for this one. `path` is
+/// absolute, or relative to the directory that the warm-up began in, which has to be this process' own.
+/// `flags`: those of the call, if it has any.
+void ask_path(Log* log, Asks asks, const char* path, unsigned long flags = 0, pid_t pid = 0);
 
 /// Whether the warm-up has made it, or will have.
 bool is_own_file(const Log* log, const char* path);

@@ -33,7 +33,7 @@ void ask_musl_paths(Log* log) {
   if (end == nullptr) return;
   char path[128];
   snprintf(path, sizeof path, "/etc%.*s.path", static_cast<int>(end - name), name);
-  ask_file(log, FileCall::kOpen, path);
+  ask_path(log, Asks::kOpen, path);
 }
 #endif
 
@@ -43,8 +43,8 @@ void ask_what_every_program_asks(Log* log) {
   ask_variables(log, "MALLOC_");
   ask_variable(log, "GLIBC_TUNABLES");
 #if defined(__GLIBC__)
-  ask_file(log, FileCall::kOpen, "/etc/ld.so.preload");
-  ask_file(log, FileCall::kOpen, "/etc/ld.so.cache");
+  ask_path(log, Asks::kOpen, "/etc/ld.so.preload");
+  ask_path(log, Asks::kOpen, "/etc/ld.so.cache");
 #else
   ask_musl_paths(log);
 #endif

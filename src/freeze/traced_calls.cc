@@ -8,123 +8,128 @@ namespace moonlet::freeze::questions {
 
 namespace {
 constexpr int8_t kNone = kNoArgument;
-}
+constexpr Call kMake = calls::plain(Asks::kMake, 0);
+constexpr Call kMakeAt = {Asks::kMake, 0, 1, kNone};
+constexpr Call kMakeSecond = calls::plain(Asks::kMake, 1);
+constexpr Call kMakeSecondAt = {Asks::kMake, 2, 3, kNone};
+constexpr Call kHidden = calls::plain(Asks::kHidden);
+}  // namespace
 
 constinit const TracedCall kTracedCalls[] = {
 #ifdef SYS_open
-    {SYS_open, Asks::kOpen, kNone, 0, 1},
+    {SYS_open, calls::kOpen},
 #endif
-    {SYS_openat, Asks::kOpen, 0, 1, 2},
-    {MOONLET_NEW_CALL(437), Asks::kOpenHow, 0, 1, 2},  // openat2
+    {SYS_openat, calls::kOpenAt},
+    {MOONLET_NEW_CALL(437), {Asks::kOpenHow, 0, 1, 2}},  // openat2
 #ifdef SYS_creat
-    {SYS_creat, Asks::kMake, kNone, 0, kNone},
+    {SYS_creat, kMake},
 #endif
 
 #ifdef SYS_stat
-    {SYS_stat, Asks::kStat, kNone, 0, kNone},
+    {SYS_stat, calls::kStat},
 #endif
 #ifdef SYS_lstat
-    {SYS_lstat, Asks::kLstat, kNone, 0, kNone},
+    {SYS_lstat, calls::kLstat},
 #endif
 #ifdef SYS_stat64
-    {SYS_stat64, Asks::kStat, kNone, 0, kNone},
+    {SYS_stat64, calls::kStat},
 #endif
 #ifdef SYS_lstat64
-    {SYS_lstat64, Asks::kLstat, kNone, 0, kNone},
+    {SYS_lstat64, calls::kLstat},
 #endif
 #ifdef SYS_newfstatat
-    {SYS_newfstatat, Asks::kStat, 0, 1, 3},
+    {SYS_newfstatat, calls::kStatAt},
 #endif
 #ifdef SYS_fstatat64
-    {SYS_fstatat64, Asks::kStat, 0, 1, 3},
+    {SYS_fstatat64, calls::kStatAt},
 #endif
-    {SYS_statx, Asks::kStat, 0, 1, 2},
-    {SYS_statfs, Asks::kStat, kNone, 0, kNone},
+    {SYS_statx, calls::kStatx},
+    {SYS_statfs, calls::kStat},
 #ifdef SYS_statfs64
-    {SYS_statfs64, Asks::kStat, kNone, 0, kNone},
+    {SYS_statfs64, calls::kStat},
 #endif
-    {SYS_getxattr, Asks::kStat, kNone, 0, kNone},
-    {SYS_lgetxattr, Asks::kLstat, kNone, 0, kNone},
-    {SYS_listxattr, Asks::kStat, kNone, 0, kNone},
-    {SYS_llistxattr, Asks::kLstat, kNone, 0, kNone},
+    {SYS_getxattr, calls::kStat},
+    {SYS_lgetxattr, calls::kLstat},
+    {SYS_listxattr, calls::kStat},
+    {SYS_llistxattr, calls::kLstat},
 
 #ifdef SYS_access
-    {SYS_access, Asks::kAccess, kNone, 0, 1},
+    {SYS_access, calls::kAccess},
 #endif
-    {SYS_faccessat, Asks::kAccess, 0, 1, 2},
-    {MOONLET_NEW_CALL(439), Asks::kAccess, 0, 1, 2},  // faccessat2
+    {SYS_faccessat, calls::kAccessAt},
+    {MOONLET_NEW_CALL(439), calls::kAccessAt},  // faccessat2
 #ifdef SYS_readlink
-    {SYS_readlink, Asks::kReadLink, kNone, 0, kNone},
+    {SYS_readlink, calls::kLink},
 #endif
-    {SYS_readlinkat, Asks::kReadLink, 0, 1, kNone},
-    {SYS_execve, Asks::kExecute, kNone, 0, kNone},
-    {SYS_execveat, Asks::kExecute, 0, 1, kNone},
+    {SYS_readlinkat, calls::kLinkAt},
+    {SYS_execve, calls::plain(Asks::kExecute, 0)},
+    {SYS_execveat, {Asks::kExecute, 0, 1, kNone}},
 
 #ifdef SYS_mkdir
-    {SYS_mkdir, Asks::kMake, kNone, 0, kNone},
+    {SYS_mkdir, kMake},
 #endif
-    {SYS_mkdirat, Asks::kMake, 0, 1, kNone},
+    {SYS_mkdirat, kMakeAt},
 #ifdef SYS_rename
-    {SYS_rename, Asks::kMake, kNone, 1, kNone},
+    {SYS_rename, kMakeSecond},
 #endif
 #ifdef SYS_renameat
-    {SYS_renameat, Asks::kMake, 2, 3, kNone},
+    {SYS_renameat, kMakeSecondAt},
 #endif
-    {SYS_renameat2, Asks::kMake, 2, 3, kNone},
+    {SYS_renameat2, kMakeSecondAt},
 #ifdef SYS_link
-    {SYS_link, Asks::kMake, kNone, 1, kNone},
+    {SYS_link, kMakeSecond},
 #endif
-    {SYS_linkat, Asks::kMake, 2, 3, kNone},
+    {SYS_linkat, kMakeSecondAt},
 #ifdef SYS_symlink
-    {SYS_symlink, Asks::kMake, kNone, 1, kNone},
+    {SYS_symlink, kMakeSecond},
 #endif
-    {SYS_symlinkat, Asks::kMake, 1, 2, kNone},
+    {SYS_symlinkat, {Asks::kMake, 1, 2, kNone}},
 #ifdef SYS_mknod
-    {SYS_mknod, Asks::kMake, kNone, 0, kNone},
+    {SYS_mknod, kMake},
 #endif
-    {SYS_mknodat, Asks::kMake, 0, 1, kNone},
+    {SYS_mknodat, kMakeAt},
 
-    {SYS_chdir, Asks::kEnter, kNone, 0, kNone},
-    {SYS_fchdir, Asks::kMove, kNone, kNone, kNone},
-    {SYS_getcwd, Asks::kWhere, kNone, kNone, kNone},
-    {SYS_ioctl, Asks::kTerminal, kNone, 0, 1},
-    {SYS_uname, Asks::kHost, kNone, kNone, kNone},
+    {SYS_chdir, calls::kEnter},
+    {SYS_fchdir, calls::plain(Asks::kMove)},
+    {SYS_getcwd, calls::kWhere},
+    {SYS_ioctl, {Asks::kTerminal, kNone, 0, 1}},
+    {SYS_uname, calls::kHost},
 
 #ifdef SYS_getuid32
-    {SYS_getuid32, Asks::kUser, kNone, kNone, kNone},
-    {SYS_geteuid32, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getgid32, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getegid32, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getresuid32, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getresgid32, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getgroups32, Asks::kUser, kNone, kNone, kNone},
+    {SYS_getuid32, calls::kUser},
+    {SYS_geteuid32, calls::kUser},
+    {SYS_getgid32, calls::kUser},
+    {SYS_getegid32, calls::kUser},
+    {SYS_getresuid32, calls::kUser},
+    {SYS_getresgid32, calls::kUser},
+    {SYS_getgroups32, calls::kUser},
 #endif
-    {SYS_getuid, Asks::kUser, kNone, kNone, kNone},
-    {SYS_geteuid, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getgid, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getegid, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getresuid, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getresgid, Asks::kUser, kNone, kNone, kNone},
-    {SYS_getgroups, Asks::kUser, kNone, kNone, kNone},
+    {SYS_getuid, calls::kUser},
+    {SYS_geteuid, calls::kUser},
+    {SYS_getgid, calls::kUser},
+    {SYS_getegid, calls::kUser},
+    {SYS_getresuid, calls::kUser},
+    {SYS_getresgid, calls::kUser},
+    {SYS_getgroups, calls::kUser},
 
-    {SYS_sched_getaffinity, Asks::kProcessors, kNone, kNone, kNone},
-    {SYS_prlimit64, Asks::kLimit, 0, 1, 2},
+    {SYS_sched_getaffinity, calls::kProcessors},
+    {SYS_prlimit64, {Asks::kSetLimit, kNone, 1, 2}},
 #ifdef SYS_getrlimit
-    {SYS_getrlimit, Asks::kLimit, kNone, 0, kNone},
+    {SYS_getrlimit, calls::kLimit},
 #endif
 #ifdef SYS_ugetrlimit
-    {SYS_ugetrlimit, Asks::kLimit, kNone, 0, kNone},
+    {SYS_ugetrlimit, calls::kLimit},
 #endif
 
-    {SYS_connect, Asks::kConnection, kNone, 0, 1},
-    {SYS_read, Asks::kInput, kNone, 0, kNone},
-    {SYS_readv, Asks::kInput, kNone, 0, kNone},
-    {SYS_getrandom, Asks::kRandom, kNone, 1, 2},
-    {MOONLET_NEW_CALL(425), Asks::kHidden, kNone, kNone, kNone},  // io_uring_setup
-    {SYS_open_by_handle_at, Asks::kHidden, kNone, kNone, kNone},
-    {SYS_chroot, Asks::kHidden, kNone, kNone, kNone},
-    {SYS_unshare, Asks::kHidden, kNone, kNone, kNone},
-    {SYS_setns, Asks::kHidden, kNone, kNone, kNone},
+    {SYS_connect, calls::kConnection},
+    {SYS_read, calls::plain(Asks::kInput, 0)},
+    {SYS_readv, calls::plain(Asks::kInput, 0)},
+    {SYS_getrandom, {Asks::kRandomNumbers, kNone, 1, 2}},
+    {MOONLET_NEW_CALL(425), kHidden},  // io_uring_setup
+    {SYS_open_by_handle_at, kHidden},
+    {SYS_chroot, kHidden},
+    {SYS_unshare, kHidden},
+    {SYS_setns, kHidden},
 };
 
 constinit const size_t kTracedCallCount = sizeof kTracedCalls / sizeof *kTracedCalls;

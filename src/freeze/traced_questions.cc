@@ -45,11 +45,11 @@ bool put_in_front(Tracee* tracee, const char* of, char* relative, Path* path) {
 
 // Reads a path as the call has it, and makes it one that leads to the same from this process' directory. false:
 // it is none.
-bool read_path(Log* log, Tracee* tracee, const CallMade& call, const TracedCall& table, Path* path) {
+bool read_path(Log* log, Tracee* tracee, const CallMade& made, const Call& call, Path* path) {
   char* text = path->text + kPath + 1;
-  if (!read_text(tracee->pid, call.argument[table.path], text, kPath) || *text == '\0') return false;
+  if (!read_text(tracee->pid, made.argument[call.path], text, kPath) || *text == '\0') return false;
   const int directory =
-      table.directory == kNoArgument ? AT_FDCWD : static_cast<int>(call.argument[table.directory]);
+      call.directory == kNoArgument ? AT_FDCWD : static_cast<int>(made.argument[call.directory]);
   char of[32] = "cwd";
   if (*text == '/' || (directory == AT_FDCWD && !tracee->has_moved)) {
     memmove(path->text, text, strlen(text) + 1);
@@ -84,7 +84,7 @@ void ask_connection(Log* log, const Tracee* tracee, unsigned long address) {
       // Services that might be there (nscd's), and are not: a question like another one.
       FileStatus status;
       if (name.sun_path[0] == '/' && image::look(AT_FDCWD, name.sun_path, Follow::kYes, &status) != 0)
-        return ask_file(log, FileCall::kStat, name.sun_path, tracee->process);
+        return ask_path(log, Asks::kStat, name.sun_path, 0, tracee->process);
       return log->add_problem(Matter::kConnection,
                               name.sun_path[0] != '\0' ? name.sun_path : name.sun_path + 1);
     }
@@ -99,40 +99,19 @@ void ask_connection(Log* log, const Tracee* tracee, unsigned long address) {
   }
 }
 
-void ask_file_as(Log* log, Tracee* tracee, const CallMade& call, const TracedCall& table) {
+void ask_path_as(Log* log, Tracee* tracee, const CallMade& made, const Call& call, unsigned long flags) {
   Path path;
-  if (!read_path(log, tracee, call, table, &path)) return;
-  const pid_t pid = tracee->process;
-  unsigned long flags = table.flags == kNoArgument ? 0 : call.argument[table.flags];
-  switch (table.asks) {
-    case Asks::kOpenHow: {
-      uint64_t how = 0;  // the first member of struct open_how
-      read_memory(tracee->pid, flags, &how, sizeof how);
-      flags = static_cast<unsigned long>(how);
-      [[fallthrough]];
-    }
-    case Asks::kOpen:
-      return ask_open(log, path.text, static_cast<int>(flags), pid);
-    case Asks::kStat:
-      return ask_file(log, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? FileCall::kLstat : FileCall::kStat, path.text,
-                      pid);
-    case Asks::kLstat:
-      return ask_file(log, FileCall::kLstat, path.text, pid);
-    case Asks::kAccess:
-      return ask_file(log, flags == F_OK ? FileCall::kExists : FileCall::kAccess, path.text, pid);
-    case Asks::kReadLink:
-      return ask_file(log, FileCall::kReadLink, path.text, pid);
-    case Asks::kExecute:
-      return ask_file(log, FileCall::kExecute, path.text, pid);
-    case Asks::kEnter:
-      ask_file(log, FileCall::kAccess, path.text, pid);
-      // Names relative to it are recorded by where that is now.
-      if (path.text[0] != '/') ask_world(log, Asked::kWorkingDirectory);
-      tracee->has_moved = true;
-      return;
-    default:
-      return will_make(log, path.text);
+  if (!read_path(log, tracee, made, call, &path)) return;
+  if (call.asks == Asks::kOpenHow) {
+    uint64_t how = 0;  // the first member of struct open_how
+    read_memory(tracee->pid, flags, &how, sizeof how);
+    return ask_path(log, Asks::kOpen, path.text, static_cast<unsigned long>(how), tracee->process);
   }
+  ask_path(log, call.asks, path.text, flags, tracee->process);
+  if (call.asks != Asks::kEnter) return;
+  // Names relative to it are recorded by where that is now.
+  if (path.text[0] != '/') ask_fact(log, Asks::kWhere);
+  tracee->has_moved = true;
 }
 
 void ask_terminal(Log* log, const Tracee* tracee, int fd, unsigned request) {
@@ -149,44 +128,43 @@ void ask_terminal(Log* log, const Tracee* tracee, int fd, unsigned request) {
 
 }  // namespace
 
-void ask_as(Log* log, Tracee* tracee, const CallMade& call) {
+void ask_as(Log* log, Tracee* tracee, const CallMade& made) {
   const TracedCall* table = kTracedCalls;
-  while (table < kTracedCalls + kTracedCallCount && table->number != call.number) table++;
+  while (table < kTracedCalls + kTracedCallCount && table->number != made.number) table++;
   if (table == kTracedCalls + kTracedCallCount) return;
-  const unsigned long first = table->path == kNoArgument ? 0 : call.argument[table->path];
-  const unsigned long second = table->flags == kNoArgument ? 0 : call.argument[table->flags];
-  switch (table->asks) {
+  const Call& call = table->call;
+  const unsigned long first = call.path == kNoArgument ? 0 : made.argument[call.path];
+  const unsigned long second = call.flags == kNoArgument ? 0 : made.argument[call.flags];
+  switch (call.asks) {
     case Asks::kMove:
       tracee->has_moved = true;
       return;
     case Asks::kWhere:
-      if (!tracee->has_moved) ask_world(log, Asked::kWorkingDirectory);
+      if (!tracee->has_moved) ask_fact(log, Asks::kWhere);
       return;
     case Asks::kTerminal:
       return ask_terminal(log, tracee, static_cast<int>(first), static_cast<unsigned>(second));
-    case Asks::kHost:
-      return ask_world(log, Asked::kHost);
-    case Asks::kUser:
-      return ask_world(log, Asked::kUser);
-    case Asks::kProcessors:
-      return ask_world(log, Asked::kProcessors);
-    case Asks::kLimit:
-      if (second == 0 || table->flags == kNoArgument)
-        ask_world(log, Asked::kLimit, static_cast<uint32_t>(first));
+    case Asks::kSetLimit:
+      if (second == 0) ask_fact(log, Asks::kLimit, first);
       return;
+    case Asks::kHost:
+    case Asks::kUser:
+    case Asks::kProcessors:
+    case Asks::kLimit:
+      return ask_fact(log, call.asks, first);
     case Asks::kConnection:
       return ask_connection(log, tracee, second);
     case Asks::kInput:
       if (first == 0 && is_inherited(tracee, 0)) log->add_problem(Matter::kStandardInput, "standard input");
       return;
-    case Asks::kRandom:
+    case Asks::kRandomNumbers:
       // glibc's malloc draws one word, GRND_NONBLOCK, to recognize what it has freed.
       if (first != sizeof(long) || second != 1) log->add_problem(Matter::kRandom, kGetrandom);
       return;
     case Asks::kHidden:
       return log->add_problem(Matter::kHidden, "io_uring, a file by its handle, or in another root");
     default:
-      return ask_file_as(log, tracee, call, *table);
+      return ask_path_as(log, tracee, made, call, second);
   }
 }
 

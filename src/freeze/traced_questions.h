@@ -18,8 +18,8 @@ struct Tracee {
   bool is_at_entry;  // of a call, where each one stops it
 };
 
-/// Records what the call that `tracee` has stopped before asks.
-void ask_as(Log* log, Tracee* tracee, const CallMade& call);
+/// Records what the call that `tracee` has stopped before, `made`, asks.
+void ask_as(Log* log, Tracee* tracee, const CallMade& made);
 
 /// A child process has become another program.
 void has_executed(Log* log, Tracee* tracee);

@@ -44,6 +44,21 @@ void ask_world(Log* log, Asked asked, uint32_t aux) {
     log->add(asked, aux, "", 0, image::answer(asked, aux, "", AT_FDCWD, nullptr));
 }
 
+void ask_fact(Log* log, Asks asks, unsigned long number) {
+  switch (asks) {
+    case Asks::kWhere:
+      return ask_world(log, Asked::kWorkingDirectory);
+    case Asks::kHost:
+      return ask_world(log, Asked::kHost);
+    case Asks::kUser:
+      return ask_world(log, Asked::kUser);
+    case Asks::kProcessors:
+      return ask_world(log, Asked::kProcessors);
+    default:
+      return ask_world(log, Asked::kLimit, static_cast<uint32_t>(number));
+  }
+}
+
 void ask_variable(Log* log, const char* name) {
   constexpr size_t kLongest = 32768;  // with its value, as a question of its own
   const size_t length = strlen(name);

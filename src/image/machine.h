@@ -82,89 +82,63 @@ inline void set_float_control(uint64_t control) {
 #endif
 }
 
-/// Calls `function` with `argument` on the stack that ends at `stack`, aligned to 16 bytes. For what never
-/// returns.
-MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function,
-                                                                 const void* argument) {
-  stack &= ~uintptr_t{15};
+/// Jumps to `target` with `argument` where a function's first one is, `stack` as it is, and nothing that leads
+/// back.
+MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void jump(uintptr_t stack, uintptr_t target,
+                                                        const void* argument) {
 #if defined(__x86_64__)
   __asm__ volatile(
       "mov %0, %%rsp\n"
       "xor %%ebp, %%ebp\n"
-      "call *%1\n"
-      "hlt\n"
+      "xor %%edx, %%edx\n"  // for a program: no function to be registered with atexit(3)
+      "jmp *%1\n"
       :
-      : "a"(stack), "d"(function), "D"(argument)  // not in rbp
-      : "memory");
+      : "a"(stack), "c"(target), "D"(argument)  // not in rbp
+      : "memory", "rdx");
 #elif defined(__aarch64__)
   register const void* first __asm__("x0") = argument;
   register uintptr_t top __asm__("x1") = stack;
-  register uintptr_t target __asm__("x2") = function;  // not in x29 or x30
+  register uintptr_t there __asm__("x2") = target;  // not in x29 or x30
   __asm__ volatile(
       "mov sp, %0\n"
       "mov x29, #0\n"
       "mov x30, #0\n"
       "br %1\n"
       :
-      : "r"(top), "r"(target), "r"(first)
+      : "r"(top), "r"(there), "r"(first)
       : "memory");
 #elif defined(__mips__)
   register const void* first __asm__("$4") = argument;
-  register uintptr_t target __asm__("$25") = function;
-  __asm__ volatile(
-      ".set push\n"
-      ".set noreorder\n"
-      "addiu $29, %0, -32\n"  // with room for the callee's four arguments
-      "move $31, $0\n"
-      "jr %1\n"
-      "nop\n"
-      ".set pop\n"
-      :
-      : "r"(stack), "r"(target), "r"(first)
-      : "memory");
-#endif
-  __builtin_unreachable();
-}
-
-/// Jumps to a program's first instruction, with `stack` as execve(2) would leave the stack pointer.
-MOONLET_LONG_INSTRUCTIONS [[noreturn]] inline void start_program(uintptr_t stack, uintptr_t entry) {
-#if defined(__x86_64__)
-  __asm__ volatile(
-      "mov %0, %%rsp\n"
-      "xor %%ebp, %%ebp\n"
-      "xor %%edx, %%edx\n"  // no function to be registered with atexit(3)
-      "jmp *%1\n"
-      :
-      : "a"(stack), "c"(entry)  // not in rbp
-      : "memory", "rdx");
-#elif defined(__aarch64__)
-  register uintptr_t top __asm__("x1") = stack;
-  register uintptr_t target __asm__("x2") = entry;  // not in x29 or x30
-  __asm__ volatile(
-      "mov sp, %0\n"
-      "mov x0, #0\n"
-      "mov x29, #0\n"
-      "mov x30, #0\n"
-      "br %1\n"
-      :
-      : "r"(top), "r"(target)
-      : "memory", "x0");
-#elif defined(__mips__)
-  register uintptr_t target __asm__("$25") = entry;
+  register uintptr_t there __asm__("$25") = target;
   __asm__ volatile(
       ".set push\n"
       ".set noreorder\n"
       "move $29, %0\n"
       "move $31, $0\n"
-      "move $2, $0\n"
+      "move $2, $0\n"  // as edx above
       "jr %1\n"
       "nop\n"
       ".set pop\n"
       :
-      : "r"(stack), "r"(target)
+      : "r"(stack), "r"(there), "r"(first)
       : "memory", "$2");
 #endif
   __builtin_unreachable();
 }
+
+/// Calls `function` with `argument` on the stack that ends at `stack`. For what never returns.
+[[noreturn]] inline void call_on_stack(uintptr_t stack, uintptr_t function, const void* argument) {
+  stack &= ~uintptr_t{15};
+#if defined(__x86_64__)
+  stack -= sizeof(uintptr_t);  // where a call leaves the address to return to
+  *reinterpret_cast<uintptr_t*>(stack) = 0;
+#elif defined(__mips__)
+  stack -= 32;  // room for the callee's four arguments
+#endif
+  jump(stack, function, argument);
+}
+
+/// Jumps to a program's first instruction, with `stack` as execve(2) would leave the stack pointer.
+[[noreturn]] inline void start_program(uintptr_t stack, uintptr_t entry) { jump(stack, entry, nullptr); }
 
 }  // namespace moonlet::image
