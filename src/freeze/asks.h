@@ -39,6 +39,14 @@ enum class Asks : uint8_t {
   kLibrary,   // path: dlopen
   kSystem,    // name: sysconf
   kFork,
+  kLastQuestion = kFork,
+  // No question, but somebody in this program wants to know, also in a launch.
+  kExitHandler,
+  kForkHandlers,  // the handlers, as __register_atfork has them
+  kSeedOfRand,
+  kSeedOfRandom,
+  kSeedOfRand48,
+  kTuning,
   // A system call only.
   kOpenHow,        // path, flags in memory: openat2
   kSetLimit,       // resource, new limits: prlimit64

@@ -2,7 +2,6 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
-#include "freeze/tuning.h"
 #include "image/answer.h"
 
 #include <fcntl.h>
@@ -41,7 +40,7 @@ long look_at_alternate_stack() {
 struct Fact {
   const char* name;
   long (*look)();
-  bool is_tuning;  // others change it too: freeze/tuning.h
+  bool is_tuning;  // others change it too
 };
 constexpr Fact kFacts[] = {
     {"nice value", [] { return syscall(SYS_getpriority, 0, 0); }, true},
@@ -73,6 +72,7 @@ struct Process {
 };
 
 MOONLET_LARGE Process before;
+bool has_tuned_itself = false;
 
 void read_status(char (&text)[sizeof Process::status]) {
   const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -124,6 +124,8 @@ int complain(const char* what) {
 
 void remember_attributes() { look(before); }
 
+void note_tuning() { has_tuned_itself = true; }
+
 int complain_of_attributes() {
   int count = 0;
   MOONLET_LARGE static Process now;
@@ -145,10 +147,10 @@ int complain_of_attributes() {
     if (now.name_space[i] != before.name_space[i]) count += complain(name);
   }
   for (int i = 0; i < kFactCount; i++) {
-    if (now.fact[i] == before.fact[i] || (kFacts[i].is_tuning && !has_tuned_itself())) continue;
+    if (now.fact[i] == before.fact[i] || (kFacts[i].is_tuning && !has_tuned_itself)) continue;
     count += complain(kFacts[i].name);
   }
-  for (int i = 0; i < kernel::kLimits && has_tuned_itself(); i++) {
+  for (int i = 0; i < kernel::kLimits && has_tuned_itself; i++) {
     snprintf(name, sizeof name, "resource limit %d", i);
     if (memcmp(&now.limit[i], &before.limit[i], sizeof now.limit[i]) != 0) count += complain(name);
   }

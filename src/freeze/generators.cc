@@ -24,9 +24,8 @@ using MixIn = int (*)(void* bytes, int size);
 SetSeed seed_glib = nullptr;
 MixIn mix_into_nss = nullptr;
 
-// libc's, of which a warm-up may have seeded some.
-enum : unsigned { kRand = 1, kRandom = 2, kRand48 = 4 };
-unsigned seeded = 0;   // by whoever called srand and the like so far
+// Generators of libc's.
+unsigned seeded = 0;   // so far, by whoever that was
 unsigned to_seed = 0;  // in each launch
 
 template <typename Function>
@@ -47,11 +46,6 @@ int look_into(dl_phdr_info* object, size_t, void*) {
   return 0;
 }
 
-template <typename Function>
-Function next(const char* name) {
-  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
-}
-
 void draw(void* bytes, size_t size) {
   constexpr unsigned kAtOnce = 1;  // GRND_NONBLOCK: early at boot there are none, and lua would not have waited
   syscall(SYS_getrandom, bytes, size, kAtOnce);
@@ -65,6 +59,8 @@ bool prepare_generators(bool with_entropy) {
   return (seeded & (kRand | kRandom)) != 0;
 }
 
+void note_seed(unsigned which) { seeded |= which; }
+
 void seed_generators() {
   if (to_seed == 0 && seed_glib == nullptr && mix_into_nss == nullptr) return;
   uint32_t random[8] = {};
@@ -77,27 +73,3 @@ void seed_generators() {
 }
 
 }  // namespace moonlet::freeze
-
-// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): each C library has names of its own
-extern "C" {
-
-[[gnu::visibility("default")]] void srand(unsigned seed) noexcept {
-  static const auto real = moonlet::freeze::next<void (*)(unsigned)>("srand");
-  moonlet::freeze::seeded |= moonlet::freeze::kRand;
-  real(seed);
-}
-
-[[gnu::visibility("default")]] void srandom(unsigned seed) noexcept {
-  static const auto real = moonlet::freeze::next<void (*)(unsigned)>("srandom");
-  moonlet::freeze::seeded |= moonlet::freeze::kRandom;
-  real(seed);
-}
-
-[[gnu::visibility("default")]] void srand48(long seed) noexcept {
-  static const auto real = moonlet::freeze::next<void (*)(long)>("srand48");
-  moonlet::freeze::seeded |= moonlet::freeze::kRand48;
-  real(seed);
-}
-
-}  // extern "C"
-// NOLINTEND(readability-inconsistent-declaration-parameter-name)

@@ -10,6 +10,10 @@ namespace moonlet::freeze {
 /// Returns whether the warm-up has seeded libc's, rand or random.
 bool prepare_generators(bool with_entropy);
 
+/// libc's generators `which` (a sum of these) are being seeded, by srand(3), srandom(3) or srand48(3).
+void note_seed(unsigned which);
+constexpr unsigned kRand = 1, kRandom = 2, kRand48 = 4;
+
 /// In a thaw, after libc is mended: seeds what needs it with fresh random numbers.
 void seed_generators();
 

@@ -1,8 +1,12 @@
 #include "freeze/interposed.h"
 
+#include "freeze/attributes.h"
 #include "freeze/files.h"
+#include "freeze/generators.h"
+#include "freeze/plain_exit.h"
 #include "freeze/world.h"
 #include "image/answer.h"
+#include "image/fork_handlers.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,6 +43,12 @@ constexpr Call kLibrary = plain(Asks::kLibrary, 0);
 constexpr Call kTerminal = plain(Asks::kTerminal, 0);
 constexpr Call kSystem = plain(Asks::kSystem, 0);
 constexpr Call kFork = plain(Asks::kFork);
+constexpr Call kExitHandler = plain(Asks::kExitHandler);
+constexpr Call kForkHandlers = plain(Asks::kForkHandlers);
+constexpr Call kSeedOfRand = plain(Asks::kSeedOfRand);
+constexpr Call kSeedOfRandom = plain(Asks::kSeedOfRandom);
+constexpr Call kSeedOfRand48 = plain(Asks::kSeedOfRand48);
+constexpr Call kTuning = plain(Asks::kTuning);
 
 }  // namespace calls
 
@@ -223,24 +233,39 @@ void record(Log* log, const Function& function, const long* argument) {
   }
 }
 
+// Whoever else wants to know of a call.
+void tell(Asks asks, const long* argument) {
+  using Handler = void (*)();
+  switch (asks) {
+    case Asks::kLibrary:
+      return note_library();
+    case Asks::kExitHandler:
+      return note_exit_handler();
+    case Asks::kForkHandlers:
+      return image::note_fork_handlers(reinterpret_cast<Handler>(argument[0]),
+                                       reinterpret_cast<Handler>(argument[2]));
+    case Asks::kTuning:
+      return note_tuning();
+    default:
+      return note_seed(1U << (static_cast<unsigned>(asks) - static_cast<unsigned>(Asks::kSeedOfRand)));
+  }
+}
+
 }  // namespace
 
 void find_libc_functions() {
   for (size_t i = 0; i < kCount; i++) libcs[i] = dlsym(RTLD_NEXT, kFunctions[i].name);
 }
 
-void (*observe_library)() = nullptr;
-
 // For the entry points: where libc's function `index` is. A sanitizer's runtime calls some before it is ready
 // for checks.
 extern "C" [[gnu::used, gnu::visibility("hidden"), gnu::no_sanitize("address", "undefined")]] void*
 moonlet_forward(unsigned index, const long* argument) {
-  if (recording != nullptr) {
-    const int error = errno;
-    record(recording, kFunctions[index], argument);
-    errno = error;
-  }
-  if (kFunctions[index].call.asks == Asks::kLibrary && observe_library != nullptr) observe_library();
+  const Asks asks = kFunctions[index].call.asks;
+  const int error = errno;
+  if (asks > Asks::kLastQuestion || asks == Asks::kLibrary) tell(asks, argument);
+  if (asks <= Asks::kLastQuestion && recording != nullptr) record(recording, kFunctions[index], argument);
+  errno = error;
   if (libcs[index] == nullptr) libcs[index] = dlsym(RTLD_NEXT, kFunctions[index].name);
   return libcs[index];
 }

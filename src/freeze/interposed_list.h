@@ -185,3 +185,27 @@ FUNCTION(__gettimeofday64, kTime, kNothing)
 FUNCTION(__clock_gettime64, kTime, kNothing)
 #endif
 #endif
+
+// What is no question, but for others to know: asks.h.
+FUNCTION(__cxa_atexit, kExitHandler, kNothing)
+#if defined(__GLIBC__)
+FUNCTION(__cxa_thread_atexit_impl, kExitHandler,
+         kNothing)  // C++ libraries ask whether there is such a function
+FUNCTION(on_exit, kExitHandler, kNothing)
+FUNCTION(__register_atfork, kForkHandlers, kNothing)  // which pthread_atfork(3) calls, a part of who calls it
+#else
+FUNCTION(atexit, kExitHandler, kNothing)  // glibc's is a part of who calls it
+FUNCTION(pthread_atfork, kForkHandlers, kNothing)
+#endif
+FUNCTION(srand, kSeedOfRand, kNothing)
+FUNCTION(srandom, kSeedOfRandom, kNothing)
+FUNCTION(srand48, kSeedOfRand48, kNothing)
+FUNCTION(nice, kTuning, kNothing)
+FUNCTION(setpriority, kTuning, kNothing)
+FUNCTION(sched_setscheduler, kTuning, kNothing)
+FUNCTION(sched_setparam, kTuning, kNothing)
+FUNCTION(sched_setaffinity, kTuning, kNothing)
+FUNCTION(setrlimit, kTuning, kNothing)
+#if defined(__GLIBC__)
+FUNCTION(setrlimit64, kTuning, kNothing)
+#endif

@@ -2,6 +2,7 @@
 
 #include "freeze/attributes.h"
 #include "freeze/descriptors.h"
+#include "image/fork_handlers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -71,6 +72,12 @@ int complain_of_timers() {
   return count;
 }
 
+int complain_of_fork_handlers() {
+  if (image::all_fork_handlers_are_known()) return 0;
+  fputs("moonlet: freeze: there are more handlers of pthread_atfork(3) than can be called\n", stderr);
+  return 1;
+}
+
 }  // namespace
 
 void remember_process() {
@@ -82,7 +89,7 @@ void note_module(const char* name) { note_descriptors(name); }
 
 int complain_of_leftovers() {
   return complain_of_descriptors() + complain_of_threads() + complain_of_children() + complain_of_timers() +
-         complain_of_attributes();
+         complain_of_fork_handlers() + complain_of_attributes();
 }
 
 }  // namespace moonlet::freeze

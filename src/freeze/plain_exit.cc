@@ -1,7 +1,5 @@
 #include "freeze/plain_exit.h"
 
-#include "freeze/interposed.h"
-
 #include <dlfcn.h>
 #include <link.h>
 #include <stdint.h>
@@ -45,58 +43,31 @@ int look_for_destructors(dl_phdr_info* object, size_t, void* found) {
   return 0;
 }
 
-template <typename Function>
-Function next(const char* name) {
-  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
-}
-
-void note_handler() {
-  has_handlers = true;
-  is_plain = false;
-}
-
-// What a warm-up opens is looked at afterwards.
-void note_library() { is_plain = false; }
-
 }  // namespace
 
 bool prepare_plain_exit() {
   bool has_destructors = false;
   dl_iterate_phdr(look_for_destructors, &has_destructors);
   is_plain = !has_handlers && !has_destructors;
-  questions::observe_library = note_library;
   return is_plain;
 }
 
+void note_exit_handler() {
+  has_handlers = true;
+  is_plain = false;
+}
+
+void note_library() { is_plain = false; }
+
 }  // namespace moonlet::freeze
 
-// NOLINTBEGIN(bugprone-macro-parentheses,readability-inconsistent-declaration-parameter-name): the arguments
-// are types and lists All of these stand in front of libc's, for liblua and every C module.
-#define MOONLET_IN_FRONT extern "C" [[gnu::visibility("default")]]
-#define MOONLET_NOTED(note, result, name, parameters, arguments)                 \
-  MOONLET_IN_FRONT result name parameters {                                      \
-    static const auto real = moonlet::freeze::next<result(*) parameters>(#name); \
-    moonlet::freeze::note();                                                     \
-    return real arguments;                                                       \
-  }
-
-MOONLET_NOTED(note_handler, int, __cxa_atexit, (void (*handler)(void*), void* argument, void* object),
-              (handler, argument, object))
-#if defined(__GLIBC__)  // C++ libraries ask whether there is such a function, and musl has none
-MOONLET_NOTED(note_handler, int, __cxa_thread_atexit_impl,
-              (void (*handler)(void*), void* argument, void* object), (handler, argument, object))
-MOONLET_NOTED(note_handler, int, on_exit, (void (*handler)(int, void*), void* argument), (handler, argument))
-#else
-MOONLET_NOTED(note_handler, int, atexit, (void (*handler)()), (handler))  // glibc's is a part of who calls it
-#endif
-
-MOONLET_IN_FRONT void exit(int status) {
+// In front of libc's, for liblua and every C module.
+extern "C" [[gnu::visibility("default")]] void exit(int status) {
   if (moonlet::freeze::is_plain) {
     fflush(nullptr);
     if (__freading(stdin) != 0) fflush(stdin);  // gives back what was read ahead of a seekable one
     _exit(status);
   }
-  moonlet::freeze::next<void (*)(int)>("exit")(status);
+  reinterpret_cast<void (*)(int)>(dlsym(RTLD_NEXT, "exit"))(status);
   __builtin_unreachable();  // as <stdlib.h> declares it
 }
-// NOLINTEND(bugprone-macro-parentheses,readability-inconsistent-declaration-parameter-name)

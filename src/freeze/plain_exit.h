@@ -9,4 +9,10 @@ namespace moonlet::freeze {
 /// Returns whether it may.
 bool prepare_plain_exit();
 
+/// A handler is registered that exit(3) is to call.
+void note_exit_handler();
+
+/// A library is opened: it may have handlers or destructors. What a warm-up opens is looked at afterwards.
+void note_library();
+
 }  // namespace moonlet::freeze

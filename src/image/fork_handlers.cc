@@ -2,9 +2,6 @@
 
 #include "base/layout.h"
 
-#include <dlfcn.h>
-#include <errno.h>
-
 namespace moonlet::image {
 
 namespace {
@@ -17,16 +14,7 @@ constexpr int kMost = 256;
 MOONLET_LARGE Handlers registered[kMost];
 int count = 0;
 
-int remember(void (*prepare)(), void (*child)()) {
-  if (count == kMost) return ENOMEM;
-  registered[count++] = {prepare, child};
-  return 0;
-}
-
-template <typename Function>
-Function next(const char* name) {
-  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
-}
+bool all_fit = true;
 
 }  // namespace
 
@@ -42,33 +30,14 @@ void call_child_handlers() {
   }
 }
 
+void note_fork_handlers(void (*prepare)(), void (*child)()) {
+  if (count == kMost) {
+    all_fit = false;
+    return;
+  }
+  registered[count++] = {prepare, child};
+}
+
+bool all_fork_handlers_are_known() { return all_fit; }
+
 }  // namespace moonlet::image
-
-// NOLINTBEGIN(bugprone-reserved-identifier): they are libc's
-// Both stand in front of libc's, which registers too: a script forks.
-extern "C" {
-
-#if defined(__GLIBC__)
-
-// What pthread_atfork(3) is in each library that glibc's static part is linked to.
-[[gnu::visibility("default")]] int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(),
-                                                     void* library) {
-  using Function = int (*)(void (*)(), void (*)(), void (*)(), void*);
-  static const auto real = moonlet::image::next<Function>("__register_atfork");
-  const int error = moonlet::image::remember(prepare, child);
-  return error != 0 ? error : real(prepare, parent, child, library);
-}
-
-#else
-
-[[gnu::visibility("default")]] int pthread_atfork(void (*prepare)(), void (*parent)(), void (*child)()) {
-  using Function = int (*)(void (*)(), void (*)(), void (*)());
-  static const auto real = moonlet::image::next<Function>("pthread_atfork");
-  const int error = moonlet::image::remember(prepare, child);
-  return error != 0 ? error : real(prepare, parent, child);
-}
-
-#endif
-
-}  // extern "C"
-// NOLINTEND(bugprone-reserved-identifier)
