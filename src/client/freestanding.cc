@@ -4,6 +4,7 @@
 // From there still come what has no state: strlen(3) and its like.
 
 #include "base/kernel.h"
+#include "image/auxiliary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,11 +139,9 @@ long syscall(long number, ...) {
 }
 
 unsigned long getauxval(unsigned long type) {
-  char** last = environ;
-  while (*last != nullptr) last++;
-  auto* entry = reinterpret_cast<unsigned long*>(last + 1);
-  while (*entry != type && *entry != AT_NULL) entry += 2;
-  return *entry == type ? entry[1] : 0;
+  namespace image = moonlet::image;
+  const image::AuxiliaryEntry* const entry = image::find_entry(image::auxiliary_behind(environ), type);
+  return entry != nullptr ? entry->value : 0;
 }
 
 char* getenv(const char* name) {

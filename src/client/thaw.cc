@@ -30,12 +30,6 @@ void say_what_was_thawed() {
   [[maybe_unused]] const ssize_t written = writev(STDERR_FILENO, line, 3);
 }
 
-image::AuxiliaryEntry* find_auxiliary() {
-  char** last = environ;
-  while (*last != nullptr) last++;
-  return reinterpret_cast<image::AuxiliaryEntry*>(last + 1);
-}
-
 protocol::ImagePath beside;
 
 }  // namespace
@@ -54,7 +48,7 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
   launch = {line.rehearses ? 0 : line.argc,
             line.argv,
             environ,
-            find_auxiliary(),
+            image::auxiliary_behind(environ),
             reinterpret_cast<uintptr_t>(stack),
             turn_back,
             is_verbose() ? say_what_was_thawed : nullptr};

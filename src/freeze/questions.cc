@@ -96,29 +96,20 @@ void forget() {
 }
 
 const char* describe(Matter matter) {
-  switch (matter) {
-    case Matter::kChanged:
-      return "a file changed while it was read: ";
-    case Matter::kNeverTheSame:
-      return "a file that is never the same was read: ";
-    case Matter::kStandardInput:
-      return "what no other run can read again was read: ";
-    case Matter::kDevice:
-      return "a device was opened: ";
-    case Matter::kConnection:
-      return "a connection was made: ";
-    case Matter::kHidden:
-      return "what was asked could not be seen: ";
-    case Matter::kChildProcess:
-      return "a child process was started: ";
-    case Matter::kItself:
-      return "the program asked for itself: ";
-    case Matter::kClock:
-      return "the time was asked: ";
-    case Matter::kRandom:
-      return "random numbers were drawn: ";
-  }
-  return "";
+  static constexpr const char* kWords[] = {
+      "a file changed while it was read: ",
+      "a file that is never the same was read: ",
+      "what no other run can read again was read: ",
+      "a device was opened: ",
+      "a connection was made: ",
+      "what was asked could not be seen: ",
+      "a child process was started: ",
+      "the program asked for itself: ",
+      "the time was asked: ",
+      "random numbers were drawn: ",
+  };
+  static_assert(sizeof kWords / sizeof *kWords == static_cast<size_t>(Matter::kLast) + 1);
+  return kWords[static_cast<size_t>(matter)];
 }
 
 }  // namespace moonlet::freeze::questions

@@ -68,6 +68,7 @@ enum class Matter : uint8_t {
   kItself,        // /proc/self/exe was asked for, which is moonlet's in a launch
   kClock,
   kRandom,
+  kLast = kRandom,
 };
 
 struct Problem {

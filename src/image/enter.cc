@@ -2,6 +2,7 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
+#include "base/memory.h"
 #include "image/answer.h"
 #include "image/ask.h"
 #include "image/format.h"
@@ -12,22 +13,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-#ifndef MAP_DROPPABLE
-#define MAP_DROPPABLE 0x08
-#endif
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 namespace moonlet::image {
 
@@ -62,7 +49,7 @@ const char* read_tables(int fd, const Header& header, char* room, Loaded& tables
     tables.at = room;
   } else {
     void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (reinterpret_cast<uintptr_t>(at) >= static_cast<uintptr_t>(-4096)) return "cannot be read";
+    if (at == MAP_FAILED) return "cannot be read";
     tables.at = static_cast<const char*>(at);
     tables.mapped = size;
     if (memcmp(at, &header, sizeof header) != 0) return "cannot be read";  // somebody is writing to it

@@ -149,4 +149,11 @@ inline uint64_t checksum(const void* data, size_t size) {
   return hash;
 }
 
+/// For Header::checksum: of the tables that `header` is the beginning of.
+inline uint64_t checksum_of(const Header& header) {
+  constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
+  return checksum(reinterpret_cast<const char*>(&header) + kUnchecked,
+                  static_cast<size_t>(header.tables_size - kUnchecked));
+}
+
 }  // namespace moonlet::image

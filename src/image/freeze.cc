@@ -421,11 +421,9 @@ class Freezer {
     header.made_seconds = status.modified.seconds;
     header.made_nanoseconds = status.modified.nanoseconds;
     memcpy(work_->tables, &header, sizeof header);
-    constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
-    const auto size = static_cast<size_t>(header.tables_size);
-    header.checksum = checksum(work_->tables + kUnchecked, size - kUnchecked);
-    memcpy(work_->tables, &header, sizeof header);
-    write_all(work_->tables, size, 0);
+    auto* const whole = reinterpret_cast<Header*>(work_->tables);
+    whole->checksum = checksum_of(*whole);
+    write_all(work_->tables, static_cast<size_t>(header.tables_size), 0);
     if (!failed() && futimens(fd_, now) != 0) return fail("set the time: %s", strerror(errno));
     if (!failed() && fsync(fd_) != 0) return fail("fsync: %s", strerror(errno));
   }

@@ -1,15 +1,11 @@
 // What a launch hands to the image that it thaws: the one call across the jump.
 #pragma once
 
+#include "image/auxiliary.h"
+
 #include <stdint.h>
 
 namespace moonlet::image {
-
-/// One entry of the auxiliary vector (getauxval(3)).
-struct AuxiliaryEntry {
-  unsigned long type;
-  unsigned long value;
-};
 
 /// Made by the program that maps the image. It lives, with that program's code, until the process ends.
 struct Launch {

@@ -95,16 +95,12 @@ int* find_thread_id() {
   return first_word() + index;
 }
 
-bool is_kept(unsigned long type) {
-  constexpr unsigned long kBasePlatform = 24;  // AT_BASE_PLATFORM
-  return type == AT_PLATFORM || type == kBasePlatform || type == AT_RANDOM;
-}
+bool is_kept(unsigned long type) { return type == AT_PLATFORM || type == kBasePlatform || type == AT_RANDOM; }
 
 bool is_asked_for(const char* text, const char* questions, uint32_t size) {
   for (const char* at = questions; at < questions + size;) {
     const auto* const question = reinterpret_cast<const Question*>(at);
-    if (question->asked == Asked::kVariable && strcmp(reinterpret_cast<const char*>(question + 1), text) == 0)
-      return true;
+    if (question->asked == Asked::kVariable && strcmp(text_of(question), text) == 0) return true;
     at += question->size;
   }
   return false;
@@ -118,7 +114,7 @@ void forget_texts(const char* questions, uint32_t questions_size) {
     for (const AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
       if (!is_kept(it->type) || it->value != reinterpret_cast<unsigned long>(text)) continue;
       kept = true;
-      if (it->type == AT_RANDOM) size = 16;
+      if (it->type == AT_RANDOM) size = kRandomBytes;
     }
     if (!kept) memset(text, 0, size);
     text += size;
@@ -172,28 +168,23 @@ void mend_thread() {
   if (found.robust.head != nullptr) syscall(SYS_set_robust_list, found.robust.head, found.robust.size);
 }
 
-const AuxiliaryEntry* find(const AuxiliaryEntry* vector, unsigned long type) {
-  while (vector->type != type && vector->type != AT_NULL) vector++;
-  return vector->type == type ? vector : nullptr;
-}
-
 // libc, and whatever it has told, look at the copy of the vector that is in the image.
 void mend_auxiliary(const AuxiliaryEntry* launch) {
   static constexpr unsigned long kOfProcess[] = {AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE, AT_EXECFN};
   for (AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
-    const AuxiliaryEntry* const its = find(launch, it->type);
+    const AuxiliaryEntry* const its = find_entry(launch, it->type);
     if (its == nullptr) continue;
     for (const unsigned long type : kOfProcess) {
       if (it->type == type) it->value = its->value;
     }
     if (it->type == AT_RANDOM)
-      memcpy(reinterpret_cast<void*>(it->value), reinterpret_cast<const void*>(its->value), 16);
+      memcpy(reinterpret_cast<void*>(it->value), reinterpret_cast<const void*>(its->value), kRandomBytes);
   }
 }
 
 // No frame is live that has the old one.
 void draw_canary(const AuxiliaryEntry* launch) {
-  const AuxiliaryEntry* const random = find(launch, AT_RANDOM);
+  const AuxiliaryEntry* const random = find_entry(launch, AT_RANDOM);
   if (random == nullptr) return;
   uintptr_t canary;
   memcpy(&canary, reinterpret_cast<const void*>(random->value), sizeof canary);
@@ -242,9 +233,7 @@ void find_variable(const char* name, Type*& at) {
 void find_libc_state(uintptr_t block) {
   found.argv = reinterpret_cast<char**>(block) + 1;
   found.envp = found.argv + *reinterpret_cast<long*>(block) + 1;
-  char** last = found.envp;
-  while (*last != nullptr) last++;
-  found.auxiliary = reinterpret_cast<AuxiliaryEntry*>(last + 1);
+  found.auxiliary = auxiliary_behind(found.envp);
   AuxiliaryEntry* it = found.auxiliary;
   while (it->type != AT_NULL) it++;
   found.texts = reinterpret_cast<char*>(it + 1);

@@ -1,18 +1,14 @@
 #include "image/memory_calls.h"
 
 #include "base/layout.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef MADV_FREE
-#define MADV_FREE 8
-#endif
 
 namespace moonlet::image {
 

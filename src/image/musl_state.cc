@@ -98,9 +98,7 @@ void take_auxiliary(AuxiliaryEntry* launch) {
   for (; launch->type != AT_NULL; launch++) {
     const unsigned long type = launch->type;
     if (type != AT_PHDR && type != AT_PHNUM && type != AT_ENTRY && type != AT_BASE) continue;
-    for (const AuxiliaryEntry* it = vector; it->type != AT_NULL; it++) {
-      if (it->type == type) launch->value = it->value;
-    }
+    if (const AuxiliaryEntry* its = find_entry(vector, type)) launch->value = its->value;
   }
 }
 

@@ -33,16 +33,15 @@ uint64_t states_saved(unsigned long frame) {
 #endif
 
 uint64_t hash_processor(const AuxiliaryEntry* auxiliary) {
-  constexpr unsigned long kBasePlatform = 24, kMoreCapabilities = 26, kCapabilities3 = 29, kCapabilities4 = 30,
-                          kSignalFrame =
-                              51;  // AT_BASE_PLATFORM, AT_HWCAP2, AT_HWCAP3, AT_HWCAP4, AT_MINSIGSTKSZ
+  constexpr unsigned long kMoreCapabilities = 26, kCapabilities3 = 29,
+                          kCapabilities4 = 30;  // AT_HWCAP2, AT_HWCAP3, AT_HWCAP4
   uint64_t hash = 0;
 #if defined(__x86_64__)
   unsigned long frame = 0;
 #endif
   for (; auxiliary->type != AT_NULL; auxiliary++) {
     switch (auxiliary->type) {
-      case kSignalFrame:
+      case kSignalFrameSize:
 #if defined(__x86_64__)
         frame = auxiliary->value;
 #endif

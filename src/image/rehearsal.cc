@@ -77,8 +77,7 @@ const char* populate_written_pages(int fd, const uintptr_t* address, size_t coun
     for (i++; i < count && address[i] - to < kApart * page; i++) to = address[i] + page;
     segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, Nature::kUsual, {}};
   }
-  constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof tables->checksum;
-  tables->checksum = checksum(static_cast<char*>(mapped) + kUnchecked, size - kUnchecked);
+  tables->checksum = checksum_of(*tables);
   munmap(mapped, size);
   timespec made[2];
   made[0].tv_sec = static_cast<time_t>(header.made_seconds);

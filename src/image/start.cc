@@ -2,6 +2,7 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
+#include "base/memory.h"
 #include "image/launch.h"
 #include "image/machine.h"
 #include "image/window.h"
@@ -13,13 +14,9 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
 #ifndef AT_IGNORE
 #define AT_IGNORE 1
 #endif
@@ -35,10 +32,6 @@ uintptr_t page_size;
 
 uintptr_t round_down(uintptr_t value) { return value & ~(page_size - 1); }
 uintptr_t round_up(uintptr_t value) { return round_down(value + page_size - 1); }
-
-bool is_error(const void* mapped) {
-  return reinterpret_cast<uintptr_t>(mapped) > static_cast<uintptr_t>(-4096);
-}
 
 bool map_at(uintptr_t address, uintptr_t size, int protection, int flags, int fd, uintptr_t offset) {
   void* const wanted = reinterpret_cast<void*>(address);
@@ -156,7 +149,7 @@ void change_layout(char** argv, char** envp, size_t envc) {
   if (variable[sizeof kLayout - 1] == '\0') return;
   const size_t size = (envc + 2) * sizeof(char*);
   void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (is_error(memory)) return;
+  if (memory == MAP_FAILED) return;
   auto** const changed = static_cast<char**>(memory);
   changed[0] = variable;
   memcpy(changed + 1, envp, (envc + 1) * sizeof(char*));
@@ -188,17 +181,12 @@ struct Stack {
     argv = reinterpret_cast<char**>(at + 1);
     envp = argv + argc + 1;
     for (envc = 0; envp[envc] != nullptr;) envc++;
-    auxiliary = reinterpret_cast<AuxiliaryEntry*>(envp + envc + 1);
+    auxiliary = auxiliary_behind(envp);
     for (auxc = 1; auxiliary[auxc - 1].type != AT_NULL;) auxc++;
   }
 };
 
-bool is_text(unsigned long type) {
-  constexpr unsigned long kBasePlatform = 24;  // AT_BASE_PLATFORM
-  return type == AT_PLATFORM || type == kBasePlatform || type == AT_EXECFN;
-}
-
-constexpr size_t kRandomBytes = 16;  // AT_RANDOM
+bool is_text(unsigned long type) { return type == AT_PLATFORM || type == kBasePlatform || type == AT_EXECFN; }
 
 size_t text_bytes(const Stack& stack) {
   size_t bytes = sizeof kBindNow + kRandomBytes;
@@ -268,7 +256,7 @@ void copy(const Stack& stack, uintptr_t to, const Elf& program, const Elf& loade
 bool block_above(uintptr_t end) {
   for (uintptr_t size = UINTPTR_MAX / 2 + 1; size >= page_size;) {
     void* const at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (is_error(at)) {
+    if (at == MAP_FAILED) {
       size /= 2;
       continue;
     }
@@ -278,8 +266,8 @@ bool block_above(uintptr_t end) {
     }
   }
   void* const probe = mmap(nullptr, page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  const bool is_below = !is_error(probe) && reinterpret_cast<uintptr_t>(probe) < end;
-  if (!is_error(probe)) munmap(probe, page_size);
+  const bool is_below = probe != MAP_FAILED && reinterpret_cast<uintptr_t>(probe) < end;
+  if (probe != MAP_FAILED) munmap(probe, page_size);
   return is_below;
 }
 
@@ -308,9 +296,7 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   } else {
     change_layout(stack.argv, stack.envp, stack.envc);
   }
-  for (size_t i = 0; i < stack.auxc; i++) {
-    if (stack.auxiliary[i].type == AT_PAGESZ) page_size = stack.auxiliary[i].value;
-  }
+  page_size = getauxval(AT_PAGESZ);
   if (const char* problem = read_elf(path, program)) return {path, problem};
   if (program.fd < 0) return {path, nullptr, errno};
   if (const char* problem = read_elf(program.interpreter, loader)) return {program.interpreter, problem};

@@ -42,9 +42,7 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
 
 const char* judge_tables(const Tables& tables) {
   const Header& header = tables.header();
-  constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
-  const auto checked = static_cast<size_t>(header.tables_size - kUnchecked);
-  if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != header.checksum) return kDamaged;
+  if (header.tables_size % 8 != 0 || checksum_of(header) != header.checksum) return kDamaged;
   const uint64_t fixed =
       sizeof header + uint64_t{header.segments} * sizeof(Segment) + uint64_t{header.files} * sizeof(MappedFile);
   const uint64_t texts = uint64_t{header.questions} + header.questions_size;

@@ -1,13 +1,9 @@
 #include "lua/heap_chunk.h"
 
-#include <sys/mman.h>
+#include "base/memory.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
-#endif
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
 #endif
 
 namespace moonlet::heap {

@@ -1,16 +1,12 @@
 #include "lua/sealed_heap.h"
 
+#include "base/memory.h"
 #include "lua/heap_chunk.h"
 #include "lua/sealed_malloc.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 namespace moonlet::heap {
 

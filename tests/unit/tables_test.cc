@@ -68,8 +68,7 @@ class Image {
     append(&file, sizeof file);
     append(texts.data(), texts.size());
     auto* const its = reinterpret_cast<Header*>(bytes.get());
-    constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
-    its->checksum = checksum(reinterpret_cast<char*>(its) + kUnchecked, size - kUnchecked);
+    its->checksum = checksum_of(*its);
     if (with_wrong_checksum) with_wrong_checksum(*its);
     const char* problem = judge_tables({reinterpret_cast<const char*>(bytes.get())});
     return problem != nullptr ? problem : "";
