@@ -427,7 +427,7 @@ def test_an_image_on_the_command_line_goes_before_one_in_the_environment_and_one
     assert told("--image", "/nonexistent") == told(MOONLET_IMAGE="/nonexistent") == b""
     # An empty name: none.
     empty = run(MOONLET, ["lua", *ask], dict(env, MOONLET_IMAGE=""))
-    assert empty.status == 125 and b"connect" in empty.err
+    assert empty == Result(125, b"", b"moonlet: thaw an image: none is wanted\n")
 
 
 def test_an_image_in_the_directory_of_the_runtime(tmp_path):
@@ -441,6 +441,72 @@ def test_a_path_that_is_not_absolute(shared):
                             ("place/some.image", shared.directory.parent), ("../place/some.image", shared.directory)):
         result = run(MOONLET, ["lua", "--image", path, "-e", "print(WARM)"], environment(), cwd=directory)
         assert result == Result(0, b"warm\n", b""), (path, result)
+
+
+# What moonletd is told
+
+
+class Listener:
+    """Somebody at the socket beside an image, who is told of it."""
+
+    def __init__(self, place, backlog=16):
+        self.path = place.path.removesuffix(".image") + ".sock"
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(self.path)
+        self.socket.listen(backlog)
+        self.socket.setblocking(False)
+
+    def launch(self, place, *options, fallback=REAL_LUA, **more):
+        env = environment(**{"MOONLET_IMAGE": None, "MOONLET_SOCKET": self.path, "MOONLET_FALLBACK": fallback, **more})
+        return run(MOONLET, ["lua", *options, "-e", "print(WARM)"], env)
+
+    def heard(self):
+        """What came on each connection since the last time."""
+        all_of_it = []
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except BlockingIOError:
+                return all_of_it
+            with connection:
+                all_of_it.append(connection.recv(100))
+
+
+@pytest.fixture
+def listener(place):
+    its = Listener(place)
+    yield its
+    its.socket.close()
+
+
+def test_a_launch_whose_image_fits_tells_moonletd_nothing(place, listener):
+    assert listener.launch(place) == Result(0, b"warm\n", b"") and listener.heard() == []
+
+
+def test_a_launch_that_finds_the_image_outdated_tells_moonletd(place, listener):
+    """A byte, whatever becomes of the script then."""
+    assert listener.launch(place, LD_OF_NOBODY="1") == Result(0, b"nil\n", b"") and listener.heard() == [b"o"]
+    assert listener.launch(place, LD_OF_NOBODY="1", fallback="").status == 125 and listener.heard() == [b"o"]
+    os.utime(place.path)
+    assert listener.launch(place) == Result(0, b"nil\n", b"") and listener.heard() == [b"o"]
+
+
+def test_a_launch_without_an_image_tells_moonletd_nothing(place, listener):
+    """It is about to be made. One that was named is no business of moonletd's."""
+    listener.launch(place, "--image", place.path, LD_OF_NOBODY="1")
+    listener.launch(place, MOONLET_IMAGE=place.path, LD_OF_NOBODY="1")
+    listener.launch(place, "-i", LD_OF_NOBODY="1")
+    os.unlink(place.path)
+    assert listener.launch(place) == Result(0, b"nil\n", b"") and listener.heard() == []
+
+
+def test_a_moonletd_that_does_not_listen_holds_up_nobody(place):
+    """Its queue is full."""
+    full = Listener(place, backlog=0)
+    for _ in range(5):
+        assert full.launch(place, LD_OF_NOBODY="1") == Result(0, b"nil\n", b"")
+    full.socket.close()
+    assert full.launch(place, LD_OF_NOBODY="1") == Result(0, b"nil\n", b"")  # nobody is there
 
 
 # From a descriptor, as moonletd's child has it
@@ -540,13 +606,6 @@ def test_moonlet_verbose_says_why_it_is_lua(shared):
         f"moonlet: {REAL_LUA}: thaw /nonexistent: No such file or directory\n")
     assert told(shared, "-i", fallback="true") == "moonlet: true: run interactively: only lua itself can\n"
     assert told(shared, "-x", fallback="true") == "moonlet: true: only lua itself explains options\n"
-
-
-def test_moonlet_verbose_tells_of_a_launch_through_moonletd(start_moonletd):
-    server = start_moonletd()
-    env = environment(MOONLET_IMAGE=None, MOONLET_SOCKET=server.socket, MOONLET_VERBOSE="1")
-    image = server.socket.removesuffix(".sock") + ".image"
-    assert run(MOONLET, ["lua", "-e", ""], env).err.decode() == f"moonlet: moonletd: thaw {image}: No such file or directory\n"
 
 
 def test_without_moonlet_verbose_it_says_nothing(shared):

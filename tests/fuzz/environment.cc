@@ -87,8 +87,8 @@ constinit Handover handover;
 #define fcntl(...) 0
 #define write(file, text, size) moonlet::fuzz::print(text, size)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
-#include "client/fallback.cc"
-#include "client/refusal.cc"
+#include "fallback/fallback.cc"
+#include "fallback/refusal.cc"
 #include "zygote/listener.cc"
 #include "zygote/log.cc"
 #undef getenv
@@ -118,7 +118,7 @@ void find_socket(const char* named) {
 void fall_back() {
   char name[] = "lua";
   char* argv[] = {name, nullptr};
-  if (setjmp(way_out) == 0) client::fall_back(argv, {"connect", "/socket", ENOENT});
+  if (setjmp(way_out) == 0) fallback::fall_back(argv, {"connect", "/socket", ENOENT});
 }
 
 void start_zygote() {
