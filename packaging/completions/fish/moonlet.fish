@@ -84,6 +84,9 @@ switch $program
         complete -c $program -n $own -l top -d 'Show it each second'
         complete -c $program -n $own -l reload -d 'Have the warm-up run anew'
 end
+if test $program = moonletctl
+    complete -c $program -n $own -l argv0 -x -d 'Of run: the name of the interpreter'
+end
 if test $program = moonlet
     complete -c $program -n $own -l image -r -F -d 'The image to thaw'
     complete -c $program -n $own -l freeze -r -F -d 'Freeze what the script loads into an image'
