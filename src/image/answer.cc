@@ -51,13 +51,13 @@ constexpr size_t kBuffer = 4096;
 
 [[gnu::noinline]] uint64_t hash_bytes(uint64_t hash, const void* data, size_t size) {
   // Neither memcpy(3) nor memset(3) in this file: a client for MIPS has them for nothing else, 1400 bytes.
-  struct [[gnu::packed, gnu::may_alias]] Word {
+  struct [[gnu::packed, gnu::may_alias]] Unaligned {
     uint64_t value;
   };
   const auto* byte = static_cast<const unsigned char*>(data);
   hash = mix(hash, size);
-  for (; size >= sizeof(Word); size -= sizeof(Word), byte += sizeof(Word))
-    hash = mix(hash, reinterpret_cast<const Word*>(byte)->value);
+  for (; size >= sizeof(Unaligned); size -= sizeof(Unaligned), byte += sizeof(Unaligned))
+    hash = mix(hash, reinterpret_cast<const Unaligned*>(byte)->value);
   uint64_t rest = 0;
   while (size-- > 0) rest = rest << 8 | *byte++;
   return mix(hash, rest);

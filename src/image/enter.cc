@@ -27,7 +27,7 @@ struct Loaded : Tables {
 
 // Tables that are small are read, which costs less than to map them: onto the stack, whose pages the script
 // needs too. At an offset, because a descriptor's own is shared by all who have it from moonletd.
-constexpr uint64_t kSmall = 16 << 10;  // bytes
+constexpr size_t kSmall = 16 << 10;  // bytes
 
 // Says what is wrong with the header of the image `fd`, or null.
 const char* read_header(int fd, const Expected& expected, Header& header) {
@@ -40,7 +40,7 @@ const char* read_header(int fd, const Expected& expected, Header& header) {
 
 // Likewise of the tables. They go to `room` or, if that is null, are mapped.
 const char* read_tables(int fd, const Header& header, char* room, Loaded& tables) {
-  const auto size = static_cast<size_t>(header.tables_size);
+  const size_t size = header.tables_size;
   if (room != nullptr) {
     const size_t rest = size - sizeof header;
     memcpy(room, &header, sizeof header);
@@ -83,8 +83,8 @@ Doubt open_files(const Tables& tables, int* descriptor) {
 }
 
 bool map_segment(const Segment& it, int fd) {
-  auto* const address = reinterpret_cast<void*>(static_cast<uintptr_t>(it.address));
-  const auto size = static_cast<size_t>(it.size);
+  auto* const address = reinterpret_cast<void*>(it.address);
+  const size_t size = it.size;
   if (it.file == kWritten) {
     if (size != 0) madvise(address, size, MADV_POPULATE_WRITE);  // or each page faults by itself
     return true;
@@ -117,8 +117,7 @@ Doubt enter(char* path, int given, const Expected& expected, const Launch& launc
   Header header;
   if (const char* problem = read_header(image, expected, header)) return {path, problem};
   const bool is_small = header.tables_size <= kSmall;
-  auto* const room =
-      is_small ? static_cast<char*>(__builtin_alloca(static_cast<size_t>(header.tables_size))) : nullptr;
+  auto* const room = is_small ? static_cast<char*>(__builtin_alloca(header.tables_size)) : nullptr;
   if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
   if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
@@ -128,7 +127,7 @@ Doubt enter(char* path, int given, const Expected& expected, const Launch& launc
   close(image);
   if (tables.mapped != 0) munmap(const_cast<char*>(tables.at), tables.mapped);
   if (!set_thread_pointer(header.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
-  call_on_stack(launch.stack, static_cast<uintptr_t>(header.entry), &launch);
+  call_on_stack(launch.stack, header.entry, &launch);
 }
 
 }  // namespace moonlet::image

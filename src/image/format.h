@@ -14,9 +14,12 @@
 
 namespace moonlet::image {
 
+/// An address, a size in bytes, or an offset in a file.
+using Word = uintptr_t;
+
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 3;
+constexpr uint32_t kFormat = 4;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
@@ -27,13 +30,13 @@ struct Header {
   char magic[sizeof kMagic];
   uint32_t format;
   uint32_t lua;          // MOONLET_LUA_CODE
-  uint64_t checksum;     // checksum() of all behind this field, up to tables_size
-  uint64_t tables_size;  // bytes, this header included
-  uint64_t file_size;    // bytes
+  uint64_t checksum;     // checksum_of()
+  Word tables_size;      // bytes, this header included
+  Word file_size;        // bytes
   int64_t made_seconds;  // the file's own mtime, CLOCK_REALTIME
   int64_t made_nanoseconds;
-  uint64_t entry;           // address of Entry
-  uint64_t thread_pointer;  // what the register of that name shall hold
+  Word entry;           // address of Entry
+  Word thread_pointer;  // what the register of that name shall hold
   uint32_t segments;
   uint32_t files;
   uint32_t questions;       // offset, a multiple of 8
@@ -58,13 +61,12 @@ enum class Nature : uint8_t {
 };
 
 struct Segment {
-  uint64_t address;  // a multiple of the page size
-  uint64_t size;     // bytes, likewise
-  uint64_t offset;   // in its file, likewise
-  int16_t file;      // index of a MappedFile, or one of these
+  Word address;  // a multiple of the page size
+  Word size;     // likewise
+  Word offset;   // in its file, likewise
+  int16_t file;  // index of a MappedFile, or one of these
   uint8_t protection;
   Nature nature;
-  uint8_t unused[4];
 };
 constexpr int16_t kOfImage = -1;
 constexpr int16_t kOfNothing = -2;  // zeroes
@@ -123,7 +125,7 @@ struct Question {
 };
 constexpr uint32_t kLeastQuestion = sizeof(Question) + 8;
 inline const char* text_of(const Question* question) { return reinterpret_cast<const char*>(question + 1); }
-static_assert(sizeof(Question) == 16 && sizeof(Segment) == 32 && sizeof(MappedFile) == 16 &&
+static_assert(sizeof(Question) == 16 && sizeof(Segment) == 4 * sizeof(Word) && sizeof(MappedFile) == 16 &&
               sizeof(Header) % 8 == 0);
 
 /// Mixes 64 bits into a hash that tells answers apart. It resists nobody who chooses them: what is hashed are
@@ -149,11 +151,10 @@ inline uint64_t checksum(const void* data, size_t size) {
   return hash;
 }
 
-/// For Header::checksum: of the tables that `header` is the beginning of.
+/// For Header::checksum: of all behind that field, in the tables that `header` is the beginning of.
 inline uint64_t checksum_of(const Header& header) {
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
-  return checksum(reinterpret_cast<const char*>(&header) + kUnchecked,
-                  static_cast<size_t>(header.tables_size - kUnchecked));
+  return checksum(reinterpret_cast<const char*>(&header) + kUnchecked, header.tables_size - kUnchecked);
 }
 
 }  // namespace moonlet::image

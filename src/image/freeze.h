@@ -30,8 +30,11 @@ struct Content {
 /// What came of it.
 struct Frozen {
   char problem[512];  // "": the image is written; else why not
-  uint64_t size;      // bytes of the file that hold data
+  size_t size;        // bytes of the file that hold data
   unsigned segments;
+
+  [[nodiscard]] bool has_failed() const { return problem[0] != '\0'; }
+  [[gnu::format(printf, 2, 3)]] void fail(const char* format, ...);
 };
 
 /// Writes this process, which has one thread and nothing on its stack that is of later use, to the open file

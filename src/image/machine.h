@@ -16,7 +16,7 @@ namespace moonlet::image {
 
 /// Makes `pointer` what libc finds its thread's data by (the ABI's thread pointer). False if the kernel
 /// refuses.
-inline bool set_thread_pointer(uint64_t pointer) {
+inline bool set_thread_pointer(uintptr_t pointer) {
 #if defined(__x86_64__)
   constexpr int kSetFs = 0x1002;  // ARCH_SET_FS, <asm/prctl.h>
   return syscall(SYS_arch_prctl, kSetFs, pointer) == 0;
@@ -24,14 +24,14 @@ inline bool set_thread_pointer(uint64_t pointer) {
   __asm__ volatile("msr tpidr_el0, %0" : : "r"(pointer));
   return true;
 #elif defined(__mips__)
-  return syscall(SYS_set_thread_area, static_cast<unsigned long>(pointer)) == 0;
+  return syscall(SYS_set_thread_area, pointer) == 0;
 #else
 #error "which register does this machine's ABI have for the thread pointer?"
 #endif
 }
 
 /// The thread pointer of the calling thread.
-MOONLET_LONG_INSTRUCTIONS inline uint64_t thread_pointer() {
+MOONLET_LONG_INSTRUCTIONS inline uintptr_t thread_pointer() {
   uintptr_t pointer;
 #if defined(__x86_64__)
   __asm__("mov %%fs:0, %0" : "=r"(pointer));
@@ -50,7 +50,7 @@ inline uintptr_t thread_block() {
 #else
   constexpr uintptr_t kAhead = 0;
 #endif
-  return static_cast<uintptr_t>(thread_pointer()) - kAhead;
+  return thread_pointer() - kAhead;
 }
 
 /// How this thread rounds, and what it does with tiny numbers (fenv(3)): what some libraries set as they are

@@ -13,8 +13,8 @@ namespace moonlet::image {
 
 namespace {
 
-uint64_t number(char*& at, int base) {
-  const uint64_t value = strtoull(at, &at, base);
+unsigned long number(char*& at, int base) {
+  const unsigned long value = strtoul(at, &at, base);
   if (*at != '\0') at++;  // what separates it from the next
   return value;
 }
@@ -81,15 +81,14 @@ char* next_mapping(char* line, Mapping& mapping) {
   if (end == nullptr) return nullptr;
   *end = '\0';
   char* at = line;
-  mapping.from = static_cast<uintptr_t>(number(at, 16));
-  mapping.to = static_cast<uintptr_t>(number(at, 16));
+  mapping.from = number(at, 16);
+  mapping.to = number(at, 16);
   mapping.protection = static_cast<uint8_t>((at[0] == 'r' ? kRead : 0) | (at[1] == 'w' ? kWrite : 0) |
                                             (at[2] == 'x' ? kExecute : 0));
   mapping.is_shared = at[3] == 's';
   at += 5;
   mapping.offset = number(at, 16);
-  mapping.major = static_cast<uint32_t>(number(at, 16));
-  mapping.minor = static_cast<uint32_t>(number(at, 16));
+  at = strchr(at, ' ') + 1;  // behind the device
   mapping.inode = number(at, 10);
   while (*at == ' ') at++;
   mapping.path = at;

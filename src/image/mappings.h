@@ -18,10 +18,9 @@ struct Mapping {
   uintptr_t to;
   uint8_t protection;  // Protection
   bool is_shared;
-  uint64_t offset;  // in the file, bytes
-  uint32_t major, minor;
-  uint64_t inode;    // 0: no file
-  const char* path;  // or "[heap]" and the like, or ""
+  uintptr_t offset;     // in the file, bytes
+  unsigned long inode;  // 0: no file
+  const char* path;     // or "[heap]" and the like, or ""
 };
 
 /// Reads /proc/self/maps, or smaps, into `text`, of `size` bytes. Returns its length, or -1 with errno.

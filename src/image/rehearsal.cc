@@ -1,6 +1,7 @@
 #include "image/rehearsal.h"
 
 #include "image/format.h"
+#include "image/tables.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,73 +17,68 @@ namespace {
 
 constexpr uintptr_t kApart = 2;  // pages: what lies between costs less to copy than another call
 
-// Whether a page is this process' own. pagemap(5) tells, but small kernels have none; then what is in the page
-// does, unless the same was written.
-// `page`: room for one.
-bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, char* page, size_t page_size) {
+// An image in memory, whose tables and pages are read there.
+struct Mapped : Tables {
+  Mapped(int fd, int protection, int flags) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) return;
+    void* const mapped = mmap(nullptr, static_cast<size_t>(status.st_size), protection, flags, fd, 0);
+    if (mapped != MAP_FAILED) at = static_cast<const char*>(mapped);
+  }
+  void unmap() { munmap(const_cast<char*>(at), header().file_size); }
+};
+
+// Whether the page at `address` is this process' own; `its`: what the image has of it. pagemap(5) tells, but
+// small kernels have none; then what is in the page does, unless the same was written.
+bool is_written(int pagemap, uintptr_t address, const char* its, size_t page_size) {
   constexpr uint64_t kPresent = uint64_t{1} << 63;
   constexpr uint64_t kOfFile = uint64_t{1} << 61;
   uint64_t entry;
-  if (pread(pagemap, &entry, sizeof entry, static_cast<off_t>(address / page_size * sizeof entry)) ==
-      sizeof entry)
+  if (pagemap >= 0 && pread(pagemap, &entry, sizeof entry,
+                            static_cast<off_t>(address / page_size * sizeof entry)) == sizeof entry)
     return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
-  return pread(image, page, page_size, static_cast<off_t>(offset)) == static_cast<ssize_t>(page_size) &&
-         memcmp(page, reinterpret_cast<const void*>(address), page_size) != 0;
+  return memcmp(its, reinterpret_cast<const void*>(address), page_size) != 0;
 }
 
 }  // namespace
 
 void tell_written_pages(const char* path, int fd) {
   const int image = open(path, O_RDONLY | O_CLOEXEC);
-  Header header;
-  // Not of this program's data, whose pages count.
-  struct Room {
-    Segment segment[kMaxSegments];
-    char page[64 << 10];
-  };
-  void* const memory = mmap(nullptr, sizeof(Room), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return;
-  auto* const room = static_cast<Room*>(memory);
-  Segment* const segment = room->segment;
-  const auto size = static_cast<ssize_t>(sizeof header);
-  if (image < 0 || read(image, &header, sizeof header) != size || header.segments > kMaxSegments) return;
-  const auto table = static_cast<ssize_t>(header.segments * sizeof(Segment));
-  if (read(image, segment, static_cast<size_t>(table)) != table) return;
+  const Mapped mapped(image, PROT_READ, MAP_PRIVATE);
+  if (mapped.at == nullptr) return;
   const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  for (uint32_t i = 0; i < header.segments; i++) {
-    const Segment& it = segment[i];
+  const size_t page = mapped.header().page_size;
+  for (uint32_t i = 0; i < mapped.header().segments; i++) {
+    const Segment& it = mapped.segments()[i];
     if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
-    for (uint64_t done = 0; done < it.size; done += header.page_size) {
-      const auto address = static_cast<uintptr_t>(it.address + done);
-      if (!is_written(pagemap, image, address, it.offset + done, room->page, header.page_size)) continue;
+    for (Word done = 0; done < it.size; done += page) {
+      const uintptr_t address = it.address + done;
+      if (!is_written(pagemap, address, mapped.at + it.offset + done, page)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
   }
 }
 
 const char* populate_written_pages(int fd, const uintptr_t* address, size_t count) {
-  Header header;
-  if (pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) return "read back";
-  const auto size = static_cast<size_t>(header.tables_size);
-  void* const mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (mapped == MAP_FAILED) return "map";
-  auto* const tables = static_cast<Header*>(mapped);
-  auto* const segment = reinterpret_cast<Segment*>(tables + 1);
-  uint32_t next = 0;
-  while (next < tables->segments && segment[next].file != kWritten) next++;
-  const uintptr_t page = tables->page_size;
-  for (size_t i = 0; i < count && next < tables->segments;) {
+  Mapped mapped(fd, PROT_READ | PROT_WRITE, MAP_SHARED);
+  if (mapped.at == nullptr) return "map";
+  auto* const header = const_cast<Header*>(&mapped.header());
+  auto* next = const_cast<Segment*>(mapped.segments());
+  const Segment* const end = next + header->segments;
+  while (next < end && next->file != kWritten) next++;
+  const uintptr_t page = header->page_size;
+  for (size_t i = 0; i < count && next < end; next++) {
     const uintptr_t from = address[i];
     uintptr_t to = from + page;
     for (i++; i < count && address[i] - to < kApart * page; i++) to = address[i] + page;
-    segment[next++] = {from, to - from, 0, kWritten, kRead | kWrite, Nature::kUsual, {}};
+    *next = {from, to - from, 0, kWritten, kRead | kWrite, Nature::kUsual};
   }
-  tables->checksum = checksum_of(*tables);
-  munmap(mapped, size);
+  header->checksum = checksum_of(*header);
   timespec made[2];
-  made[0].tv_sec = static_cast<time_t>(header.made_seconds);
-  made[0].tv_nsec = static_cast<long>(header.made_nanoseconds);
+  made[0].tv_sec = static_cast<time_t>(header->made_seconds);
+  made[0].tv_nsec = static_cast<long>(header->made_nanoseconds);
   made[1] = made[0];
+  mapped.unmap();
   if (fsync(fd) != 0) return "fsync";
   return futimens(fd, made) == 0 ? nullptr : "set the time of";
 }

@@ -11,13 +11,11 @@ namespace {
 constexpr char kDamaged[] = "is damaged";
 constexpr uint8_t kProtections = kRead | kWrite | kExecute;
 
-bool is_aligned(uint64_t value, uint64_t page) { return (value & (page - 1)) == 0; }
-
 bool is_sound(const Segment& it, const Header& header) {
-  const uint64_t end = it.address + it.size;
   if (it.file == kWritten && it.size == 0) return true;
-  if (!is_aligned(it.address | it.size | it.offset, header.page_size) || !is_in_window(it.address, end) ||
-      it.file < kBorder || it.file >= static_cast<int>(header.files) || it.protection > kProtections ||
+  if (((it.address | it.size | it.offset) & (header.page_size - 1)) != 0 ||
+      !is_in_window(it.address, it.address + it.size) || it.file < kBorder ||
+      it.file >= static_cast<int>(header.files) || it.protection > kProtections ||
       it.nature > Nature::kDroppable)
     return false;
   return it.file != kOfImage || (it.size <= header.file_size && it.offset <= header.file_size - it.size);
@@ -43,15 +41,15 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
 const char* judge_tables(const Tables& tables) {
   const Header& header = tables.header();
   if (header.tables_size % 8 != 0 || checksum_of(header) != header.checksum) return kDamaged;
-  const uint64_t fixed =
-      sizeof header + uint64_t{header.segments} * sizeof(Segment) + uint64_t{header.files} * sizeof(MappedFile);
-  const uint64_t texts = uint64_t{header.questions} + header.questions_size;
-  if (header.segments > kMaxSegments || header.files > kMaxFiles || header.questions < fixed ||
-      (header.questions | header.questions_size) % 8 != 0 || texts >= header.tables_size ||
+  if (header.segments > kMaxSegments || header.files > kMaxFiles ||
+      (header.questions | header.questions_size) % 8 != 0 || header.questions >= header.tables_size ||
+      header.questions_size >= header.tables_size - header.questions ||
       tables.at[header.tables_size - 1] != '\0')
     return kDamaged;
+  if (tables.at + header.questions < reinterpret_cast<const char*>(tables.files() + header.files))
+    return kDamaged;
   bool enters = false;
-  uint64_t last = 0;  // segments ascend, so that none lies over another
+  Word last = 0;  // segments ascend, so that none lies over another
   for (uint32_t i = 0; i < header.segments; i++) {
     const Segment& it = tables.segments()[i];
     if (!is_sound(it, header)) return kDamaged;
@@ -62,7 +60,7 @@ const char* judge_tables(const Tables& tables) {
   }
   for (uint32_t i = 0; i < header.files; i++) {
     const uint32_t path = tables.files()[i].path;
-    if (path < texts || path >= header.tables_size) return kDamaged;
+    if (path < header.questions + header.questions_size || path >= header.tables_size) return kDamaged;
   }
   return enters ? nullptr : kDamaged;
 }

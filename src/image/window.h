@@ -28,7 +28,7 @@ constexpr uintptr_t kStackSize = 8 << 20;  // bytes
 constexpr uintptr_t kWindowBytes = UINTPTR_MAX > UINT32_MAX ? uintptr_t{4} << 30 : uintptr_t{128} << 20;
 
 /// Whether an address may belong to an image.
-constexpr bool is_in_window(uint64_t from, uint64_t to) {
+constexpr bool is_in_window(uintptr_t from, uintptr_t to) {
   return from < to && from >= kLowestEnd - kWindowBytes && to <= kHighestEnd;
 }
 

@@ -24,12 +24,12 @@ class Image {
  public:
   Header header = {};
   std::vector<Segment> segments = {
-      {kLow, kPage, kPage, kOfImage, kRead | kWrite, Nature::kUsual, {}},
-      {kLow + kPage, 4 * kPage, 0, 0, kRead | kExecute, Nature::kUsual, {}},
-      {kLow + 5 * kPage, 2 * kPage, 2 * kPage, kOfImage, kRead, Nature::kUsual, {}},
-      {kLow + 7 * kPage, kPage, 0, kOfNothing, kRead | kWrite, Nature::kWipedOnFork, {}},
-      {kLow, kPage, 0, kWritten, 0, Nature::kUsual, {}},
-      {0, 0, 0, kWritten, 0, Nature::kUsual, {}}};
+      {kLow, kPage, kPage, kOfImage, kRead | kWrite, Nature::kUsual},
+      {kLow + kPage, 4 * kPage, 0, 0, kRead | kExecute, Nature::kUsual},
+      {kLow + 5 * kPage, 2 * kPage, 2 * kPage, kOfImage, kRead, Nature::kUsual},
+      {kLow + 7 * kPage, kPage, 0, kOfNothing, kRead | kWrite, Nature::kWipedOnFork},
+      {kLow, kPage, 0, kWritten, 0, Nature::kUsual},
+      {0, 0, 0, kWritten, 0, Nature::kUsual}};
   std::string texts = std::string("/lib/libc.so\0\0\0\0", 16);
   FileStatus status = {};
 
