@@ -16,7 +16,7 @@ function(link_with_imports target script exports) # and what list-imports is tol
   endif()
   add_custom_command(OUTPUT ${imports}/${target}/imports.inc
     COMMAND ${CMAKE_SOURCE_DIR}/cmake/list-imports ${CMAKE_NM} ${imports}/${target}/imports.inc ${ARGN}
-    DEPENDS cmake/list-imports ${program} VERBATIM)
+    DEPENDS cmake/list-imports ${program} ${ARGV5} VERBATIM)
   add_custom_target(${target}_list DEPENDS ${imports}/${target}/imports.inc)
   add_library(${target}_imports OBJECT src/zygote/imports.S)
   add_dependencies(${target}_imports ${target}_list)
@@ -26,7 +26,7 @@ function(link_with_imports target script exports) # and what list-imports is tol
     -Wl,-T,${script} -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/${exports})
 endfunction()
 
-# TARGET, linked of OBJECTS, at ADDRESS.
+# TARGET, linked of OBJECTS, at ADDRESS; and a list of what it has hooked (src/freeze/hooks.h), if anything.
 function(import_by_hash target objects address exports)
   set(script ${CMAKE_BINARY_DIR}/${target}.ld)
   configure_file(cmake/moonletd.ld ${script} @ONLY)
@@ -37,8 +37,22 @@ function(import_by_hash target objects address exports)
   set_target_properties(${target}_importing PROPERTIES LINKER_LANGUAGE C)
   target_link_options(${target}_importing PRIVATE -Wl,--dependency-file=${imports}/${target}_libraries)
   link_with_imports(${target}_importing ${script} ${exports})
-  link_with_imports(${target} ${script} ${exports} $<TARGET_FILE:${target}_importing> ${imports}/${target}_libraries)
+  link_with_imports(${target} ${script} ${exports} $<TARGET_FILE:${target}_importing> ${imports}/${target}_libraries ${ARGN})
+  if(ARGN)
+    foreach(hooking ${target} ${target}_importing)
+      target_compile_definitions(${hooking}_imports PRIVATE MOONLET_HOOKS)
+      add_dependencies(${hooking}_list interposed_names)
+    endforeach()
+  endif()
 endfunction()
+
+# What moonlet-lua has in front of libc's functions, as cmake/list-imports reads it.
+separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
+add_custom_command(OUTPUT ${imports}/interposed
+  COMMAND ${CMAKE_CXX_COMPILER} ${flags} -E -P -x c++ -DMOONLET_HOOKS "-DFUNCTION(name,call,reads)=interpose name;"
+    -o ${imports}/interposed ${CMAKE_SOURCE_DIR}/src/freeze/interposed_list.h
+  DEPENDS src/freeze/interposed_list.h VERBATIM)
+add_custom_target(interposed_names DEPENDS ${imports}/interposed)
 
 foreach(objects moonlet_lua_objects moonlet-lua_objects moonletd_objects)
   # A variable that changes, and whose copy the linker would spend 100 bytes on. The C library's header thus declares its address.
@@ -48,4 +62,5 @@ endforeach()
 target_compile_definitions(moonlet-lua_objects PRIVATE _fini=empty_fini) # no start files bring one
 import_by_hash(moonletd moonletd_objects 0x400000 exports.map)
 # Where images lie (src/image/window.h).
-import_by_hash(moonlet-lua moonlet-lua_objects 0x10000000 exports-of-lua.map)
+target_compile_definitions(moonlet-lua_objects PRIVATE MOONLET_HOOKS)
+import_by_hash(moonlet-lua moonlet-lua_objects 0x10000000 exports-of-lua.map ${imports}/interposed)

@@ -2,6 +2,7 @@
 // signals, 32-bit musl converts limits. Each returns what syscall(2) returns: -1 and errno on error.
 #pragma once
 
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -63,6 +64,13 @@ static_assert(sizeof(SignalSet) == 16);
 /// rt_sigprocmask(2): unlike sigprocmask(3) it hides no signal.
 inline long change_mask(int how, const SignalSet* set, SignalSet* old) {
   return syscall(SYS_rt_sigprocmask, how, set, old, kSignalSetBytes);
+}
+
+/// Whether as many bytes as a set of signals has can be read at `address`: rt_sigprocmask(2) looks at them
+/// before it finds that it does not know what to do with them.
+inline bool is_readable(const void* address) {
+  constexpr int kUnknown = -1;
+  return syscall(SYS_rt_sigprocmask, kUnknown, address, nullptr, kSignalSetBytes) == 0 || errno != EFAULT;
 }
 
 /// The kernel's struct sigaction (rt_sigaction(2)), with room for the largest mask.

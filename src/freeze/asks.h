@@ -47,6 +47,10 @@ enum class Asks : uint8_t {
   kSeedOfRandom,
   kSeedOfRand48,
   kTuning,
+  // Something else stands in its place.
+  kProcessId,
+  kAdvice,
+  kMoveOfMemory,
   // A system call only.
   kOpenHow,        // path, flags in memory: openat2
   kSetLimit,       // resource, new limits: prlimit64

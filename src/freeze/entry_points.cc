@@ -63,18 +63,20 @@ __asm__(
 // have it.
 #if defined(__PIC__)
 #define CALL_FORWARD "  .cpload $25\n  la $25, moonlet_forward\n  jalr $25\n"
-#define ENTRY                                                                                                  \
-  "  .set noreorder\n  .cpload $25\n  .set reorder\n  la $25, moonlet_interposed\n  li $24, moonlet_index\n  " \
+#define ENTRY                                                                                                 \
+  "  .set noreorder\n  .cpload $25\n  .set reorder\n  la $25, moonlet_interposed\n  li $2, moonlet_index\n  " \
   "jr $25\n"
 #else
 #define CALL_FORWARD "  jal moonlet_forward\n"
-#define ENTRY "  li $24, moonlet_index\n  j moonlet_interposed\n"
+#define ENTRY "  li $2, moonlet_index\n  j moonlet_interposed\n"
 #endif
 __asm__(
     ".text\n"
     ".set push\n"
     ".set nomips16\n"
     ".set noreorder\n"
+    ".globl moonlet_interposed\n"
+    ".hidden moonlet_interposed\n"
     ".ent moonlet_interposed\n"
     "moonlet_interposed:\n"
 #if defined(__PIC__)
@@ -88,7 +90,7 @@ __asm__(
     "  move $5, $29\n"
     "  addiu $29, $29, -24\n"
     "  sw $31, 20($29)\n"
-    "  move $4, $24\n"
+    "  move $4, $2\n"
 #if defined(__PIC__)
     "  la $25, moonlet_forward\n"
     "  jalr $25\n"
@@ -117,10 +119,12 @@ __asm__(
 #endif
 
 // The index is the position in the list.
+#if !defined(MOONLET_HOOKS)
 __asm__(".set moonlet_index, 0\n");
 #define FUNCTION(name, handler, reads)                                                                         \
   __asm__(BEGIN ".globl " #name "\n.type " #name ", %function\n" #name ":\n" ENTRY ".size " #name ", .-" #name \
                 "\n" END ".set moonlet_index, moonlet_index + 1\n");
 #include "freeze/interposed_list.h"
+#endif
 
 #endif

@@ -250,14 +250,14 @@ bool tells_changes(int directory, const char* path) {
 }
 
 bool is_own_file(const Log* log, const char* path) {
-  constexpr char kVariable[] = "XXXXXX";  // the end of a mkstemp(3) template
+  constexpr size_t kVariable = 6;  // letters X, the end of a mkstemp(3) template
   constexpr size_t kLongest = 4096;
   const size_t length = strlen(path);
   if (log->knows(kOwnFile, 0, path, length)) return true;
-  if (length < sizeof kVariable || length >= kLongest) return false;
+  if (length <= kVariable || length >= kLongest) return false;
   char made_of[kLongest];
   memcpy(made_of, path, length + 1);
-  memcpy(made_of + length - (sizeof kVariable - 1), kVariable, sizeof kVariable - 1);
+  memset(made_of + length - kVariable, 'X', kVariable);
   return log->knows(kOwnFile, 0, made_of, length);
 }
 

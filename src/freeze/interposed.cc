@@ -3,6 +3,7 @@
 #include "freeze/attributes.h"
 #include "freeze/files.h"
 #include "freeze/generators.h"
+#include "freeze/hooks.h"
 #include "freeze/plain_exit.h"
 #include "freeze/world.h"
 #include "image/answer.h"
@@ -49,6 +50,11 @@ constexpr Call kSeedOfRand = plain(Asks::kSeedOfRand);
 constexpr Call kSeedOfRandom = plain(Asks::kSeedOfRandom);
 constexpr Call kSeedOfRand48 = plain(Asks::kSeedOfRand48);
 constexpr Call kTuning = plain(Asks::kTuning);
+#if defined(MOONLET_HOOKS)
+constexpr Call kProcessId = plain(Asks::kProcessId);
+constexpr Call kAdvice = plain(Asks::kAdvice);
+constexpr Call kMoveOfMemory = plain(Asks::kMoveOfMemory);
+#endif
 
 }  // namespace calls
 
@@ -106,25 +112,39 @@ constexpr Reads kReads[] = {
 };
 
 struct Function {
-  const char* name;
   Call call;
   uint8_t reads;  // index of kReads
 };
 
 constexpr Function kFunctions[] = {
-#define FUNCTION(name, call, reads) {#name, calls::call, reads},
+#define FUNCTION(name, call, reads) {calls::call, reads},
 #include "freeze/interposed_list.h"
 #undef FUNCTION
 };
-constexpr size_t kCount = sizeof kFunctions / sizeof *kFunctions;
 
+#if !defined(MOONLET_HOOKS)
+
+constexpr const char* kNames[] = {
+#define FUNCTION(name, call, reads) #name,
+#include "freeze/interposed_list.h"
+#undef FUNCTION
+};
+
+constexpr size_t kCount = sizeof kNames / sizeof *kNames;
 void* libcs[kCount];
+
+void* function_of_libc(unsigned index) {
+  if (libcs[index] == nullptr) libcs[index] = dlsym(RTLD_NEXT, kNames[index]);
+  return libcs[index];
+}
+
+#endif
 
 void ask_reads(Log* log, const Function& function) {
   const Reads& reads = kReads[function.reads];
   if (reads.variables == nullptr) {
     ask_environment(log);
-    if (!is_traced) log->add_problem(Matter::kChildProcess, function.name);
+    if (!is_traced) log->add_problem(Matter::kChildProcess, "another program");
   }
   const char* name = reads.variables == nullptr ? "" : reads.variables;
   for (; *name != '\0'; name += strlen(name) + 1) ask_variable(log, name);
@@ -246,16 +266,67 @@ void tell(Asks asks, const long* argument) {
                                        reinterpret_cast<Handler>(argument[2]));
     case Asks::kTuning:
       return note_tuning();
-    default:
+    case Asks::kSeedOfRand:
+    case Asks::kSeedOfRandom:
+    case Asks::kSeedOfRand48:
       return note_seed(1U << (static_cast<unsigned>(asks) - static_cast<unsigned>(Asks::kSeedOfRand)));
+    default:
+      return;
   }
 }
 
 }  // namespace
 
 void find_libc_functions() {
-  for (size_t i = 0; i < kCount; i++) libcs[i] = dlsym(RTLD_NEXT, kFunctions[i].name);
+#if !defined(MOONLET_HOOKS)
+  for (unsigned i = 0; i < kCount; i++) function_of_libc(i);
+#endif
 }
+
+#if defined(MOONLET_HOOKS)
+
+extern "C" {
+int moonlet_madvise(void* address, size_t size, int advice);
+void* moonlet_mremap(void* address, size_t old_size, size_t new_size, int flags, ...);
+pid_t moonlet_getpid();
+}
+
+namespace {
+
+// What it loads has tables of its own.
+void* open_library(const char* path, int mode) {
+  void* const library = dlopen(path, mode);
+  hook_libraries();
+  return library;
+}
+
+// What a call goes on with.
+void* target(Asks asks, unsigned index) {
+  switch (asks) {
+    case Asks::kLibrary:
+      if (recording != nullptr) return reinterpret_cast<void*>(open_library);
+      break;
+    case Asks::kProcessId:
+      return reinterpret_cast<void*>(moonlet_getpid);
+    case Asks::kAdvice:
+      return reinterpret_cast<void*>(moonlet_madvise);
+    case Asks::kMoveOfMemory:
+      return reinterpret_cast<void*>(moonlet_mremap);
+    default:
+      break;
+  }
+  return function_of_libc(index);
+}
+
+}  // namespace
+
+#else
+
+namespace {
+void* target(Asks, unsigned index) { return function_of_libc(index); }
+}  // namespace
+
+#endif
 
 // For the entry points: where libc's function `index` is. A sanitizer's runtime calls some before it is ready
 // for checks.
@@ -266,8 +337,7 @@ moonlet_forward(unsigned index, const long* argument) {
   if (asks > Asks::kLastQuestion || asks == Asks::kLibrary) tell(asks, argument);
   if (asks <= Asks::kLastQuestion && recording != nullptr) record(recording, kFunctions[index], argument);
   errno = error;
-  if (libcs[index] == nullptr) libcs[index] = dlsym(RTLD_NEXT, kFunctions[index].name);
-  return libcs[index];
+  return target(asks, index);
 }
 
 }  // namespace moonlet::freeze::questions

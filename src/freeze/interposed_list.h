@@ -1,14 +1,11 @@
-// The functions that stand in front of libc's, and what each asks: FUNCTION(name, Handler, Reads). Included
-// where that macro is defined: once for the entry points, once for the table. MOONLET_FEW_ENTRY_POINTS leaves
-// out those that hardly any Lua module calls, for where 60 bytes each count.
+// The functions that stand in front of libc's, and what each asks: FUNCTION(name, call, reads). Included
+// where that macro is defined: once for the entry points, once for the table.
 
 #include <features.h>  // __GLIBC__
 
 // What the caller asks for by name.
 FUNCTION(getenv, kVariable, kNothing)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(secure_getenv, kVariable, kNothing)
-#endif
 
 // What libc reads on the way.
 FUNCTION(setlocale, kLocale, kLocaleNames)
@@ -22,7 +19,6 @@ FUNCTION(popen, kAlways, kPrograms)
 FUNCTION(execv, kAlways, kPrograms)
 FUNCTION(execvp, kAlways, kPrograms)
 FUNCTION(execve, kAlways, kPrograms)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(newlocale, kLocale, kLocaleNames)
 FUNCTION(ctime, kAlways, kTimeZone)
 FUNCTION(ctime_r, kAlways, kTimeZone)
@@ -55,9 +51,7 @@ FUNCTION(execle, kAlways, kPrograms)
 FUNCTION(execvpe, kAlways, kPrograms)
 FUNCTION(posix_spawn, kAlways, kPrograms)
 FUNCTION(posix_spawnp, kAlways, kPrograms)
-#endif
 #if defined(__GLIBC__)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(timelocal, kAlways, kTimeZone)
 FUNCTION(__syslog_chk, kAlways, kTimeZone)
 FUNCTION(__vsyslog_chk, kAlways, kTimeZone)
@@ -80,30 +74,23 @@ FUNCTION(gethostbyaddr_r, kAlways, kResolver)
 FUNCTION(__res_init, kAlways, kResolver)
 FUNCTION(__res_ninit, kAlways, kResolver)
 #endif
-#endif
 #if __SIZEOF_LONG__ == 4
 FUNCTION(__localtime64, kAlways, kTimeZone)
 FUNCTION(__localtime64_r, kAlways, kTimeZone)
 FUNCTION(__mktime64, kAlways, kTimeZone)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(__ctime64, kAlways, kTimeZone)
 FUNCTION(__ctime64_r, kAlways, kTimeZone)
 #endif
-#endif
 
 // What cannot be compared.
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(time, kTime, kNothing)
 FUNCTION(gettimeofday, kTime, kNothing)
 FUNCTION(clock_gettime, kTime, kNothing)
-#endif
 
 // What the kernel shows without saying who wants to know: libc's streams ask in the same way.
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(fstat, kDescriptor, kNothing)
 FUNCTION(tcgetattr, kSettings, kNothing)
 FUNCTION(ioctl, kControl, kNothing)
-#endif
 
 // What a tracer sees better.
 FUNCTION(fopen, kFopen, kNothing)
@@ -121,7 +108,6 @@ FUNCTION(uname, kHost, kNothing)
 FUNCTION(getuid, kUser, kNothing)
 FUNCTION(connect, kConnection, kNothing)
 FUNCTION(fork, kFork, kNothing)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(freopen, kFopen, kNothing)
 FUNCTION(openat, kOpenAt, kNothing)
 FUNCTION(mkostemp, kTemplate, kNothing)
@@ -140,9 +126,7 @@ FUNCTION(getegid, kUser, kNothing)
 FUNCTION(getgroups, kUser, kNothing)
 FUNCTION(sysconf, kSystem, kNothing)
 FUNCTION(getrlimit, kLimit, kNothing)
-#endif
 #if defined(__GLIBC__)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(fopen64, kFopen, kNothing)
 FUNCTION(freopen64, kFopen, kNothing)
 FUNCTION(open64, kOpen, kNothing)
@@ -173,20 +157,22 @@ FUNCTION(__getgroups_chk, kUser, kNothing)
 FUNCTION(canonicalize_file_name, kStat, kNothing)
 FUNCTION(get_current_dir_name, kWhere, kNothing)
 #endif
-#endif
 #if __SIZEOF_LONG__ == 4
 FUNCTION(__stat_time64, kStat, kNothing)
 FUNCTION(__lstat_time64, kLstat, kNothing)
-#ifndef MOONLET_FEW_ENTRY_POINTS
 FUNCTION(__fstat_time64, kDescriptor, kNothing)
 FUNCTION(__fstatat_time64, kStatAt, kNothing)
 FUNCTION(__time64, kTime, kNothing)
 FUNCTION(__gettimeofday64, kTime, kNothing)
 FUNCTION(__clock_gettime64, kTime, kNothing)
 #endif
-#endif
 
-// What is no question, but for others to know: asks.h.
+// What is no question, but for others to know, or to do otherwise: asks.h.
+#if defined(MOONLET_HOOKS)  // elsewhere they are exported by themselves (base/replaces.h)
+FUNCTION(getpid, kProcessId, kNothing)
+FUNCTION(madvise, kAdvice, kNothing)
+FUNCTION(mremap, kMoveOfMemory, kNothing)
+#endif
 FUNCTION(__cxa_atexit, kExitHandler, kNothing)
 #if defined(__GLIBC__)
 FUNCTION(__cxa_thread_atexit_impl, kExitHandler,

@@ -1,5 +1,7 @@
 #include "freeze/process_id.h"
 
+#include "base/replaces.h"
+
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +18,6 @@ void reveal_process_id() { hidden = false; }
 
 }  // namespace moonlet::freeze
 
-extern "C" [[gnu::visibility("default")]] pid_t getpid() {
+extern "C" MOONLET_EXPORTED pid_t MOONLET_REPLACES(getpid)() {
   return moonlet::freeze::hidden ? moonlet::freeze::kNobody : static_cast<pid_t>(syscall(SYS_getpid));
 }

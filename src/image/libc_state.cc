@@ -80,12 +80,10 @@ long find_own_id() {
 }
 
 int* find_thread_id() {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto self = static_cast<int>(syscall(SYS_gettid));
   for (int i = 0; i < kWords; i++) {
-    unsigned char in_core;  // a page that is not mapped has no such thing
-    void* const at = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(first_word() + i) & ~(page - 1));
-    is_candidate[i] = mincore(at, 1, &in_core) == 0 && first_word()[i] == self;
+    const int* const word = first_word() + i;
+    is_candidate[i] = kernel::is_readable(word) && *word == self;
   }
   const long index = ask_child(find_own_id, kWords);
   if (index == kWords) {

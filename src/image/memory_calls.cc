@@ -2,6 +2,7 @@
 
 #include "base/layout.h"
 #include "base/memory.h"
+#include "base/replaces.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -55,7 +56,7 @@ void note_heap(uintptr_t from, uintptr_t to) {
 // NOLINTBEGIN(readability-inconsistent-declaration-parameter-name,bugprone-reserved-identifier): libc's names
 extern "C" {
 
-[[gnu::visibility("default")]] int madvise(void* address, size_t size, int advice) {
+MOONLET_EXPORTED int MOONLET_REPLACES(madvise)(void* address, size_t size, int advice) {
   const bool gives_back = advice == MADV_DONTNEED || advice == MADV_FREE;
   if (gives_back && moonlet::image::is_of_heap(reinterpret_cast<uintptr_t>(address), size))
     return moonlet::image::clear(address, size) ? 0 : -1;
@@ -63,7 +64,8 @@ extern "C" {
 }
 
 // A mapping of a file grows over the next pages of the file.
-[[gnu::visibility("default")]] void* mremap(void* address, size_t old_size, size_t new_size, int flags, ...) {
+MOONLET_EXPORTED void* MOONLET_REPLACES(mremap)(void* address, size_t old_size, size_t new_size, int flags,
+                                                ...) {
   va_list list;
   va_start(list, flags);
   void* const wanted = (flags & MREMAP_FIXED) != 0 ? va_arg(list, void*) : nullptr;

@@ -1,5 +1,6 @@
 #include "image/segments.h"
 
+#include "base/kernel.h"
 #include "base/memory.h"
 #include "image/answer.h"
 #include "image/libc_state.h"
@@ -168,9 +169,8 @@ class Finder {
     if (word[0] == 1 && (word[1] & kFlags) == kMapped) return (word[1] & ~kFlags) + kFoot;
 #if !defined(__GLIBC__)
     // musl: the first word leads to a description, whose third word leads back.
-    unsigned char in_core;
-    void* const page = reinterpret_cast<void*>(word[0] & ~(page_ - 1));
-    if (is_in_window(word[0], word[0] + 1) && word[0] % sizeof *word == 0 && mincore(page, 1, &in_core) == 0 &&
+    if (is_in_window(word[0], word[0] + 1) && word[0] % sizeof *word == 0 &&
+        kernel::is_readable(reinterpret_cast<const void*>(word[0])) &&
         reinterpret_cast<const uintptr_t*>(word[0])[2] == reinterpret_cast<uintptr_t>(word))
       return 2 * page_;
 #endif

@@ -76,6 +76,32 @@ call_import:
         .hidden import_count
         .set    import_count, index
 
+#if defined(MOONLET_HOOKS)
+/* What is called instead of libc's functions (src/freeze/hooks.cc): each says by its index which it is. */
+        .globl  interposed_entries
+        .hidden interposed_entries
+interposed_entries:
+        .macro  interpose name, hash
+        li      $2, index - import_count
+        b       call_interposed
+        next_hash \hash
+        .endm
+#include "interposed.inc"
+
+        .ent    call_interposed
+call_interposed:
+        lw      $3, 2f
+        jr      $3
+        nop
+        .align  2
+2:      .word   moonlet_interposed
+        .end    call_interposed
+
+        .globl  interposed_count
+        .hidden interposed_count
+        .set    interposed_count, index - import_count
+#endif
+
         .bss
         .align  2
         .globl  import_table

@@ -1,6 +1,10 @@
 // Finds the functions that moonletd and moonlet-lua import on MIPS, before anything else runs: see imports.S.
 
+#if defined(MOONLET_HOOKS)
+#include "freeze/hooks.h"
+#else
 #include "zygote/log.h"
+#endif
 
 #include <elf.h>
 #include <link.h>
@@ -23,6 +27,12 @@ extern "C" {
 [[gnu::visibility("hidden")]] extern const char import_count[];
 [[gnu::visibility("hidden")]] extern const char import_multiplier[];
 
+#if defined(MOONLET_HOOKS)
+// Behind the imports in these tables: what is interposed (freeze/hooks.h), in the order of its list.
+[[gnu::visibility("hidden")]] extern const char interposed_count[];
+[[gnu::visibility("hidden")]] const link_map* imported_from = nullptr;  // where the first of them was found
+#endif
+
 // The linker's: here the loader says to debuggers where its list of objects is. They are in the order in which
 // dlsym(3) looks into them.
 extern const r_debug* const volatile __RLD_MAP;  // NOLINT(bugprone-reserved-identifier)
@@ -40,6 +50,32 @@ bool are_equal(const char* a, const char* b) {
   return *a == *b;
 }
 
+size_t imports() { return reinterpret_cast<uintptr_t>(import_count); }
+
+#if defined(MOONLET_HOOKS)
+size_t interposed() { return reinterpret_cast<uintptr_t>(interposed_count); }
+#else
+constexpr size_t interposed() { return 0; }
+#endif
+
+uint32_t wanted_hash(size_t index) {
+  const uint8_t* const byte = import_hashes[index];
+  return static_cast<uint32_t>(byte[0] << 16 | byte[1] << 8 | byte[2]);
+}
+
+// Entry `index` of the table is `name`, unless that has two meanings.
+void fill(size_t index, const char* name, uintptr_t value) {
+  const char*& found = found_names[index];
+  if (found == nullptr) {
+    found = name;
+  } else if (are_equal(found, name)) {
+    return;
+  } else {
+    value = 0;
+  }
+  import_table[index] = value;
+}
+
 // `name` means `value`, if it is wanted, and has no meaning yet. Two names with its hash have none.
 void define(const char* name, uintptr_t value, unsigned info) {
   uint32_t hash = 0;
@@ -49,30 +85,23 @@ void define(const char* name, uintptr_t value, unsigned info) {
     hash = (hash + static_cast<uint8_t>(*letter)) * reinterpret_cast<uintptr_t>(import_multiplier);
   }
   hash >>= 8;
+  for (size_t i = 0; i < interposed(); i++) {
+    if (wanted_hash(imports() + i) == hash) fill(imports() + i, name, value);
+  }
   size_t low = 0;
-  size_t high = reinterpret_cast<uintptr_t>(import_count);
+  size_t high = imports();
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    const uint8_t* const byte = import_hashes[middle];
-    const auto wanted = static_cast<uint32_t>(byte[0] << 16 | byte[1] << 8 | byte[2]);
+    const uint32_t wanted = wanted_hash(middle);
     if (wanted < hash) {
       low = middle + 1;
       continue;
     }
     high = middle;
     if (wanted > hash) continue;
-    const char*& found = found_names[middle];
     // A variable of libc's that is weak, because the standard does not know it, is environ, and changes.
     if (info == ELF32_ST_INFO(STB_GLOBAL, STT_OBJECT)) value = *reinterpret_cast<uintptr_t*>(value);
-    if (found == nullptr) {
-      found = name;
-    } else if (are_equal(found, name)) {
-      return;
-    } else {
-      value = 0;
-    }
-    import_table[middle] = value;
-    return;
+    return fill(middle, name, value);
   }
 }
 
@@ -94,9 +123,13 @@ bool find_imports() {
         define(names + symbol->st_name, object->l_addr + symbol->st_value, symbol->st_info);
       }
     }
+#if defined(MOONLET_HOOKS)
+    if (imported_from == nullptr && found_names[imports()] != nullptr) imported_from = object;
+#endif
   }
-  for (size_t i = 0; i < reinterpret_cast<uintptr_t>(import_count); i++) {
-    if (import_table[i] == 0) return false;
+  for (size_t i = 0; i < imports() + interposed(); i++) {
+    // Not each libc has all that are interposed.
+    if (import_table[i] == 0 && (i < imports() || found_names[i] != nullptr)) return false;
   }
   return true;
 }
@@ -115,6 +148,9 @@ void moonlet_start(void** stack) {
 #endif
     _exit(127);  // as the loader
   }
+#if defined(MOONLET_HOOKS)
+  moonlet::freeze::hook_libraries();
+#endif
   const auto argc = static_cast<int>(reinterpret_cast<intptr_t>(stack[0]));
   start_c_library(main, argc, reinterpret_cast<char**>(stack + 1), nullptr, nullptr, nullptr);
 }
