@@ -10,3 +10,7 @@
 #define MOONLET_REPLACES(name) name
 #define MOONLET_EXPORTED [[gnu::visibility("default")]]
 #endif
+
+/// Of a function that is called when a sanitizer's runtime is not ready for checks: it calls some of libc's
+/// functions before.
+#define MOONLET_UNCHECKED [[gnu::no_sanitize("address", "undefined")]]

@@ -2,7 +2,9 @@
 
 #include "base/kernel.h"
 #include "base/layout.h"
+#include "base/replaces.h"
 #include "image/answer.h"
+#include "image/complain.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -115,16 +117,13 @@ void look(Process& process) {
   for (int i = 0; i < kernel::kLimits; i++) kernel::limit(i, nullptr, &process.limit[i]);
 }
 
-int complain(const char* what) {
-  fprintf(stderr, "moonlet: freeze: the warm-up changed its %s\n", what);
-  return 1;
-}
+int complain(const char* what) { return image::complain("the warm-up changed its %s", what); }
 
 }  // namespace
 
 void remember_attributes() { look(before); }
 
-void note_tuning() { has_tuned_itself = true; }
+MOONLET_UNCHECKED void note_tuning() { has_tuned_itself = true; }
 
 int complain_of_attributes() {
   int count = 0;
@@ -136,9 +135,8 @@ int complain_of_attributes() {
     const char* const old_line = find_line(before.status, name, old_length);
     const char* const new_line = find_line(now.status, name, new_length);
     if (old_length == new_length && memcmp(old_line, new_line, old_length) == 0) continue;
-    fprintf(stderr, "moonlet: freeze: the warm-up changed its process: %s%.*s, was%.*s\n", name,
-            static_cast<int>(new_length), new_line, static_cast<int>(old_length), old_line);
-    count++;
+    count += image::complain("the warm-up changed its process: %s%.*s, was%.*s", name,
+                             static_cast<int>(new_length), new_line, static_cast<int>(old_length), old_line);
   }
   if (now.root != before.root) count += complain("root directory");
   char name[32];

@@ -1,6 +1,7 @@
 #include "freeze/descriptors.h"
 
 #include "base/layout.h"
+#include "image/complain.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -47,15 +48,15 @@ File look_at(int fd) {
 
 bool is_new(int fd) { return fd < kKnown && look_at(fd) != file_of[fd]; }
 
-void complain(int fd, const char* what) {
+int complain(int fd, const char* what) {
   char link[40];
   char target[PATH_MAX];
   snprintf(link, sizeof link, "%s/%d", kDirectory, fd);
   const ssize_t length = readlink(link, target, sizeof target - 1);
   target[length > 0 ? length : 0] = '\0';
   const char* const its = fd < kKnown ? owner[fd] : "";
-  fprintf(stderr, "moonlet: freeze: %s%s left descriptor %d %s: %s\n", *its != '\0' ? "module " : "the script",
-          its, fd, what, target);
+  return image::complain("%s%s left descriptor %d %s: %s", *its != '\0' ? "module " : "the script", its, fd,
+                         what, target);
 }
 
 }  // namespace
@@ -86,13 +87,9 @@ int complain_of_descriptors() {
       if (fd > last) last = fd;
     }
     if (!is_new(fd)) return;
-    complain(fd, file_of[fd] == File{} ? "open" : "open in the place of another");
-    count++;
+    count += complain(fd, file_of[fd] == File{} ? "open" : "open in the place of another");
   });
-  if (above > count_above) {
-    complain(last, "open");
-    count++;
-  }
+  if (above > count_above) count += complain(last, "open");
   return count;
 }
 

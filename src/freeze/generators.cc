@@ -1,5 +1,7 @@
 #include "freeze/generators.h"
 
+#include "base/replaces.h"
+
 #include <dlfcn.h>
 #include <link.h>
 #include <stddef.h>
@@ -59,7 +61,7 @@ bool prepare_generators(bool with_entropy) {
   return (seeded & (kRand | kRandom)) != 0;
 }
 
-void note_seed(unsigned which) { seeded |= which; }
+MOONLET_UNCHECKED void note_seed(unsigned which) { seeded |= which; }
 
 void seed_generators() {
   if (to_seed == 0 && seed_glib == nullptr && mix_into_nss == nullptr) return;

@@ -10,6 +10,10 @@ namespace moonlet::freeze::questions {
 void find_libc_functions();
 
 /// Whether a tracer sees the system calls: then only what it does not see is recorded here.
+#if defined(MOONLET_TRACER)
 extern constinit bool is_traced;
+#else
+constexpr bool is_traced = false;
+#endif
 
 }  // namespace moonlet::freeze::questions

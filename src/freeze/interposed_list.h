@@ -3,6 +3,8 @@
 
 #include <features.h>  // __GLIBC__
 
+#if defined(MOONLET_QUESTIONS)
+
 // What the caller asks for by name.
 FUNCTION(getenv, kVariable, kNothing)
 FUNCTION(secure_getenv, kVariable, kNothing)
@@ -118,7 +120,6 @@ FUNCTION(faccessat, kAccessAt, kNothing)
 FUNCTION(scandir, kDirectory, kNothing)
 FUNCTION(readlinkat, kLinkAt, kNothing)
 FUNCTION(realpath, kStat, kNothing)
-FUNCTION(dlopen, kLibrary, kNothing)
 FUNCTION(gethostname, kHost, kNothing)
 FUNCTION(geteuid, kUser, kNothing)
 FUNCTION(getgid, kUser, kNothing)
@@ -167,12 +168,15 @@ FUNCTION(__gettimeofday64, kTime, kNothing)
 FUNCTION(__clock_gettime64, kTime, kNothing)
 #endif
 
+#endif  // MOONLET_QUESTIONS
+
 // What is no question, but for others to know, or to do otherwise: asks.h.
 #if defined(MOONLET_HOOKS)  // elsewhere they are exported by themselves (base/replaces.h)
 FUNCTION(getpid, kProcessId, kNothing)
 FUNCTION(madvise, kAdvice, kNothing)
 FUNCTION(mremap, kMoveOfMemory, kNothing)
 #endif
+FUNCTION(dlopen, kLibrary, kNothing)  // and a question
 FUNCTION(__cxa_atexit, kExitHandler, kNothing)
 #if defined(__GLIBC__)
 FUNCTION(__cxa_thread_atexit_impl, kExitHandler,

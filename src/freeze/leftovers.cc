@@ -2,6 +2,7 @@
 
 #include "freeze/attributes.h"
 #include "freeze/descriptors.h"
+#include "image/complain.h"
 #include "image/fork_handlers.h"
 
 #include <dirent.h>
@@ -35,16 +36,13 @@ int complain_of_threads() {
   constexpr int kTries = 200;  // of a millisecond: a thread that was joined ends a little later
   long thread;
   for (int i = 0; (thread = find_thread()) != 0 && i < kTries; i++) usleep(1000);
-  if (thread == 0) return 0;
-  fprintf(stderr, "moonlet: freeze: the warm-up left a thread: %ld\n", thread);
-  return 1;
+  return thread == 0 ? 0 : image::complain("the warm-up left a thread: %ld", thread);
 }
 
 int complain_of_children() {
   siginfo_t child = {};
   if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) return 0;  // ECHILD
-  fputs("moonlet: freeze: the warm-up left a child process, or did not wait for one\n", stderr);
-  return 1;
+  return image::complain("the warm-up left a child process, or did not wait for one");
 }
 
 int complain_of_timers() {
@@ -57,16 +55,13 @@ int complain_of_timers() {
   for (const auto& it : kTimers) {
     itimerval left = {};
     if (getitimer(it.which, &left) != 0 || (left.it_value.tv_sec == 0 && left.it_value.tv_usec == 0)) continue;
-    fprintf(stderr, "moonlet: freeze: the warm-up left %s running\n", it.name);
-    count++;
+    count += image::complain("the warm-up left %s running", it.name);
   }
   char letter;
   const int timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);  // with CONFIG_CHECKPOINT_RESTORE
   if (timers >= 0) {
-    if (read(timers, &letter, 1) == 1) {
-      fputs("moonlet: freeze: the warm-up left a POSIX timer (timer_create)\n", stderr);
-      count++;
-    }
+    if (read(timers, &letter, 1) == 1)
+      count += image::complain("the warm-up left a POSIX timer (timer_create)");
     close(timers);
   }
   return count;
@@ -74,8 +69,7 @@ int complain_of_timers() {
 
 int complain_of_fork_handlers() {
   if (image::all_fork_handlers_are_known()) return 0;
-  fputs("moonlet: freeze: there are more handlers of pthread_atfork(3) than can be called\n", stderr);
-  return 1;
+  return image::complain("there are more handlers of pthread_atfork(3) than can be called");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "freeze/questions.h"
 #include "freeze/redone.h"
 #include "freeze/write.h"
+#include "image/complain.h"
 #include "image/dispositions.h"
 #include "image/fork_handlers.h"
 #include "image/launch.h"
@@ -97,8 +98,7 @@ int complain_of_problems(const questions::Collected& asked) {
   for (uint32_t i = 0; i < asked.problem_count; i++) {
     const questions::Problem& it = asked.problems[i];
     if (it.matter > questions::Matter::kLastThatRefuses) continue;
-    fprintf(stderr, "moonlet: freeze: %s%s\n", questions::describe(it.matter), it.text);
-    count++;
+    count += image::complain("%s%s", questions::describe(it.matter), it.text);
   }
   return count;
 }

@@ -1,5 +1,7 @@
 #include "freeze/plain_exit.h"
 
+#include "base/replaces.h"
+
 #include <dlfcn.h>
 #include <link.h>
 #include <stdint.h>
@@ -52,12 +54,12 @@ bool prepare_plain_exit() {
   return is_plain;
 }
 
-void note_exit_handler() {
+MOONLET_UNCHECKED void note_exit_handler() {
   has_handlers = true;
   is_plain = false;
 }
 
-void note_library() { is_plain = false; }
+MOONLET_UNCHECKED void note_library() { is_plain = false; }
 
 }  // namespace moonlet::freeze
 

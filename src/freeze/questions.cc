@@ -3,7 +3,9 @@
 #include "freeze/files.h"
 #include "freeze/interposed.h"
 #include "freeze/log.h"
+#if defined(MOONLET_TRACER)
 #include "freeze/tracer.h"
+#endif
 #include "freeze/world.h"
 
 #include <link.h>
@@ -61,7 +63,7 @@ void begin(const Options& options) {
   }
   recorded = log;
   find_libc_functions();
-#ifndef MOONLET_NO_TRACER
+#if defined(MOONLET_TRACER)
   is_traced = fork_traced(log);
 #endif
   ask_what_every_program_asks(log);

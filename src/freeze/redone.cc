@@ -1,5 +1,6 @@
 #include "freeze/redone.h"
 
+#include "image/complain.h"
 #include "image/machine.h"
 
 #include <limits.h>
@@ -118,8 +119,7 @@ int keep_what_is_redone() {
   float_control = image::float_control();
   changes_float_control = float_control != float_control_before;
   if (keep_directory()) return 0;
-  fputs("moonlet: freeze: the warm-up went to a directory that is gone\n", stderr);
-  return 1;
+  return image::complain("the warm-up went to a directory that is gone");
 }
 
 const char* redo() {

@@ -30,11 +30,7 @@ int complain(const char* what, const char* on, const char* why) {
 }
 
 // What this process has taken of the processor.
-double milliseconds_of_processor() {
-  timespec time = {};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
-}
+long milliseconds_of_processor() { return clock() / (CLOCKS_PER_SEC / 1000); }
 
 // The directory of the file `path`, for what makes its name last.
 int open_directory_of(const char* path) {
@@ -132,7 +128,7 @@ int write_image(const Options& options, const questions::Collected& asked, image
   const int directory = open_directory_of(path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
   if (tells)
-    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %.0f ms\n", path,
+    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %ld ms\n", path,
             static_cast<size_t>(frozen.size / 1024), frozen.segments, asked.count,
             asked.traced ? "" : " (untraced)", milliseconds_of_processor());
   return EXIT_SUCCESS;

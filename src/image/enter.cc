@@ -61,12 +61,17 @@ const char* read_tables(int fd, const Header& header, char* room, Loaded& tables
 Doubt ask(const Tables& tables, const Launch& launch) {
   const Header& header = tables.header();
   if (launch.argc == 0) return {};
+#if defined(MOONLET_QUESTIONS)
   const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size,
                                                    launch.envp, (header.flags & kTrusted) != 0);
   if (difference.question == nullptr) return {};
   MOONLET_LARGE static char words[512];
   describe(difference, words, sizeof words);
   return {nullptr, words};
+#else
+  return header.questions_size == 0 ? Doubt{}
+                                    : Doubt{nullptr, "the image has questions, which this moonlet cannot ask"};
+#endif
 }
 
 // Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.

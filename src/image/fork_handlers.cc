@@ -1,6 +1,7 @@
 #include "image/fork_handlers.h"
 
 #include "base/layout.h"
+#include "base/replaces.h"
 
 namespace moonlet::image {
 
@@ -30,7 +31,7 @@ void call_child_handlers() {
   }
 }
 
-void note_fork_handlers(void (*prepare)(), void (*child)()) {
+MOONLET_UNCHECKED void note_fork_handlers(void (*prepare)(), void (*child)()) {
   if (count == kMost) {
     all_fit = false;
     return;

@@ -2,6 +2,7 @@
 
 #include "base/kernel.h"
 #include "image/child.h"
+#include "image/complain.h"
 #include "image/format.h"
 #include "image/held_mutexes.h"
 #include "image/machine.h"
@@ -59,7 +60,7 @@ struct Found {
 Found found;
 
 [[noreturn]] void fail(const char* what) {
-  fprintf(stderr, "moonlet: freeze: %s: %s\n", what, strerror(errno));
+  complain("%s: %s", what, strerror(errno));
   exit(EXIT_FAILURE);
 }
 
