@@ -145,7 +145,7 @@ void ask_as(Log* log, const Call& call, Reads reads, const long* argument) {
       return;
     }
     case Asks::kTemplate:  // which name it becomes is to be seen
-      return log->add(kOwnFile, 0, text, strlen(text), 0);
+      return text == nullptr ? void() : log->add(kOwnFile, 0, text, strlen(text), 0);
     case Asks::kLibrary:
       if (text != nullptr && strchr(text, '/') != nullptr) ask_path(log, Asks::kOpen, text);
       return;
