@@ -142,6 +142,9 @@ def shell(request, prefix, tmp_path_factory):
     assert not (directory / "home/run").exists()  # a file's name is not a command
 
 
+OF_RUN = {"--argv0"}
+
+
 def help_of(program):
     return subprocess.run([os.path.join(BUILD, program), "--help"], capture_output=True, text=True, check=True).stdout
 
@@ -149,7 +152,7 @@ def help_of(program):
 def options(program):
     """What --help names; of moonletd's, which are those of lua says its manual page."""
     text = help_of(program)
-    found = set(re.findall(r"--[a-z][a-z0-9-]*", text))
+    found = set(re.findall(r"--[a-z][a-z0-9-]*", text)) - OF_RUN
     if program == "moonlet":
         [of_lua] = re.findall(r"^lua's options: (.*) \(", text, re.MULTILINE)
         found |= set(re.findall(r"-[A-Za-z]\b", of_lua))
@@ -171,6 +174,15 @@ def test_each_option_of_the_help_is_offered_and_no_other(shell, program):
     # What begins with two dashes may be asked for on its own.
     offered = plain(shell.offers(f"{program} -")) | plain(shell.offers(f"{program} --"))
     assert offered == options(program)
+
+
+def test_options_of_moonletctl_run_are_offered_behind_that(shell):
+    offered = plain(shell.offers("moonletctl run -")) | plain(shell.offers("moonletctl run --"))
+    assert offered == {"--socket"} | OF_RUN | {option for option in options("moonlet") if option[1] != "-"}
+    assert plain(shell.offers("moonletctl run -e x -")) == {option for option in options("moonlet") if option[1] != "-"}
+    assert shell.offers("moonletctl ru") == ["run"]
+    assert {offer.rstrip("/") for offer in shell.offers("moonletctl run --argv0 x gree")} == {"greet.lua", "greetings"}
+    assert set(shell.offers("moonletctl run -l anoia.")) == {"anoia.fs", "anoia.deep.er"}
 
 
 def test_the_beginning_of_an_option_is_completed(shell):

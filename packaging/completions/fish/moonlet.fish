@@ -3,10 +3,17 @@ set -l program (string replace .fish '' -- (status basename))
 set -l own __moonlet_option
 test $program = moonlet; and set own '__moonlet_option own'
 
+# Whether it is moonletctl run.
+function __moonlet_runs
+    set -l words (commandline -opc)
+    test (count $words) -gt 1; and string match -qr '(^|/)moonletctl$' -- $words[1]; and test $words[2] = run
+end
+
 # Whether an option can stand here; with an argument, whether one of moonlet's own can, which come before lua's.
 function __moonlet_option
     set -l words (commandline -opc)
     set -l i 2
+    __moonlet_runs; and set i 3
     while test $i -le (count $words)
         switch $words[$i]
             case --help --version --status --top --reload --trust '--*=*'
@@ -51,6 +58,7 @@ function __moonlet_modules --argument-names program
     end | string match -rv '[^A-Za-z0-9_.-]|\.init$' | sort -u
 end
 
+test $program = moonletctl; and set own 'not __moonlet_runs; and __moonlet_option'
 complete -c $program -n $own -l help -d 'Show a short text'
 complete -c $program -n $own -l version -d 'Show the version'
 switch $program
@@ -85,7 +93,10 @@ switch $program
         complete -c $program -n $own -l reload -d 'Have the warm-up run anew'
 end
 if test $program = moonletctl
-    complete -c $program -n $own -l argv0 -x -d 'Of run: the name of the interpreter'
+    complete -c $program -n 'test (count (commandline -opc)) = 1' -x -a run -d 'Run a script through moonletd'
+    complete -c $program -n '__moonlet_runs; and __moonlet_option own' -l socket -r -F -d 'Where moonletd listens'
+    complete -c $program -n '__moonlet_runs; and __moonlet_option own' -l argv0 -x -d 'The name of the interpreter'
+    complete -c $program -n '__moonlet_runs; and __moonlet_option' -o i -d 'Enter interactive mode'
 end
 if test $program = moonlet
     complete -c $program -n $own -l image -r -F -d 'The image to thaw'
@@ -94,11 +105,13 @@ if test $program = moonlet
     complete -c $program -n $own -l ignore -r -F -a '(set -nx)' -d 'Nor after this variable or path'
     complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
 end
-if not contains $program moonlet-bench moonletctl # lua's options; of one dash and whole, since lua takes no -vE
-    complete -c $program -n __moonlet_option -o e -x -d 'Execute a statement'
-    complete -c $program -n __moonlet_option -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
-    complete -c $program -n '__moonlet_option; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
-    complete -c $program -n __moonlet_option -o v -d 'Show version information'
-    complete -c $program -n __moonlet_option -o E -d 'Ignore environment variables'
-    complete -c $program -n __moonlet_option -o W -d 'Turn warnings on'
+if test $program != moonlet-bench # lua's options; of one dash and whole, since lua takes no -vE
+    set -l of_lua __moonlet_option
+    test $program = moonletctl; and set of_lua '__moonlet_runs; and __moonlet_option'
+    complete -c $program -n $of_lua -o e -x -d 'Execute a statement'
+    complete -c $program -n $of_lua -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
+    complete -c $program -n "$of_lua"'; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
+    complete -c $program -n $of_lua -o v -d 'Show version information'
+    complete -c $program -n $of_lua -o E -d 'Ignore environment variables'
+    complete -c $program -n $of_lua -o W -d 'Turn warnings on'
 end
