@@ -7,7 +7,7 @@
 
 namespace moonlet::client {
 
-/// Without raised privileges: thaws what --image-descriptor has open, else --image, else $MOONLET_IMAGE (empty:
+/// Without raised privileges: thaws what moonletd has handed over, else --image, else $MOONLET_IMAGE (empty:
 /// none), else what lies beside the socket, and runs the script there: then it does not return. `stack`: the
 /// address of argc, as the kernel left it. `refusal` gets why it was not thawed; if no image is wanted it stays
 /// as it is. Returns true if the image beside the socket is there, but not right: then moonletd should look at

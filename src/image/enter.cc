@@ -62,7 +62,7 @@ Doubt ask(const Tables& tables, const Launch& launch) {
   const Header& header = tables.header();
   if (launch.argc == 0) return {};
   const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size,
-                                                   launch.envp, (header.flags & kTrusted) != 0);
+                                                   launch.envp, (header.flags & kTrusted) != 0 ? Which::kNoFiles : Which::kAll);
   if (difference.question == nullptr) return {};
   MOONLET_LARGE static char words[512];
   describe(difference, words, sizeof words);

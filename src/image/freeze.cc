@@ -334,7 +334,10 @@ class Freezer {
     if (header.tables_size > kMaxTables)
       return fail("the warm-up has asked for too much (%zu bytes of questions)", static_cast<size_t>(text));
 
-    header.file_size = round_up(header.tables_size);
+    for (const char* const* name = content_.modules; *name != nullptr; name++, header.modules++)
+      header.notes_size += static_cast<uint32_t>(strlen(*name) + 1);
+    header.heap = content_.heap;
+    header.file_size = round_up(header.tables_size + header.notes_size);
     place_segments(header.file_size);
     for (uint32_t i = 0; i < segments_; i++) {
       const Segment& it = work_->segment[i];
@@ -347,6 +350,7 @@ class Freezer {
       if (work_->segment[i].file == kOfImage) write_segment(work_->segment[i]);
     }
     if (!failed()) forget_stack();
+    if (!failed()) write_notes(header.tables_size);
     if (!failed()) write_tables(header);
     frozen_.segments = segments_ - growable_ - kWrittenSegments;
   }
@@ -393,6 +397,14 @@ class Freezer {
       from += written;
       offset += static_cast<uint64_t>(written);
       size -= static_cast<size_t>(written);
+    }
+  }
+
+  void write_notes(uint64_t at) {
+    for (const char* const* name = content_.modules; *name != nullptr && !failed(); name++) {
+      const size_t size = strlen(*name) + 1;
+      write_all(*name, size, at);
+      at += size;
     }
   }
 

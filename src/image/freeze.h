@@ -25,6 +25,8 @@ struct Content {
   uintptr_t block;  // address of argc, at the end of the stack
   uintptr_t frame;  // of main: the stack below it is not frozen
   Range left_out;   // what else is not
+  const char* const* modules;  // names, null-terminated
+  uint32_t heap;               // KiB, for the notes
 };
 
 /// What came of it.

@@ -7,7 +7,6 @@ namespace moonlet::interpreter {
 
 enum class Purpose {
   kWarmUp,   // opens the standard libraries first; without a script nothing is run
-  kRenewal,  // the same; errors are told by report_renewal()
   kLaunch,   // in a state that a warm-up has prepared; without a script standard input is run
 };
 

@@ -13,7 +13,6 @@ namespace moonlet::modules {
 namespace {
 
 int standard = 0;  // reference in the registry: set of the names of the standard libraries
-lua_CFunction require = nullptr;
 
 struct WarmModule {
   char* name;
@@ -22,7 +21,6 @@ struct WarmModule {
 
 WarmModule* listed = nullptr;
 int count = 0;
-const char* relative_module = nullptr;  // relative()
 bool depends_on_directory = false;      // one of those listed does
 FileIdentity directory;                 // at the seal
 
@@ -37,9 +35,6 @@ void push_package(lua_State* L) {
 }
 
 void remember_standard(lua_State* L) {
-  lua_getglobal(L, "require");
-  require = lua_tocfunction(L, -1);
-  pop(L);
   lua_newtable(L);
   push_loaded(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
@@ -75,25 +70,17 @@ void list(lua_State* L) {
     added.origin = origin;
     count++;
     depends_on_directory |= origin.depends_on_directory;
-    if (origin.is_relative) relative_module = added.name;
   }
 }
 
-void forget_list() {
-  count = 0;
-  depends_on_directory = false;
-  relative_module = nullptr;
-}
-
-const char* relative() { return relative_module; }
-
-void describe(lua_State* L, int connection) {
-  const uint32_t size[] = {static_cast<uint32_t>(lua_gc(L, LUA_GCCOUNT, 0)), static_cast<uint32_t>(count)};
-  [[maybe_unused]] ssize_t written = write(connection, size, sizeof size);
-  for (int i = 0; i < count; i++) {
-    const char* name = listed[i].name;
-    written = write(connection, name, strlen(name) + 1);
+const char** names() {
+  auto** const all = static_cast<const char**>(calloc(static_cast<size_t>(count) + 1, sizeof(char*)));
+  for (int i = 0; all != nullptr && i < count; i++) {
+    int at = i;
+    for (; at > 0 && strcmp(all[at - 1], listed[i].name) > 0; at--) all[at] = all[at - 1];
+    all[at] = listed[i].name;
   }
+  return all;
 }
 
 bool is_elsewhere() { return depends_on_directory && !directory.is_at("."); }
@@ -111,20 +98,6 @@ void drop_misplaced(lua_State* L, int package, bool all) {
   for (int i = 0; i < count; i++) {
     lua_pushnil(L);
     lua_setfield(L, -2, listed[i].name);
-  }
-  pop(L);
-}
-
-void drop_unfinished(lua_State* L) {
-  lua_Debug frame;
-  push_loaded(L);
-  for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
-    lua_getinfo(L, "f", &frame);
-    const bool loads = lua_tocfunction(L, -1) == require;
-    pop(L);
-    if (!loads || lua_getlocal(L, &frame, 1) == nullptr) continue;  // its argument
-    lua_pushnil(L);
-    lua_rawset(L, -3);
   }
   pop(L);
 }

@@ -26,7 +26,7 @@ int is_terminal(int) { return has_terminal ? 1 : 0; }
 }  // namespace moonlet::fuzz
 
 // This is a first image.
-namespace moonlet::zygote {
+namespace moonlet::child {
 constinit Handover handover;
 }
 

@@ -73,7 +73,7 @@ ssize_t notify(const char* text, const void* address, socklen_t size) {
 }  // namespace moonlet::fuzz
 
 // This is a first image.
-namespace moonlet::zygote {
+namespace moonlet::child {
 constinit Handover handover;
 }
 
@@ -103,7 +103,7 @@ constinit Handover handover;
 #undef writev
 
 // What standard input would be, were it a socket to listen on.
-void moonlet::zygote::open_standard_descriptors() {}
+void moonlet::child::open_standard_descriptors() {}
 
 namespace moonlet::fuzz {
 namespace {
