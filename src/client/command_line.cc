@@ -30,7 +30,7 @@ constexpr char kHelp[] =
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
     "  --help         show this text\n"
-    "  --status[=json], --top, --reload\n"
+    "  --status[=json], --top, --reload, --images, --forget\n"
     "  --version      show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
     "Without an image that fits the script runs through " MOONLET_FALLBACK_NAME
@@ -40,7 +40,7 @@ constexpr char kHelp[] =
 constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n";
 
 bool is_for_companion(const char* option) {
-  const char* its = "status\0status=json\0top\0reload\0";
+  const char* its = "status\0status=json\0top\0reload\0images\0forget\0";
   while (*its != '\0' && strcmp(option, its) != 0) its += strlen(its) + 1;
   return *its != '\0';
 }

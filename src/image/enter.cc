@@ -23,7 +23,39 @@ namespace {
 // Tables in memory: read, or mapped.
 struct Loaded : Tables {
   size_t mapped = 0;  // bytes; 0: they were read
+
+  Loaded() = default;
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
+  ~Loaded() { unmap(); }
+  void unmap() {
+    if (mapped != 0) munmap(const_cast<char*>(at), mapped);
+    mapped = 0;
+  }
 };
+
+// The files that segments come from, open until all is mapped.
+struct OpenFiles {
+  int descriptor[kMaxFiles];
+  uint32_t count = 0;
+
+  OpenFiles() = default;
+  OpenFiles(const OpenFiles&) = delete;
+  OpenFiles& operator=(const OpenFiles&) = delete;
+  ~OpenFiles() { close_all(); }
+  void close_all() {
+    while (count > 0) close(descriptor[--count]);
+  }
+};
+
+// A path for a Doubt, which outlives the tables.
+const char* keep(const char* path) {
+  MOONLET_LARGE static char kept[512];
+  size_t i = 0;
+  for (; i + 1 < sizeof kept && path[i] != '\0'; i++) kept[i] = path[i];
+  kept[i] = '\0';
+  return kept;
+}
 
 // Tables that are small are read, which costs less than to map them: onto the stack, whose pages the script
 // needs too. At an offset, because a descriptor's own is shared by all who have it from moonletd.
@@ -62,8 +94,9 @@ Doubt ask(const Tables& tables, const Launch& launch) {
   const Header& header = tables.header();
   if (launch.argc == 0) return {};
 #if defined(MOONLET_QUESTIONS)
-  const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size,
-                                                   launch.envp, (header.flags & kTrusted) != 0);
+  const Difference difference =
+      first_that_differs(tables.at + header.questions, header.questions_size, launch.envp,
+                         (header.flags & kTrusted) != 0 ? Which::kNoFiles : Which::kAll);
   if (difference.question == nullptr) return {};
   MOONLET_LARGE static char words[512];
   describe(difference, words, sizeof words);
@@ -74,15 +107,17 @@ Doubt ask(const Tables& tables, const Launch& launch) {
 #endif
 }
 
-// Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.
-Doubt open_files(const Tables& tables, int* descriptor) {
+// Opens each file that segments come from, the i-th at files.descriptor[i]: it is the very file that is then
+// mapped.
+Doubt open_files(const Tables& tables, OpenFiles& files) {
   for (uint32_t i = 0; i < tables.header().files; i++) {
     const char* path = tables.path(i);
     FileStatus status;
-    descriptor[i] = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor[i] < 0) return {path, nullptr, errno};
-    if (look(descriptor[i], "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
-      return {path, "has changed"};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return {keep(path), nullptr, errno};
+    files.descriptor[files.count++] = fd;
+    if (look(fd, "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
+      return {keep(path), "has changed"};
   }
   return {};
 }
@@ -113,24 +148,22 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 
 }  // namespace
 
-// What is open or mapped when there is a doubt goes with the exec of lua.
-Doubt enter(char* path, int given, const Expected& expected, const Launch& launch) {
-  int descriptor[kMaxFiles] = {};
+Doubt enter(const Opened& image, char* path, const Expected& expected, const Launch& launch) {
+  OpenFiles files;
   Loaded tables;
-  const int image = given >= 0 ? given : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (image < 0) return {path, nullptr, errno};
   Header header;
-  if (const char* problem = read_header(image, expected, header)) return {path, problem};
+  if (const char* problem = read_header(image.fd, expected, header)) return {path, problem};
   const bool is_small = header.tables_size <= kSmall;
   auto* const room = is_small ? static_cast<char*>(__builtin_alloca(header.tables_size)) : nullptr;
-  if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
-  if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
+  if (const char* problem = read_tables(image.fd, header, room, tables)) return {path, problem};
+  if (const char* problem = judge_owner(image.fd, image.is_handed ? nullptr : path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
-  if (Doubt doubt = open_files(tables, descriptor)) return doubt;
-  if (Doubt doubt = map_segments(tables, path, image, descriptor)) return doubt;
-  for (uint32_t i = 0; i < header.files; i++) close(descriptor[i]);
-  close(image);
-  if (tables.mapped != 0) munmap(const_cast<char*>(tables.at), tables.mapped);
+  if (Doubt doubt = open_files(tables, files)) return doubt;
+  if (image.is_quiet) fcntl(image.fd, F_SETFL, 0);  // now it is used: the time of that is to be seen
+  if (Doubt doubt = map_segments(tables, path, image.fd, files.descriptor)) return doubt;
+  files.close_all();
+  close(image.fd);
+  tables.unmap();
   if (!set_thread_pointer(header.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
   call_on_stack(launch.stack, header.entry, &launch);
 }

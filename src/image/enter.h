@@ -16,11 +16,17 @@ struct Doubt {
   explicit operator bool() const { return reason != nullptr || error != 0; }
 };
 
-/// Opens the image at `path` (writable memory), or takes it from the descriptor `given`, if that is not
-/// negative: then it does not matter where the image lies, and `path` is but its name in a Doubt. Asks its
-/// questions, maps it and jumps into it: then it does not return. If there is any doubt it returns why, and
-/// nothing has happened but that some of the window may be mapped. `given` stays open in that case, and is
-/// closed in the other. `launch` must live until the process ends.
-Doubt enter(char* path, int given, const Expected& expected, const Launch& launch);
+/// A file that may be an image, open for reading.
+struct Opened {
+  int fd;
+  bool is_handed = false;  // by moonletd, which answers for the directories that it lies in
+  bool is_quiet = false;   // opened with O_NOATIME: that it was looked at leaves no trace, that it is used does
+};
+
+/// Looks whether `image`, which was opened at `path` (writable memory, put right), may be thawed, asks its
+/// questions, maps it, closes it and jumps into it: then it does not return. If there is any doubt it returns
+/// why; `image` is open, and nothing has happened but that some of the window may be mapped. `launch` must live
+/// until the process ends.
+Doubt enter(const Opened& image, char* path, const Expected& expected, const Launch& launch);
 
 }  // namespace moonlet::image
