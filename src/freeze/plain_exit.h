@@ -4,6 +4,8 @@
 
 namespace moonlet::freeze {
 
+#if defined(MOONLET_PLAIN_EXIT)
+
 /// After the warm-up: whether a script's exit may leave out handlers and destructors, because so far there are
 /// none. From here on a handler that is registered, and a library that is opened, make exit whole again.
 /// Returns whether it may.
@@ -14,5 +16,13 @@ void note_exit_handler();
 
 /// A library is opened: it may have handlers or destructors. What a warm-up opens is looked at afterwards.
 void note_library();
+
+#else
+
+inline bool prepare_plain_exit() { return false; }
+inline void note_exit_handler() {}
+inline void note_library() {}
+
+#endif
 
 }  // namespace moonlet::freeze

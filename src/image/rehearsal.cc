@@ -28,17 +28,28 @@ struct Mapped : Tables {
   void unmap() { munmap(const_cast<char*>(at), header().file_size); }
 };
 
-// Whether the page at `address` is this process' own; `its`: what the image has of it. pagemap(5) tells, but
-// small kernels have none; then what is in the page does, unless the same was written.
-bool is_written(int pagemap, uintptr_t address, const char* its, size_t page_size) {
-  constexpr uint64_t kPresent = uint64_t{1} << 63;
-  constexpr uint64_t kOfFile = uint64_t{1} << 61;
-  uint64_t entry;
-  if (pagemap >= 0 && pread(pagemap, &entry, sizeof entry,
-                            static_cast<off_t>(address / page_size * sizeof entry)) == sizeof entry)
-    return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
-  return memcmp(its, reinterpret_cast<const void*>(address), page_size) != 0;
-}
+// Which pages are this process' own. pagemap(5) tells, but small kernels have none; then what is in a page
+// does, unless the same was written.
+class WrittenPages {
+ public:
+  // `its`: what the image has of the page at `address`.
+  [[nodiscard]] bool has(uintptr_t address, const char* its, size_t page_size) const {
+#if defined(MOONLET_PAGE_MONITOR)
+    constexpr uint64_t kPresent = uint64_t{1} << 63;
+    constexpr uint64_t kOfFile = uint64_t{1} << 61;
+    uint64_t entry;
+    if (pread(pagemap_, &entry, sizeof entry, static_cast<off_t>(address / page_size * sizeof entry)) ==
+        sizeof entry)
+      return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
+#endif
+    return memcmp(its, reinterpret_cast<const void*>(address), page_size) != 0;
+  }
+
+#if defined(MOONLET_PAGE_MONITOR)
+ private:
+  int pagemap_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+#endif
+};
 
 }  // namespace
 
@@ -46,14 +57,14 @@ void tell_written_pages(const char* path, int fd) {
   const int image = open(path, O_RDONLY | O_CLOEXEC);
   const Mapped mapped(image, PROT_READ, MAP_PRIVATE);
   if (mapped.at == nullptr) return;
-  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  const WrittenPages written;
   const size_t page = mapped.header().page_size;
   for (uint32_t i = 0; i < mapped.header().segments; i++) {
     const Segment& it = mapped.segments()[i];
     if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
     for (Word done = 0; done < it.size; done += page) {
       const uintptr_t address = it.address + done;
-      if (!is_written(pagemap, address, mapped.at + it.offset + done, page)) continue;
+      if (!written.has(address, mapped.at + it.offset + done, page)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
   }
