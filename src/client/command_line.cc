@@ -19,10 +19,12 @@ namespace {
 
 constexpr char kHelp[] =
     "usage: moonlet [--image PATH] [lua's options] [script [args]]\n"
-    "       moonlet --freeze PATH [--trust] [--ignore NAME] [options] [script [args]]\n"
+    "       moonlet [--image BASE] --freeze PATH [--trust] [--ignore NAME] [options]\n"
+    "               [script [args]]\n"
     "Runs a Lua script as " MOONLET_LUA_NAME
     " does, from an image that has its modules loaded.\n"
-    "  --freeze PATH  run the script, then freeze what it has loaded into an image\n"
+    "  --freeze PATH  run the script, then freeze what it has loaded into an image;\n"
+    "                 of the image BASE only what differs\n"
     "  --trust        the image need not ask whether files are still the same\n"
     "  --ignore NAME  nor about this variable, or what is at this path\n"
     "  --image PATH   the image; else $MOONLET_IMAGE, or beside the socket\n"
@@ -106,8 +108,8 @@ CommandLine read_command_line(int argc, char** argv) {
       break;  // moonletd's own: all that follows is lua's
     }
     if (is_option(option, "freeze", length)) {
-      if (line.argv != argv) {
-        print_refusal({"--freeze", "", 0, "it must be the first option"});
+      if (line.argv != argv && (line.image == nullptr || line.socket != nullptr || line.rehearses)) {
+        print_refusal({"--freeze", "", 0, "it must be the first option, but for --image"});
         _exit(protocol::kOwnFailure);
       }
       line.freezes = true;

@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
     if (line.freezes) _exit(fail(refusal));
     become_lua(line, refusal);
   }
+  if (line.freezes && line.image != nullptr) freeze_on_image(line, reinterpret_cast<long*>(argv) - 1);
   if (line.freezes) become_freezer(argv);
   if (line.interactive) become_lua(line, {"run", "interactively", 0, "only lua itself can"});
   run(line, reinterpret_cast<long*>(argv) - 1);

@@ -4,6 +4,7 @@
 #include "image/answer.h"
 #include "image/enter.h"
 #include "image/format.h"
+#include "image/resume.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,6 +37,11 @@ image::AuxiliaryEntry* find_auxiliary() {
   return reinterpret_cast<image::AuxiliaryEntry*>(last + 1);
 }
 
+image::Expected what_is_expected(const image::AuxiliaryEntry* auxiliary) {
+  return {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)), image::kBuild,
+          image::hash_processor(auxiliary)};
+}
+
 protocol::ImagePath beside;
 
 }  // namespace
@@ -57,13 +63,24 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
             find_auxiliary(),
             reinterpret_cast<uintptr_t>(stack),
             turn_back,
-            is_verbose() ? say_what_was_thawed : nullptr};
-  const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
-                                    image::kBuild, image::hash_processor(launch.auxiliary)};
+            is_verbose() ? say_what_was_thawed : nullptr,
+            nullptr,
+            {}};
+  const image::Expected expected = what_is_expected(launch.auxiliary);
   const image::Doubt doubt = image::enter(const_cast<char*>(path), line.descriptor, expected, launch);
   refusal = {"thaw", path, doubt.error, doubt.reason};
   if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
   return is_named;
+}
+
+void freeze_on_image(const CommandLine& line, long* stack) {
+  const image::Expected expected = what_is_expected(find_auxiliary());
+  auto* const base = const_cast<char*>(line.image);
+  const image::Doubt doubt = image::resume(base, expected, line.argv, reinterpret_cast<uintptr_t>(stack));
+  Refusal refusal = {"freeze on", base, doubt.error, doubt.reason};
+  if (doubt.path != base) refusal.about = doubt.path != nullptr ? doubt.path : "";
+  print_refusal(refusal);
+  _exit(EXIT_FAILURE);
 }
 
 }  // namespace moonlet::client

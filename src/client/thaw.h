@@ -14,4 +14,8 @@ namespace moonlet::client {
 /// stays as it is.
 bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal);
 
+/// Thaws line.image and goes on with its warm-up, to freeze another image on it, as line.argv says: that begins
+/// with a name and --freeze. Or exits with 1 and says why not. `stack`: as above.
+[[noreturn]] void freeze_on_image(const CommandLine& line, long* stack);
+
 }  // namespace moonlet::client

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,16 @@ void note_descriptors(const char* name) {
   });
 }
 
+int count_new_descriptors() {
+  int count = 0;
+  int above = 0;
+  for_each_descriptor([&](int fd) {
+    if (fd >= kKnown) above++;
+    if (is_new(fd)) count++;
+  });
+  return above > count_above ? count + above - count_above : count;
+}
+
 int complain_of_descriptors() {
   int count = 0;
   int above = 0;
@@ -93,6 +104,10 @@ int complain_of_descriptors() {
     complain(last, "open");
     count++;
   }
+  // What is known of them would lie in the image.
+  memset(file_of, 0, sizeof file_of);
+  memset(owner, 0, sizeof owner);
+  count_above = 0;
   return count;
 }
 

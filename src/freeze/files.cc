@@ -1,5 +1,6 @@
 #include "freeze/files.h"
 
+#include "base/layout.h"
 #include "image/answer.h"
 
 #include <errno.h>
@@ -66,7 +67,7 @@ FileSystem classify(unsigned long magic) {
 
 // statfs(2) is asked once for each device.
 FileSystem file_system(const char* path, const uint32_t device[2]) {
-  static struct {
+  MOONLET_LARGE static struct {
     uint32_t device[2];
     FileSystem is;
   } known[16];

@@ -26,7 +26,8 @@ MixIn mix_into_nss = nullptr;
 
 // libc's, of which a warm-up may have seeded some.
 enum : unsigned { kRand = 1, kRandom = 2, kRand48 = 4 };
-unsigned seeded = 0;   // by whoever called srand and the like so far
+unsigned seeded = 0;  // by whoever called srand and the like so far
+unsigned seeded_by_warm_up = 0;
 unsigned to_seed = 0;  // in each launch
 
 template <typename Function>
@@ -61,9 +62,12 @@ void draw(void* bytes, size_t size) {
 
 bool prepare_generators(bool with_entropy) {
   dl_iterate_phdr(look_into, nullptr);
+  seeded_by_warm_up = seeded;
   if (with_entropy) to_seed = seeded;
   return (seeded & (kRand | kRandom)) != 0;
 }
+
+void forget_own_seeds() { seeded = seeded_by_warm_up; }
 
 void seed_generators() {
   if (to_seed == 0 && seed_glib == nullptr && mix_into_nss == nullptr) return;

@@ -10,6 +10,9 @@ namespace moonlet::freeze {
 /// Returns whether the warm-up has seeded libc's, rand or random.
 bool prepare_generators(bool with_entropy);
 
+/// Before a warm-up goes on: what moonlet has seeded since prepare_generators(), the warm-up has not.
+void forget_own_seeds();
+
 /// In a thaw, after libc is mended: seeds what needs it with fresh random numbers.
 void seed_generators();
 

@@ -80,6 +80,8 @@ void remember_process() {
 
 void note_module(const char* name) { note_descriptors(name); }
 
+bool has_left_descriptors() { return count_new_descriptors() != 0; }
+
 int complain_of_leftovers() {
   return complain_of_descriptors() + complain_of_threads() + complain_of_children() + complain_of_timers() +
          complain_of_attributes();

@@ -1,8 +1,5 @@
 #include "freeze/options.h"
 
-#include "base/layout.h"
-
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +25,7 @@ const char* value_of(char** argv, int& at, const char* name) {
 }
 
 // An image belongs where its name leads before the warm-up goes elsewhere.
-const char* from_here(const char* path) {
-  MOONLET_LARGE static char whole[2 * PATH_MAX];
+const char* from_here(const char* path, char (&whole)[2 * PATH_MAX]) {
   if (path == nullptr || path[0] == '/' || getcwd(whole, PATH_MAX) == nullptr) return path;
   const size_t length = strlen(whole);
   snprintf(whole + length, sizeof whole - length, "/%s", path);
@@ -38,8 +34,7 @@ const char* from_here(const char* path) {
 
 }  // namespace
 
-Options read_options(int argc, char** argv) {
-  Options options = {};
+void read_options(int argc, char** argv, Options& options) {
   options.argc = argc;
   options.argv = argv;
   int at = 1;
@@ -58,15 +53,16 @@ Options read_options(int argc, char** argv) {
       options.ignore[options.ignored++] = name;
     } else if (strcmp(argv[at], "--trust") == 0) {
       options.trust = true;
+    } else if (strcmp(argv[at], "--base") == 0) {
+      options.is_base = true;
     } else {
       break;
     }
   }
-  options.image = from_here(options.image);
+  options.image = from_here(options.image, options.room);
   options.argc -= at - 1;
   options.argv += at - 1;
   options.argv[0] = argv[0];
-  return options;
 }
 
 }  // namespace moonlet::freeze

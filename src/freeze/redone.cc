@@ -61,6 +61,8 @@ void add_change(const char* variable, size_t length) {
 // libc replaces an entry where it is, takes one out and moves the others up, or adds one at the end. Of an
 // array that the warm-up has made itself this finds that all has been unset and set.
 void compare_environment() {
+  change_count = 0;
+  clears_environment = changes_time_zone = false;
   char** now = environ;
   char** old = variables;
   const size_t most = count_of(now) + count_of(old) + 1;
@@ -92,6 +94,7 @@ void compare_environment() {
 }
 
 bool keep_directory() {
+  directory = nullptr;
   struct stat now;
   if (stat(".", &now) == 0 && now.st_dev == directory_before.st_dev && now.st_ino == directory_before.st_ino)
     return true;

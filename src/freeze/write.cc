@@ -1,6 +1,5 @@
 #include "freeze/write.h"
 
-#include "base/layout.h"
 #include "image/format.h"
 #include "image/freeze.h"
 #include "image/rehearsal.h"
@@ -21,13 +20,17 @@ namespace moonlet::freeze {
 
 namespace {
 
-MOONLET_LARGE char temporary[PATH_MAX];  // where the image is until it is whole
+// Where the image is until it is whole. All of it on the stack: this program's data goes into the image.
+struct Attempt {
+  char path[PATH_MAX];  // of the image; the arguments are forgotten on the way
+  char temporary[PATH_MAX];
 
-int complain(const char* what, const char* on, const char* why) {
-  fprintf(stderr, "moonlet: %s %s: %s\n", what, on, why);
-  if (temporary[0] != '\0') unlink(temporary);
-  return EXIT_FAILURE;
-}
+  int complain(const char* what, const char* why) {
+    fprintf(stderr, "moonlet: %s %s: %s\n", what, path, why);
+    if (temporary[0] != '\0') unlink(temporary);
+    return EXIT_FAILURE;
+  }
+};
 
 // What this process has taken of the processor.
 double milliseconds_of_processor() {
@@ -58,11 +61,12 @@ void keep_paths() {
     char* const copy = strdup(*it);
     if (copy != nullptr) paths[count++] = copy;
   }
+  paths[count] = nullptr;
 }
 
 // A launch of the new image, whatever the image asks. Returns how many pages it has written to, or -1 if the
 // image does not thaw.
-ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
+ssize_t rehearse(char* image, uintptr_t (&written)[image::kMostWritten]) {
   constexpr int kTold = 3;
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return -1;
@@ -70,7 +74,7 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
   if (child == 0) {
     static char name[] = "moonlet";
     static char option[] = "--rehearse";
-    char* argv[] = {name, option, temporary, nullptr};
+    char* argv[] = {name, option, image, nullptr};
     const int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, STDIN_FILENO);
     dup2(nothing, STDOUT_FILENO);
@@ -94,45 +98,51 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
   return static_cast<ssize_t>(length / sizeof *written);
 }
 
+// An image below that is not trusted has questions about files, which are this one's too.
+bool is_trusted(const Options& options, image::Tables base) {
+  return options.trust && (base.at == nullptr || (base.header().flags & image::kTrusted) != 0);
+}
+
 }  // namespace
 
-int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block,
-                uintptr_t frame) {
-  MOONLET_LARGE static image::Frozen frozen;
+int write_image(const Options& options, const questions::Collected& asked, image::Entry entry,
+                image::Range stack, uintptr_t frame, image::Tables base) {
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
-  char path[PATH_MAX];  // the arguments are forgotten on the way
-  snprintf(path, sizeof path, "%s", options.image);
+  Attempt attempt;
+  snprintf(attempt.path, sizeof attempt.path, "%s", options.image);
   keep_paths();
-  const int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", options.image);
-  const bool fits = length < static_cast<int>(sizeof temporary);
-  const int fd = fits ? mkostemp(temporary, O_CLOEXEC) : -1;
+  const int length = snprintf(attempt.temporary, sizeof attempt.temporary, "%s.XXXXXX", options.image);
+  const bool fits = length < static_cast<int>(sizeof attempt.temporary);
+  const int fd = fits ? mkostemp(attempt.temporary, O_CLOEXEC) : -1;
   if (fd < 0) {
     const int error = fits ? errno : ENAMETOOLONG;
-    temporary[0] = '\0';
-    return complain("freeze", path, strerror(error));
+    attempt.temporary[0] = '\0';
+    return attempt.complain("freeze", strerror(error));
   }
   const questions::Mapping log = questions::mapping();
   const image::Content content = {entry,
                                   MOONLET_LUA_CODE,
-                                  options.trust ? uint32_t{image::kTrusted} : 0,
+                                  is_trusted(options, base) ? uint32_t{image::kTrusted} : 0,
                                   asked.bytes,
                                   asked.size,
-                                  block,
+                                  stack,
                                   frame,
-                                  {log.address, log.address + log.size}};
+                                  {log.address, log.address + log.size},
+                                  base};
+  image::Frozen frozen = {};
   image::freeze(fd, content, frozen);
-  if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
-  MOONLET_LARGE static uintptr_t written[image::kMostWritten];
-  const ssize_t count = rehearse(written);
-  if (count < 0) return complain("freeze", path, "the image does not thaw here");
+  if (frozen.problem[0] != '\0') return attempt.complain("freeze", frozen.problem);
+  uintptr_t written[image::kMostWritten];
+  const ssize_t count = rehearse(attempt.temporary, written);
+  if (count < 0) return attempt.complain("freeze", "the image does not thaw here");
   if (const char* problem = image::populate_written_pages(fd, written, static_cast<size_t>(count)))
-    return complain(problem, path, strerror(errno));
-  if (rename(temporary, path) != 0) return complain("rename to", path, strerror(errno));
-  const int directory = open_directory_of(path);
+    return attempt.complain(problem, strerror(errno));
+  if (rename(attempt.temporary, attempt.path) != 0) return attempt.complain("rename to", strerror(errno));
+  const int directory = open_directory_of(attempt.path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
   if (tells)
-    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %.0f ms\n", path,
+    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %.0f ms\n", attempt.path,
             static_cast<size_t>(frozen.size / 1024), frozen.segments, asked.count,
             asked.traced ? "" : " (untraced)", milliseconds_of_processor());
   return EXIT_SUCCESS;

@@ -36,6 +36,7 @@ void keep_dispositions() {
     if (look(signal, now) != 0 || memcmp(&now, &before[signal], sizeof now) == 0) continue;
     kept[count++] = {signal, now};
   }
+  memset(before, 0, sizeof before);  // it would lie in the image
 }
 
 void restore_dispositions() {

@@ -61,9 +61,9 @@ const char* read_tables(int fd, const Header& header, char* room, Loaded& tables
       return "cannot be read";
     tables.at = room;
   } else {
-    void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     if (reinterpret_cast<uintptr_t>(at) >= static_cast<uintptr_t>(-4096)) return "cannot be read";
-    tables.at = static_cast<const char*>(at);
+    tables.at = static_cast<char*>(at);
     tables.mapped = size;
     if (memcmp(at, &header, sizeof header) != 0) return "cannot be read";  // somebody is writing to it
   }
@@ -83,14 +83,18 @@ Doubt ask(const Tables& tables, const Launch& launch) {
 }
 
 // Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.
-Doubt open_files(const Tables& tables, int* descriptor) {
+// `image`: the path of this one, or null.
+Doubt open_files(const Tables& tables, const char* image, int* descriptor) {
   for (uint32_t i = 0; i < tables.header().files; i++) {
-    const char* path = tables.path(i);
+    char* const path = tables.path(i);
+    const MappedFile& it = tables.files()[i];
     FileStatus status;
     descriptor[i] = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor[i] < 0) return {path, nullptr, errno};
-    if (look(descriptor[i], "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
+    if (look(descriptor[i], "", Follow::kYes, &status) != 0 || identity(status) != it.identity)
       return {path, "has changed"};
+    if (it.is_image == 0) continue;
+    if (const char* problem = judge_owner(descriptor[i], path, image)) return {path, problem};
   }
   return {};
 }
@@ -119,12 +123,22 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
   return {};
 }
 
+void apply_patches(const Tables& tables) {
+  const uint64_t* word = tables.patches();
+  const uint64_t* const end = word + tables.header().patches;
+  while (word < end) {
+    auto* to = reinterpret_cast<uint64_t*>(static_cast<uintptr_t>(address_of_patch(*word)));
+    for (uint32_t left = words_of_patch(*word++); left > 0; left--) *to++ = *word++;
+  }
+}
+
 }  // namespace
 
 // What is open or mapped when there is a doubt goes with the exec of lua.
-Doubt enter(char* path, int given, const Expected& expected, const Launch& launch) {
+Doubt map(char* path, int given, const Expected& expected, const Launch& launch, Mapped& mapped) {
   int descriptor[kMaxFiles] = {};
   Loaded tables;
+  char* const name = given >= 0 ? nullptr : path;
   const int image = given >= 0 ? given : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};
   Header header;
@@ -132,15 +146,28 @@ Doubt enter(char* path, int given, const Expected& expected, const Launch& launc
   const bool is_small = header.tables_size <= kSmall;
   auto* const room = is_small ? static_cast<char*>(__builtin_alloca(header.tables_size)) : nullptr;
   if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
-  if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
+  if (const char* problem = judge_owner(image, name, nullptr)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
-  if (Doubt doubt = open_files(tables, descriptor)) return doubt;
+  if (Doubt doubt = open_files(tables, name, descriptor)) return doubt;
   if (Doubt doubt = map_segments(tables, path, image, descriptor)) return doubt;
+  apply_patches(tables);
   for (uint32_t i = 0; i < header.files; i++) close(descriptor[i]);
-  close(image);
-  if (tables.mapped != 0) munmap(const_cast<char*>(tables.at), tables.mapped);
-  if (!set_thread_pointer(header.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
-  call_on_stack(launch.stack, static_cast<uintptr_t>(header.entry), &launch);
+  mapped = {image, static_cast<size_t>(header.tables_size), header.entry, header.thread_pointer, tables.end()};
+  if (tables.mapped != 0) munmap(tables.at, tables.mapped);
+  return {};
+}
+
+bool jump(const Mapped& mapped, const Launch& launch) {
+  if (!set_thread_pointer(mapped.thread_pointer)) return false;
+  call_on_stack(launch.stack, static_cast<uintptr_t>(mapped.entry), &launch);
+}
+
+Doubt enter(char* path, int given, const Expected& expected, const Launch& launch) {
+  Mapped mapped;
+  if (Doubt doubt = map(path, given, expected, launch, mapped)) return doubt;
+  close(mapped.image);
+  jump(mapped, launch);
+  return {path, "the thread pointer cannot be set", errno};
 }
 
 }  // namespace moonlet::image

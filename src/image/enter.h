@@ -16,11 +16,26 @@ struct Doubt {
   explicit operator bool() const { return reason != nullptr || error != 0; }
 };
 
+/// An image that is mapped where it belongs.
+struct Mapped {
+  int image;                // its descriptor, open: the caller's to close
+  size_t tables_size;       // bytes
+  uint64_t entry;           // address of Entry
+  uint64_t thread_pointer;  // what the register of that name shall hold
+  uintptr_t end;            // of the last segment
+};
+
 /// Opens the image at `path` (writable memory), or takes it from the descriptor `given`, if that is not
 /// negative: then it does not matter where the image lies, and `path` is but its name in a Doubt. Asks its
-/// questions, maps it and jumps into it: then it does not return. If there is any doubt it returns why, and
-/// nothing has happened but that some of the window may be mapped. `given` stays open in that case, and is
-/// closed in the other. `launch` must live until the process ends.
+/// questions and maps it. If there is any doubt it returns why, and nothing has happened but that some of the
+/// window may be mapped, and descriptors open. `given` stays open in that case.
+Doubt map(char* path, int given, const Expected& expected, const Launch& launch, Mapped& mapped);
+
+/// Jumps into it, onto launch.stack. `launch` must live until the process ends. Returns false, with errno, if
+/// the kernel refuses.
+bool jump(const Mapped& mapped, const Launch& launch);
+
+/// Both, for a launch: does not return if there is no doubt.
 Doubt enter(char* path, int given, const Expected& expected, const Launch& launch);
 
 }  // namespace moonlet::image

@@ -3,7 +3,8 @@
 //
 //     Header
 //     Segment[header.segments]        what is mapped where
-//     MappedFile[header.files]        the libraries that segments come from
+//     MappedFile[header.files]        the libraries, and images, that segments come from
+//     uint64_t[header.patches]        words that differ from those of an image below
 //     questions                       Question after Question, header.questions_size bytes
 //     texts                           zero-terminated; offsets count from the beginning of the file
 //     ... the next page: pages
@@ -16,7 +17,7 @@ namespace moonlet::image {
 
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 3;
+constexpr uint32_t kFormat = 4;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
@@ -42,6 +43,8 @@ struct Header {
   uint32_t flags;           // Flag
   uint64_t build;           // of the moonlet that made it: another one's thaw may differ
   uint64_t processor;       // hash_processor() of the auxiliary vector
+  uint32_t patches;         // words of 8 bytes
+  uint32_t unused;
 };
 
 enum Flag : uint32_t {
@@ -75,12 +78,21 @@ constexpr int16_t kBorder =
 /// How many of kWritten the table has.
 constexpr uint32_t kWrittenSegments = 24;
 
-/// A library, or the program: opened, compared by its descriptor, then mapped.
+/// A library, the program, or another image: opened, compared by its descriptor, then mapped.
 struct MappedFile {
   uint64_t identity;  // identity() in image/answer.h
   uint32_t path;      // offset of the text, absolute
-  uint32_t unused;
+  uint32_t
+      is_image;  // 1: it is the memory of whoever thaws it, and as trusted as this image is (image/owner.h)
 };
+
+/// Of a page that is mapped from an image below, and differs in little, this one holds but the words that
+/// differ: a launch copies the page in any case, or it costs less than two mappings more. The first of them
+/// tells the address, a multiple of 8, and how many follow.
+constexpr uint64_t patch_of(uint64_t address, uint64_t words) { return words << 48 | address; }
+constexpr uint64_t address_of_patch(uint64_t first) { return first & ((uint64_t{1} << 48) - 1); }
+constexpr uint32_t words_of_patch(uint64_t first) { return static_cast<uint32_t>(first >> 48); }
+constexpr uint32_t kMostPatches = 64 << 10;  // words
 
 /// What the warm-up has asked of the world, with the answer that it got. A launch asks again (image/ask.h).
 /// image/answer.h has the answers, under these names.

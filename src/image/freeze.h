@@ -3,17 +3,12 @@
 #pragma once
 
 #include "image/launch.h"
+#include "image/tables.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 namespace moonlet::image {
-
-/// Addresses, from a page's to a page's.
-struct Range {
-  uintptr_t from;
-  uintptr_t to;
-};
 
 /// What is frozen beside the pages.
 struct Content {
@@ -22,9 +17,10 @@ struct Content {
   uint32_t flags;         // Flag
   const char* questions;  // a multiple of 8 bytes; they are copied
   uint32_t questions_size;
-  uintptr_t block;  // address of argc, at the end of the stack
-  uintptr_t frame;  // of main: the stack below it is not frozen
-  Range left_out;   // what else is not
+  Range stack;      // of it this is not frozen
+  uintptr_t frame;  // of main: the rest of the stack is zeroes below it
+  Range log;        // of the questions: likewise
+  Tables base;      // of the image that this process was thawed from, if any; they are not frozen either
 };
 
 /// What came of it.
@@ -33,6 +29,11 @@ struct Frozen {
   uint64_t size;      // bytes of the file that hold data
   unsigned segments;
 };
+
+/// What is not kept of the stack that start() (image/start.h) has made, with argc at `block`. The rest are the
+/// frame of libc that has called main, to which glibc jumps where the main thread ends before others
+/// (pthread_exit(3)), and room below it for what that calls.
+Range unkept_stack(uintptr_t block);
 
 /// Writes this process, which has one thread and nothing on its stack that is of later use, to the open file
 /// `fd`, empty and writable. Reads /proc/self/maps. The environment and the arguments of this process are gone

@@ -9,7 +9,7 @@ namespace moonlet::image {
 /// While freezing: looks for mutexes in [from, to) that belong to the thread `owner`.
 void find_held_mutexes(uintptr_t from, uintptr_t to, int owner);
 
-/// In a thaw: gives them to the thread `owner`.
+/// In a thaw, and behind a fork where a warm-up goes on: gives them to the thread `owner`.
 void hand_over_mutexes(int owner);
 
 }  // namespace moonlet::image

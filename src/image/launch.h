@@ -11,6 +11,12 @@ struct AuxiliaryEntry {
   unsigned long value;
 };
 
+/// Addresses, from a page's to a page's.
+struct Range {
+  uintptr_t from;
+  uintptr_t to;
+};
+
 /// Made by the program that maps the image. It lives, with that program's code, until the process ends.
 struct Launch {
   int argc;     // 0: a rehearsal of the image at argv[0], which tells descriptor 3 what it has written to
@@ -24,6 +30,12 @@ struct Launch {
 
   /// To be called when nothing leads back to lua any more, for MOONLET_VERBOSE; or null.
   void (*begin)();
+
+  /// The tables of the image itself (image/tables.h), mapped, if this is no launch, but goes on with the
+  /// warm-up and freezes another image: then argv is that of moonlet-lua, and the stack lies in `stack_room`.
+  /// Else null.
+  char* base;
+  Range stack_room;
 };
 
 /// Where an image begins: on the process' own stack, with nothing of libc usable but what needs no state. Never

@@ -1,6 +1,7 @@
 #include "image/libc_state.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/child.h"
 #include "image/format.h"
 #include "image/held_mutexes.h"
@@ -51,6 +52,7 @@ struct Found {
   char** envp;
   char* texts;  // behind the auxiliary vector
   char* end;
+  char** taken;  // likewise, by take_environment(), or null
   RobustList robust;
   rlimit stack;
   uintptr_t protect_from;
@@ -67,7 +69,7 @@ Found found;
 // is the child's.
 constexpr int kReach = 2560;  // bytes on each side: the largest struct pthread of both libcs has 2304
 constexpr int kWords = 2 * kReach / static_cast<int>(sizeof(int));
-bool is_candidate[kWords];
+MOONLET_LARGE bool is_candidate[kWords];
 
 int* first_word() { return reinterpret_cast<int*>(thread_block() - kReach); }
 
@@ -95,6 +97,8 @@ int* find_thread_id() {
   return first_word() + index;
 }
 
+constexpr size_t kRandomBytes = 16;  // AT_RANDOM
+
 bool is_kept(unsigned long type) {
   constexpr unsigned long kBasePlatform = 24;  // AT_BASE_PLATFORM
   return type == AT_PLATFORM || type == kBasePlatform || type == AT_RANDOM;
@@ -110,6 +114,33 @@ bool is_asked_for(const char* text, const char* questions, uint32_t size) {
   return false;
 }
 
+// What each thaw mends in the auxiliary vector.
+constexpr unsigned long kOfProcess[] = {AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE, AT_EXECFN};
+
+bool is_of_process(unsigned long type) {
+  for (const unsigned long it : kOfProcess) {
+    if (it == type) return true;
+  }
+  return false;
+}
+
+// So that the pages which it lies in need not differ from those of an image below.
+void forget_process() {
+  for (AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
+    if (is_of_process(it->type)) it->value = 0;
+    if (it->type == AT_RANDOM) memset(reinterpret_cast<void*>(it->value), 0, kRandomBytes);
+  }
+#if defined(__GLIBC__)
+  // In the loader's read-only data.
+  if (&__libc_stack_end == nullptr) return;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  void* const at = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(&__libc_stack_end) & ~(page - 1));
+  if (mprotect(at, page, PROT_READ | PROT_WRITE) != 0) return;
+  __libc_stack_end = nullptr;
+  mprotect(at, page, PROT_READ);
+#endif
+}
+
 // Zeroes the strings of arguments and environment: the image may live longer than a secret in them.
 void forget_texts(const char* questions, uint32_t questions_size) {
   for (char* text = found.texts; text < found.end;) {
@@ -118,11 +149,15 @@ void forget_texts(const char* questions, uint32_t questions_size) {
     for (const AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
       if (!is_kept(it->type) || it->value != reinterpret_cast<unsigned long>(text)) continue;
       kept = true;
-      if (it->type == AT_RANDOM) size = 16;
+      if (it->type == AT_RANDOM) size = kRandomBytes;
     }
     if (!kept) memset(text, 0, size);
     text += size;
   }
+  for (char** it = found.taken; it != nullptr && *it != nullptr; it++) {
+    if (!is_asked_for(*it, questions, questions_size)) memset(*it, 0, strlen(*it));
+  }
+  found.taken = nullptr;
   for (char** it = found.argv; *it != nullptr; it++) *it = nullptr;
   *found.envp = nullptr;
 }
@@ -179,15 +214,12 @@ const AuxiliaryEntry* find(const AuxiliaryEntry* vector, unsigned long type) {
 
 // libc, and whatever it has told, look at the copy of the vector that is in the image.
 void mend_auxiliary(const AuxiliaryEntry* launch) {
-  static constexpr unsigned long kOfProcess[] = {AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE, AT_EXECFN};
   for (AuxiliaryEntry* it = found.auxiliary; it->type != AT_NULL; it++) {
     const AuxiliaryEntry* const its = find(launch, it->type);
     if (its == nullptr) continue;
-    for (const unsigned long type : kOfProcess) {
-      if (it->type == type) it->value = its->value;
-    }
+    if (is_of_process(it->type)) it->value = its->value;
     if (it->type == AT_RANDOM)
-      memcpy(reinterpret_cast<void*>(it->value), reinterpret_cast<const void*>(its->value), 16);
+      memcpy(reinterpret_cast<void*>(it->value), reinterpret_cast<const void*>(its->value), kRandomBytes);
   }
 }
 
@@ -221,6 +253,7 @@ void mend_stack(const Launch& launch) {
   // glibc gives new threads as much as the limit was at its start.
   rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == found.stack.rlim_cur) return;
+  found.stack = limit;
   pthread_attr_t attributes;
   if (limit.rlim_cur == RLIM_INFINITY) limit.rlim_cur = 2 << 20;  // glibc's ARCH_STACK_DEFAULT_SIZE
   if (pthread_attr_init(&attributes) != 0) return;
@@ -270,12 +303,51 @@ void find_libc_state(uintptr_t block) {
   getrlimit(RLIMIT_STACK, &found.stack);
 }
 
+bool take_environment() {
+  size_t count = 0;
+  while (environ[count] != nullptr) count++;
+  // Two of them: setenv(3) and whoever else may change the one that is in use.
+  auto** const copies = static_cast<char**>(calloc(2 * (count + 1), sizeof(char*)));
+  if (copies == nullptr) return false;
+  for (size_t i = 0; i < count; i++) {
+    copies[i] = copies[count + 1 + i] = strdup(environ[i]);
+    if (copies[i] == nullptr) return false;
+  }
+  found.taken = copies;
+  environ = copies + count + 1;
+  return true;
+}
+
 void prepare_libc_state(const char* questions, uint32_t size) {
   syscall(SYS_get_robust_list, 0, &found.robust.head, &found.robust.size);
 #if defined(__GLIBC__)                           // musl's cannot
   if (&__curbrk != nullptr) __curbrk = nullptr;  // the next sbrk(2) asks the kernel where the heap is
 #endif
   forget_texts(questions, size);
+  forget_process();
+}
+
+bool copy_without_own(uintptr_t page, size_t size, char* copy) {
+  struct Word {
+    uintptr_t at;
+    size_t size;
+  };
+#if defined(__x86_64__)
+  constexpr uintptr_t kCanary = 0x28;  // from the thread pointer
+  const Word words[] = {{reinterpret_cast<uintptr_t>(found.thread_id), sizeof(int)},
+                        {static_cast<uintptr_t>(thread_pointer()) + kCanary, sizeof(uintptr_t)}};
+#else
+  const Word words[] = {{reinterpret_cast<uintptr_t>(found.thread_id), sizeof(int)},
+                        {reinterpret_cast<uintptr_t>(found.canary), sizeof(uintptr_t)}};
+#endif
+  bool has_any = false;
+  for (const Word& it : words) {
+    if (it.at - page >= size) continue;
+    if (!has_any) memcpy(copy, reinterpret_cast<const void*>(page), size);
+    memset(copy + (it.at - page), 0, it.size);
+    has_any = true;
+  }
+  return has_any;
 }
 
 int thread_id() { return *found.thread_id; }

@@ -4,6 +4,7 @@
 
 #include "image/launch.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 namespace moonlet::image {
@@ -11,6 +12,10 @@ namespace moonlet::image {
 /// Finds where libc keeps these things. To be called at the beginning of main, while there is one thread.
 /// `block` is the address of argc. Exits with a message if that cannot be found.
 void find_libc_state(uintptr_t block);
+
+/// In a process that goes on with an image's warm-up: copies the environment to where it will be frozen, as
+/// that of the first warm-up is. False without memory.
+bool take_environment();
 
 /// The last thing before the pages are read: forgets what only this process is to know, such as the strings of
 /// its environment and arguments, and takes what has changed meanwhile (the robust list, limits). Variables
@@ -21,6 +26,10 @@ void prepare_libc_state(const char* questions, uint32_t size);
 /// Whether the pages at `from` up to `to` are read-only but have to be written by mend(): it protects them
 /// then.
 bool is_mended(uintptr_t from, uintptr_t to);
+
+/// While the pages are read: copies the page at `page`, of `size` bytes, to `copy` without what is this
+/// thread's alone and each launch has anew. False, and nothing is copied, if it has none of that.
+bool copy_without_own(uintptr_t page, size_t size, char* copy);
 
 /// What libc takes for the number of this thread.
 int thread_id();

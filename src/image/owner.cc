@@ -74,15 +74,25 @@ bool is_plain(const char* path) {
   return path[0] == '/';
 }
 
+// Whether two files are in one directory, by their names.
+bool are_beside(const char* one, const char* other) {
+  size_t length = 0;
+  for (size_t i = 0; one[i] == other[i] && one[i] != '\0'; i++) {
+    if (one[i] == '/') length = i + 1;
+  }
+  return length > 0 && strchr(one + length, '/') == nullptr && strchr(other + length, '/') == nullptr;
+}
+
 }  // namespace
 
-const char* judge_owner(int fd, char* name) {
+const char* judge_owner(int fd, char* name, const char* judged) {
   const auto user = static_cast<uint32_t>(syscall(SYS_geteuid));
   FileStatus status;
   if (look(fd, "", Follow::kYes, &status) != 0 || !is_safe(status, user))
     return "belongs to another user, or others may write it";
   if (is_on_fuse(fd)) return "is on a file system in user space";
   if (name == nullptr) return nullptr;
+  if (judged != nullptr && are_beside(name, judged)) return nullptr;
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
   FileStatus named;

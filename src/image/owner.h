@@ -6,7 +6,8 @@ namespace moonlet::image {
 /// Why the open file `fd`, opened as `name` (which is written to, and put right), is not to be trusted, or
 /// null. It must belong to root or to the effective user, nobody else may be able to write it, and the same
 /// holds for each directory above it (but for sticky ones, such as /tmp) and each file system. Where `name` is
-/// null somebody else has opened it, who answers for the directories.
-const char* judge_owner(int fd, char* name);
+/// null somebody else has opened it, who answers for the directories. `judged`: the name of another file that
+/// is trusted, or null; a file beside that has the same directories.
+const char* judge_owner(int fd, char* name, const char* judged);
 
 }  // namespace moonlet::image

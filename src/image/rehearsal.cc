@@ -1,6 +1,7 @@
 #include "image/rehearsal.h"
 
 #include "image/format.h"
+#include "image/tables.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,47 +17,55 @@ namespace {
 
 constexpr uintptr_t kApart = 2;  // pages: what lies between costs less to copy than another call
 
-// Whether a page is this process' own. pagemap(5) tells, but small kernels have none; then what is in the page
-// does, unless the same was written.
-// `page`: room for one.
-bool is_written(int pagemap, int image, uintptr_t address, uint64_t offset, char* page, size_t page_size) {
-  constexpr uint64_t kPresent = uint64_t{1} << 63;
-  constexpr uint64_t kOfFile = uint64_t{1} << 61;
-  uint64_t entry;
-  if (pread(pagemap, &entry, sizeof entry, static_cast<off_t>(address / page_size * sizeof entry)) ==
-      sizeof entry)
-    return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
-  return pread(image, page, page_size, static_cast<off_t>(offset)) == static_cast<ssize_t>(page_size) &&
-         memcmp(page, reinterpret_cast<const void*>(address), page_size) != 0;
-}
+// The pages of a launch, beside those of the file that they come from.
+class Pages {
+ public:
+  // `page`: room for one.
+  Pages(size_t page_size, char* page) : page_size_(page_size), page_(page) {}
+
+  // Whether a page is this process' own. pagemap(5) tells, but small kernels have none; then what is in the
+  // page does, unless the same was written.
+  [[nodiscard]] bool is_written(int file, uintptr_t address, uint64_t offset) const {
+    constexpr uint64_t kPresent = uint64_t{1} << 63;
+    constexpr uint64_t kOfFile = uint64_t{1} << 61;
+    uint64_t entry;
+    if (pread(pagemap_, &entry, sizeof entry, static_cast<off_t>(address / page_size_ * sizeof entry)) ==
+        sizeof entry)
+      return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
+    return pread(file, page_, page_size_, static_cast<off_t>(offset)) == static_cast<ssize_t>(page_size_) &&
+           memcmp(page_, reinterpret_cast<const void*>(address), page_size_) != 0;
+  }
+
+ private:
+  size_t page_size_;
+  char* page_;
+  int pagemap_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+};
 
 }  // namespace
 
 void tell_written_pages(const char* path, int fd) {
   const int image = open(path, O_RDONLY | O_CLOEXEC);
   Header header;
-  // Not of this program's data, whose pages count.
-  struct Room {
-    Segment segment[kMaxSegments];
-    char page[64 << 10];
-  };
-  void* const memory = mmap(nullptr, sizeof(Room), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return;
-  auto* const room = static_cast<Room*>(memory);
-  Segment* const segment = room->segment;
-  const auto size = static_cast<ssize_t>(sizeof header);
-  if (image < 0 || read(image, &header, sizeof header) != size || header.segments > kMaxSegments) return;
-  const auto table = static_cast<ssize_t>(header.segments * sizeof(Segment));
-  if (read(image, segment, static_cast<size_t>(table)) != table) return;
-  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (image < 0 || pread(image, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) return;
+  const auto size = static_cast<size_t>(header.tables_size);
+  // Neither of this program's data, whose pages count.
+  void* const mapped = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, image, 0);
+  void* const page =
+      mmap(nullptr, header.page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED || page == MAP_FAILED) return;
+  const Tables tables = {static_cast<char*>(mapped)};
+  const Pages pages(header.page_size, static_cast<char*>(page));
   for (uint32_t i = 0; i < header.segments; i++) {
-    const Segment& it = segment[i];
-    if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
+    const Segment& it = tables.segments()[i];
+    if (it.file < kOfImage || (it.protection & kWrite) == 0) continue;
+    const int file = it.file == kOfImage ? image : open(tables.path(it.file), O_RDONLY | O_CLOEXEC);
     for (uint64_t done = 0; done < it.size; done += header.page_size) {
       const auto address = static_cast<uintptr_t>(it.address + done);
-      if (!is_written(pagemap, image, address, it.offset + done, room->page, header.page_size)) continue;
+      if (!pages.is_written(file, address, it.offset + done)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
+    if (file != image) close(file);
   }
 }
 

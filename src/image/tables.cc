@@ -23,7 +23,35 @@ bool is_sound(const Segment& it, const Header& header) {
   return it.file != kOfImage || (it.size <= header.file_size && it.offset <= header.file_size - it.size);
 }
 
+// Segments ascend, and so do patches.
+bool are_patches_sound(const Tables& tables) {
+  const Segment* segment = tables.segments();
+  const Segment* const last = segment + tables.header().segments;
+  const uint64_t* word = tables.patches();
+  const uint64_t* const end = word + tables.header().patches;
+  while (word < end) {
+    const uint64_t address = address_of_patch(*word);
+    const uint32_t count = words_of_patch(*word++);
+    const uint64_t size = uint64_t{count} * sizeof *word;
+    if (count == 0 || count > static_cast<size_t>(end - word) || address % sizeof *word != 0) return false;
+    while (segment < last && (segment->file <= kWritten || segment->address + segment->size < address + size))
+      segment++;
+    if (segment == last || segment->address > address || (segment->protection & kWrite) == 0) return false;
+    word += count;
+  }
+  return true;
+}
+
 }  // namespace
+
+uintptr_t Tables::end() const {
+  uint64_t end = 0;
+  for (uint32_t i = 0; i < header().segments; i++) {
+    const Segment& it = segments()[i];
+    if (it.address + it.size > end) end = it.address + it.size;
+  }
+  return static_cast<uintptr_t>(end);
+}
 
 const char* judge_header(const Header& header, const FileStatus& status, const Expected& expected) {
   if (memcmp(header.magic, kMagic, sizeof kMagic) != 0) return "is no image";
@@ -45,8 +73,9 @@ const char* judge_tables(const Tables& tables) {
   constexpr size_t kUnchecked = offsetof(Header, checksum) + sizeof header.checksum;
   const auto checked = static_cast<size_t>(header.tables_size - kUnchecked);
   if (checked % 8 != 0 || checksum(tables.at + kUnchecked, checked) != header.checksum) return kDamaged;
-  const uint64_t fixed =
-      sizeof header + uint64_t{header.segments} * sizeof(Segment) + uint64_t{header.files} * sizeof(MappedFile);
+  const uint64_t fixed = sizeof header + uint64_t{header.segments} * sizeof(Segment) +
+                         uint64_t{header.files} * sizeof(MappedFile) +
+                         uint64_t{header.patches} * sizeof(uint64_t);
   const uint64_t texts = uint64_t{header.questions} + header.questions_size;
   if (header.segments > kMaxSegments || header.files > kMaxFiles || header.questions < fixed ||
       (header.questions | header.questions_size) % 8 != 0 || texts >= header.tables_size ||
@@ -66,7 +95,7 @@ const char* judge_tables(const Tables& tables) {
     const uint32_t path = tables.files()[i].path;
     if (path < texts || path >= header.tables_size) return kDamaged;
   }
-  return enters ? nullptr : kDamaged;
+  return enters && are_patches_sound(tables) ? nullptr : kDamaged;
 }
 
 }  // namespace moonlet::image

@@ -20,7 +20,7 @@ struct Expected {
 
 /// The first header.tables_size bytes of an image, aligned to 8.
 struct Tables {
-  const char* at = nullptr;
+  char* at = nullptr;
 
   [[nodiscard]] const Header& header() const { return *reinterpret_cast<const Header*>(at); }
   [[nodiscard]] const Segment* segments() const {
@@ -29,7 +29,12 @@ struct Tables {
   [[nodiscard]] const MappedFile* files() const {
     return reinterpret_cast<const MappedFile*>(segments() + header().segments);
   }
-  [[nodiscard]] const char* path(uint32_t file) const { return at + files()[file].path; }
+  [[nodiscard]] const uint64_t* patches() const {
+    return reinterpret_cast<const uint64_t*>(files() + header().files);
+  }
+  [[nodiscard]] char* path(uint32_t file) const { return at + files()[file].path; }
+  /// Where the last segment ends.
+  [[nodiscard]] uintptr_t end() const;
 };
 
 /// What is wrong with the header of an image that is the file in `status`, or null: then its tables_size is at
@@ -37,8 +42,8 @@ struct Tables {
 const char* judge_header(const Header& header, const FileStatus& status, const Expected& expected);
 
 /// What is wrong with tables whose header has been judged, or null. Then their segments lie in the window and
-/// within the image, none over another, the entry is in one that can be executed, and texts end. The questions
-/// are judged as they are asked.
+/// within the image, none over another, patches lie in those that can be written, the entry is in one that can
+/// be executed, and texts end. The questions are judged as they are asked.
 const char* judge_tables(const Tables& tables);
 
 }  // namespace moonlet::image

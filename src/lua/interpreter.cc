@@ -138,7 +138,7 @@ void refuse_bad_option(lua_State* L, const Options& options) {
 }
 
 void open_libraries(lua_State* L, const Run& run, const Options& options) {
-  if (!run.is_warm_up()) return;
+  if (!run.is_warm_up() || run.purpose == Purpose::kFurtherWarmUp) return;
   if (options.ignores_environment) paths::ignore_environment(L);
   warm::open_libraries(L);
 }

@@ -80,6 +80,7 @@ void list(lua_State* L) {
 }
 
 void forget_list() {
+  listed = nullptr;  // not freed: it lies in the image below
   count = 0;
   depends_on_directory = false;
   relative_module = nullptr;

@@ -14,7 +14,7 @@ void remember_standard(lua_State* L);
 /// Where memory is short, what is listed until then counts.
 void list(lua_State* L);
 
-/// In a child that becomes a zygote itself: the next list() begins anew.
+/// The next list() begins anew.
 void forget_list();
 
 /// After the seal: the name of a module that was found through a relative entry of the path, so that a script

@@ -37,12 +37,12 @@ namespace {
 constexpr int kWords = 4;
 uint64_t at_start[kWords];
 
-const uint64_t* find_state(lua_State* L) {
+uint64_t* find_state(lua_State* L) {
   lua_getglobal(L, "math");
   lua_getfield(L, -1, "random");
   const bool has_state = lua_iscfunction(L, -1) != 0 && lua_getupvalue(L, -1, 1) != nullptr;
   const bool fits = has_state && lua_rawlen(L, -1) == sizeof at_start;
-  const auto* state = fits ? static_cast<const uint64_t*>(lua_touserdata(L, -1)) : nullptr;
+  auto* state = fits ? static_cast<uint64_t*>(lua_touserdata(L, -1)) : nullptr;
   lua_pop(L, has_state ? 3 : 2);
   return state;
 }
@@ -81,9 +81,18 @@ void remember(lua_State* L) {
   if (const uint64_t* state = find_state(L)) memcpy(at_start, state, sizeof at_start);
 }
 
+void begin_again(lua_State* L) {
+  if (continues) return;
+  if (const uint64_t* state = find_state(L)) memcpy(at_start, state, sizeof at_start);
+}
+
 void go_on(lua_State* L, bool with_entropy, bool) { continues = !with_entropy && is_reseeded(L); }
 
-void seal(lua_State*) {}
+// What freshen() will set needs not differ from one image to the other.
+void seal(lua_State* L) {
+  if (continues) return;
+  if (uint64_t* const state = find_state(L)) memset(state, 0, sizeof at_start);
+}
 
 void freshen(lua_State* L) {
   if (continues) return;
@@ -166,6 +175,11 @@ void seal(lua_State* L) {
   lua_call(L, 1, 0);
 }
 
+void begin_again(lua_State* L) {
+  if (continues) return;
+  if (const void* state = find_state(L)) memcpy(at_start, state, state_size);
+}
+
 void go_on(lua_State* L, bool, bool) { continues = is_reseeded(L); }
 
 #else
@@ -175,6 +189,8 @@ void seal(lua_State*) {
   srand(1);
   srandom(1);  // one state with rand in glibc, another in musl
 }
+
+void begin_again(lua_State*) {}
 
 void go_on(lua_State*, bool, bool libc_is_seeded) { continues = libc_is_seeded; }
 

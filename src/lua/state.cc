@@ -85,13 +85,17 @@ void seal(lua_State* L) {
   heap::seal();  // last: from here on each block that is freed lies idle
 }
 
-#if defined(MOONLET_BUILTIN_MODULE)
 void unseal(lua_State* L) {
-  collector::unseal();
+  finalizers::unseal();
+  random_numbers::begin_again(L);
   paths::remember_environment(L);
   modules::forget_list();
 }
-#endif
+
+void go_on(lua_State* L) {
+  unseal(L);
+  collector::go_on(L);
+}
 
 void freshen(lua_State* L) {
   random_numbers::freshen(L);

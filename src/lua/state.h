@@ -23,9 +23,13 @@ void open_libraries(lua_State* L);
 /// which file each module came from. Call it before the first launch. `L`'s stack is empty.
 void seal(lua_State* L);
 
-/// In a child that becomes a zygote itself, before it seals `L` anew: that seal takes the state, the modules
-/// and the environment as the child's script has left them.
+/// In a child that becomes a zygote itself, before it seals `L` anew: that seal takes the state, the modules,
+/// the environment and random numbers as the child's script has left them.
 void unseal(lua_State* L);
+
+/// Before a warm-up goes on in a sealed state that was thawed, and that is to be sealed once more: likewise,
+/// and what was sealed is written to as little as can be.
+void go_on(lua_State* L);
 
 /// In a launch, before anything is known of its script: makes fresh what would be fresh in a lua that starts
 /// now.

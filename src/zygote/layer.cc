@@ -109,6 +109,7 @@ void check_names(lua_State* L) {
 }
 
 void become_layer(lua_State* L) {
+  collector::unseal();
   warm::unseal(L);
   log_to(STDERR_FILENO);
   if (!keep_request()) fail("not enough memory");
@@ -145,7 +146,7 @@ int serve(lua_State* L) {
   options.idle_exit = number_field(L, "idle_exit", 0, INT_MAX / 1000, options.idle_exit);
   lua_getfield(L, 1, "layers");
   if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "serve: 'layers' must be true or false");
-  collector::expect_layers(lua_toboolean(L, -1) != 0);
+  collector::expect_more(lua_toboolean(L, -1) != 0);
   lua_settop(L, 1);
   if (is_warm()) {
     become_layer(L);

@@ -5,19 +5,19 @@ import os
 import struct
 
 MAGIC = b"moonlet\n"
-FORMAT = 3
+FORMAT = 4
 OF_IMAGE, OF_NOTHING, WRITTEN, BORDER = -1, -2, -3, -4
 READ, WRITE, EXECUTE = 1, 2, 4
 TRUSTED = 1
 
 WORD = (1 << 64) - 1
-HEADER = "=8sIIQQQqqQQIIIIIIQQ"
+HEADER = "=8sIIQQQqqQQIIIIIIQQII"
 FIELDS = ["magic", "format", "lua", "checksum", "tables_size", "file_size", "made_seconds", "made_nanoseconds", "entry",
-          "thread_pointer", "segments", "files", "questions", "questions_size", "page_size", "flags", "build", "processor"]
+          "thread_pointer", "segments", "files", "questions", "questions_size", "page_size", "flags", "build", "processor", "patches", "unused"]
 SEGMENT = "=QQQhBB4x"
 SEGMENT_FIELDS = ["address", "size", "offset", "file", "protection", "nature"]
 FILE = "=QII"
-FILE_FIELDS = ["identity", "path", "unused"]
+FILE_FIELDS = ["identity", "path", "is_image"]
 UNCHECKED = struct.calcsize("=8sIIQ")  # up to the checksum and with it
 
 
@@ -42,8 +42,8 @@ def build(version):
 
 
 class Image:
-    """Tables, taken apart: the header's fields are attributes; `segment` and `file` are lists of dictionaries; `rest` are
-    questions and texts, and `pages` what is behind the tables."""
+    """Tables, taken apart: the header's fields are attributes; `segment` and `file` are lists of dictionaries; `patch` is words that
+    differ from an image below, `rest` are questions and texts, and `pages` what is behind the tables."""
 
     def __init__(self, data):
         for name, value in zip(FIELDS, struct.unpack_from(HEADER, data)):
@@ -51,7 +51,8 @@ class Image:
         at = struct.calcsize(HEADER)
         self.segment, at = self.take(data, at, SEGMENT, SEGMENT_FIELDS, self.segments)
         self.file, at = self.take(data, at, FILE, FILE_FIELDS, self.files)
-        self.rest = bytearray(data[at:self.tables_size])
+        self.patch = bytearray(data[at:at + 8 * self.patches])
+        self.rest = bytearray(data[at + 8 * self.patches:self.tables_size])
         self.pages = data[self.tables_size:]
 
     @staticmethod
@@ -70,7 +71,7 @@ class Image:
     def tables(self, right=True):
         """With a checksum that is right, if asked for."""
         behind = b"".join(struct.pack(SEGMENT, *it.values()) for it in self.segment)
-        behind += b"".join(struct.pack(FILE, *it.values()) for it in self.file) + bytes(self.rest)
+        behind += b"".join(struct.pack(FILE, *it.values()) for it in self.file) + bytes(self.patch) + bytes(self.rest)
         if right:
             data = self.header() + behind
             self.checksum = checksum(data[UNCHECKED:self.tables_size])
