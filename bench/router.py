@@ -33,7 +33,7 @@ def idle_memory(session):
         taken["lua"] = sum(memory(pid)["Pss"] for pid in idle.everything())
     for spare, key in enumerate(("moonlet", "moonlet-spare")):
         with session.moonletd("idle", *warm(MODULES), spare=spare, variables=VARIABLES) as zygote:
-            moonlet = [session.program("moonlet"), "--socket", zygote.socket]
+            moonlet = [session.program("moonletctl"), "run", "--socket", zygote.socket]
             with Idle(session, moonlet, 0, MODULES, VARIABLES, zygote) as idle:
                 idle.start(SCRIPTS)
                 taken[key] = sum(memory(pid)["Pss"] for pid in idle.everything())

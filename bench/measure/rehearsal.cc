@@ -3,7 +3,6 @@
 #include "measure/capture.h"
 #include "measure/fail.h"
 #include "measure/modules.h"
-#include "protocol/autostart.h"
 #include "protocol/protocol.h"
 
 #include <stdio.h>
@@ -47,15 +46,6 @@ void demand_launch(const Command& lua, const Command& moonlet, const Capture& ru
         "An image that has warm what the script loads is made so:\n"
         "    %s --freeze %s %s",
         line + 9, moonlet.program, image, options);
-  }
-  const protocol::SocketToAsk asked = protocol::socket_to_ask(nullptr);
-  if (asked.is_private) {
-    const char* const socket = asked.address.un.sun_path;
-    fail(
-        "moonlet cannot start the script: %s\n"
-        "That has started the moonletd of $MOONLET_AUTOSTART: try again in a second.\n"
-        "If it does not serve, %.*s.log says why.",
-        line + 9, static_cast<int>(strrchr(socket, '.') - socket), socket);
   }
   find_modules(lua, options, sizeof options);
   fail(

@@ -7,8 +7,7 @@ namespace moonlet::bench {
 
 /// Runs the script once under each. Prints what else a reader of the figures should know, and returns the wait
 /// status. Ends this program if the script fails, ends differently, or moonlet cannot start it. Then it
-/// proposes how to make `image` or, where that is null and $MOONLET_AUTOSTART does not say another, how to
-/// start `moonletd`.
+/// proposes how to make `image` or, where that is null, how to start `moonletd`.
 int rehearse(const Command& lua, const Command& moonlet, const char* image, const char* moonletd);
 
 }  // namespace moonlet::bench

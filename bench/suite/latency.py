@@ -61,7 +61,7 @@ class Field:
         """moonlet through a moonletd of its own."""
         zygote = self.stack.enter_context(
             self.session.moonletd(name, *warm_up, spare=spare, variables=variables, lua=lua))
-        self.add(key, [self.session.program("moonlet", lua), "--socket", zygote.socket, *script], variables, zygote)
+        self.add(key, [self.session.program("moonletctl", lua), "run", "--socket", zygote.socket, *script], variables, zygote)
 
     def add_moonlet(self, name, warm_up, script, variables=None, lua="5.4"):
         self.add_thawed("moonlet", name, warm_up, script, variables, lua)

@@ -53,7 +53,7 @@ class Idle:
 
 def private(session):
     """Memory that a script with luacheck's modules has for itself, in KB: by when (idle, churned), then by key. The
-    key "client" is the moonlet that waits beside a script of moonletd's."""
+    key "client" is the moonletctl that waits beside a script of moonletd's."""
     compiled = {"LUA_PATH": bytecode_path(session.bytecode / "5.4", LUACHECK["LUA_PATH"])}
     image = session.images.make("luacheck-alone", warm(LUACHECK_MODULES), LUACHECK)
     moonlet = session.program("moonlet")
@@ -72,7 +72,7 @@ def private(session):
         measure("lua-bytecode", [session.lua], compiled)
         measure("moonlet", [moonlet, "--image", image], LUACHECK)
         with session.moonletd("luacheck-alone", *warm(LUACHECK_MODULES), variables=LUACHECK) as zygote:
-            measure("moonletd", [moonlet, "--socket", zygote.socket], LUACHECK, zygote)
+            measure("moonletd", [session.program("moonletctl"), "run", "--socket", zygote.socket], LUACHECK, zygote)
     return results
 
 
@@ -100,7 +100,7 @@ def idle_scripts(session, name, modules, static=True):
                 "lua-bytecode": ([session.lua], {"LUA_PATH": bytecode_path(session.bytecode / "5.4")}),
                 "lua-static": ([session.static_lua], {}),
                 "moonlet": ([moonlet, "--image", image], {}),
-                "moonletd": ([moonlet], {})}
+                "moonletd": ([], {})}
     results = {}
     for key, (program, variables) in programs.items():
         if key in session.absent or (key == "lua-static" and not static):
@@ -111,7 +111,7 @@ def idle_scripts(session, name, modules, static=True):
                 zygote = None
                 if key == "moonletd":
                     zygote = stack.enter_context(session.moonletd(name, *warm(modules)))
-                    program = [moonlet, "--socket", zygote.socket]
+                    program = [session.program("moonletctl"), "run", "--socket", zygote.socket]
                 idle = stack.enter_context(Idle(session, program, 0, modules, variables, zygote))
                 for count in COUNTS:
                     idle.start(count - len(idle.processes))

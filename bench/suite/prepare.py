@@ -67,7 +67,7 @@ def bytecode_path(tree, behind=";"):
     return f"{tree}/?.lua;{tree}/?/init.lua;{behind}"
 
 
-OF_MOONLET = "moonlet moonlet-lua moonletd".split()
+OF_MOONLET = "moonlet moonlet-lua moonletctl moonletd".split()
 PROGRAMS = [*OF_MOONLET, "moonlet-bench", "bench/noop"]
 
 

@@ -1,7 +1,8 @@
 #include "client/command_line.h"
 
 #include "client/companion.h"
-#include "client/refusal.h"
+#include "fallback/real_lua.h"
+#include "fallback/refusal.h"
 #include "protocol/protocol.h"
 
 #include <string.h>
@@ -32,41 +33,16 @@ constexpr char kHelp[] =
     "  --status[=json], --top, --reload\n"
     "  --version      show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
-    "Without image and moonletd the script runs through " MOONLET_FALLBACK_NAME
+    "Without an image that fits the script runs through " MOONLET_FALLBACK_NAME
     ", or $MOONLET_FALLBACK;\n"
     "empty, that forbids it. moonlet's own failures exit with 125. See moonlet(1).\n";
 
 constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n";
 
 bool is_for_companion(const char* option) {
-  const char* its = "status\0status=json\0top\0reload\0";
+  const char* its = "status\0status=json\0top\0reload\0wrap\0";
   while (*its != '\0' && strcmp(option, its) != 0) its += strlen(its) + 1;
   return *its != '\0';
-}
-
-// Whether lua would talk to a person: -i, or nothing to run and a terminal to read from. Options that lua
-// rejects are left to it. LuaJIT's -b, -j and -O steer the compiler of a whole process, which a copy of
-// a running one shares: the real luajit has them.
-bool needs_real_lua(char** argv) {
-  bool has_code = false;
-  char** arg = argv + 1;
-  for (; *arg != nullptr && (*arg)[0] == '-'; arg++) {
-    const char* option = *arg + 1;
-    if (*option == '\0') return false;  // "-": standard input is the script
-    if (*option == '-') {
-      if (option[1] != '\0') return false;  // lua complains
-      arg++;
-      break;
-    }
-    if (*option == 'i' && option[1] == '\0') return true;
-    if (MOONLET_LUA_CODE == protocol::kLuaJit && strchr("bjO", *option) != nullptr) return true;
-    if (*option == 'e' || *option == 'v') has_code = true;
-    if ((*option == 'e' || *option == 'l') && option[1] == '\0') {
-      arg++;
-      if (*arg == nullptr) return false;  // lua complains
-    }
-  }
-  return *arg == nullptr && !has_code && isatty(STDIN_FILENO) != 0;
 }
 
 // Whether `option` is this one, by itself or with "=VALUE": `length` is that of its name.
@@ -107,7 +83,7 @@ CommandLine read_command_line(int argc, char** argv) {
     }
     if (is_option(option, "freeze", length)) {
       if (line.argv != argv) {
-        print_refusal({"--freeze", "", 0, "it must be the first option"});
+        fallback::print_refusal({"--freeze", "", 0, "it must be the first option"});
         _exit(protocol::kOwnFailure);
       }
       line.freezes = true;
@@ -127,7 +103,7 @@ CommandLine read_command_line(int argc, char** argv) {
     if (option[length] == '\0') {
       *value = line.argv[2];
       if (*value == nullptr) {
-        print_refusal({option - 2, "", 0, "a path must follow"});
+        fallback::print_refusal({option - 2, "", 0, "a path must follow"});
         _exit(protocol::kOwnFailure);
       }
       taken = 2;
@@ -137,7 +113,7 @@ CommandLine read_command_line(int argc, char** argv) {
   }
   line.argv[0] = argv[0];
   line.argc = argc;
-  line.interactive = needs_real_lua(line.argv);
+  line.interactive = fallback::needs_real_lua(line.argv);
   return line;
 }
 

@@ -1,7 +1,7 @@
 #include "client/companion.h"
 
-#include "client/fallback.h"
-#include "client/refusal.h"
+#include "fallback/fallback.h"
+#include "fallback/refusal.h"
 #include "image/start.h"
 #include "protocol/protocol.h"
 
@@ -32,7 +32,8 @@ void become_companion(char** argv) {
   static constexpr char kName[] = "moonletctl";
   char path[PATH_MAX + kLongestName];
   if (find_beside(kName, path)) execv(path, argv);
-  print_refusal({"exec moonletctl", "(beside moonlet, or on PATH)", exec_on_path(kName, argv)});
+  fallback::print_refusal(
+      {"exec moonletctl", "(beside moonlet, or on PATH)", fallback::exec_on_path(kName, argv)});
   _exit(protocol::kOwnFailure);
 }
 
@@ -41,7 +42,7 @@ void become_freezer(char** argv) {
   image::Doubt doubt = {"moonlet-lua", nullptr, ENOENT};
   if (find_beside("moonlet-lua", path))
     doubt = image::start(path, reinterpret_cast<uintptr_t>(argv) - sizeof(long));
-  print_refusal({"start", doubt.path, doubt.error, doubt.reason});
+  fallback::print_refusal({"start", doubt.path, doubt.error, doubt.reason});
   _exit(protocol::kOwnFailure);
 }
 

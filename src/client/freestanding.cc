@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,8 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -217,18 +214,10 @@ int execv(const char* path, char* const argv[]) {
 
 pid_t getpid() { return static_cast<pid_t>(syscall(SYS_getpid)); }
 
-// The call itself returns what is never negative.
-int getpriority(int which, id_t who) {
-  const long got = syscall(SYS_getpriority, which, who);
-  return static_cast<int>(got < 0 ? got : 20 - got);
-}
-
 int isatty(int fd) {
   winsize size;
   return syscall(SYS_ioctl, fd, TIOCGWINSZ, &size) == 0 ? 1 : 0;
 }
-
-int kill(pid_t pid, int signal) { return static_cast<int>(syscall(SYS_kill, pid, signal)); }
 
 void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset) {
 #if defined(SYS_mmap2)
@@ -250,15 +239,6 @@ int openat(int directory, const char* path, int flags, ...) {
 }
 
 int open(const char* path, int flags, ...) { return openat(AT_FDCWD, path, flags); }
-
-int poll(pollfd* fds, nfds_t count, int timeout) {  // at once, or without end
-#if defined(SYS_poll)  // elsewhere, and only there, the other has 64 bits for its time
-  return static_cast<int>(syscall(SYS_poll, fds, count, timeout));
-#else
-  long now[2] = {0, 0};
-  return static_cast<int>(syscall(SYS_ppoll, fds, count, timeout < 0 ? nullptr : now, nullptr, size_t{0}));
-#endif
-}
 
 int prctl(int option, ...) {
   va_list list;
@@ -284,23 +264,9 @@ ssize_t readlink(const char* __restrict path, char* __restrict target, size_t si
   return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
 }
 
-ssize_t recv(int fd, void* data, size_t size, int flags) {
-  return syscall(SYS_recvfrom, fd, data, size, flags, nullptr, nullptr);
+ssize_t send(int fd, const void* data, size_t size, int flags) {
+  return syscall(SYS_sendto, fd, data, size, flags, nullptr, size_t{0});
 }
-
-ssize_t recvmsg(int fd, msghdr* message, int flags) { return syscall(SYS_recvmsg, fd, message, flags); }
-
-int select(int count, fd_set* __restrict readable, fd_set* __restrict, fd_set* __restrict,
-           timeval* __restrict) {
-  long now[2] = {0, 0};
-#if defined(SYS__newselect)
-  return static_cast<int>(syscall(SYS__newselect, count, readable, nullptr, nullptr, now));
-#else
-  return static_cast<int>(syscall(SYS_pselect6, count, readable, nullptr, nullptr, now, nullptr));
-#endif
-}
-
-ssize_t sendmsg(int fd, const msghdr* message, int flags) { return syscall(SYS_sendmsg, fd, message, flags); }
 
 int socket(int domain, int type, int protocol) {
   return static_cast<int>(syscall(SYS_socket, domain, type, protocol));
@@ -322,8 +288,6 @@ int stat(const char* __restrict path, struct stat* __restrict result) {
   return static_cast<int>(syscall(SYS_newfstatat, AT_FDCWD, path, result, 0));
 #endif
 }
-
-mode_t umask(mode_t mask) { return static_cast<mode_t>(syscall(SYS_umask, mask)); }
 
 ssize_t write(int fd, const void* data, size_t size) { return syscall(SYS_write, fd, data, size); }
 

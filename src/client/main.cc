@@ -1,13 +1,12 @@
-// moonlet: lua that starts as a copy of the warm interpreter that moonletd holds.
+// moonlet: lua that thaws an image of an interpreter in which all is loaded.
 
-#include "client/autostart.h"
 #include "client/command_line.h"
 #include "client/companion.h"
-#include "client/fallback.h"
-#include "client/launch.h"
+#include "client/look_again.h"
 #include "client/thaw.h"
-#include "protocol/autostart.h"
+#include "fallback/fallback.h"
 #include "protocol/protocol.h"
+#include "protocol/socket_path.h"
 
 #include <errno.h>
 #include <sys/auxv.h>
@@ -17,36 +16,25 @@ namespace moonlet::client {
 
 namespace {
 
-int fail(const Refusal& refusal) {
-  print_refusal(refusal);
-  return protocol::kOwnFailure;
-}
+using fallback::Refusal;
 
-// Looks for an image, and for a zygote. Returns if neither runs the script.
-void look(const CommandLine& line, const protocol::SocketToAsk& ask, long* stack, Refusal& refusal) {
-  refusal = {"thaw", "an image", ENOENT, "none is wanted"};
-  if (thaw(line, ask.address, stack, refusal)) return;
-#if defined(MOONLET_SOCKET_CLIENT)
-  const Refusal doubt = refusal;
-  launch(line, ask.address, refusal);
-  if (refusal.error != ENOENT && refusal.error != ECONNREFUSED) return;
-  if (ask.is_private) start_moonletd();
-  // Nobody serves: then it is the image that counts, if there is one.
-  if (doubt.error != ENOENT || doubt.about != nullptr) refusal = doubt;
-#endif
+int fail(const Refusal& refusal) {
+  fallback::print_refusal(refusal);
+  return protocol::kOwnFailure;
 }
 
 [[noreturn]] void become_lua(const CommandLine& line, const Refusal& refusal) {
   if (line.descriptor >= 0) close(line.descriptor);
-  fall_back(line.argv, refusal);
+  fallback::fall_back(line.argv, refusal);
 }
 
-// Runs the script in an image, or through a zygote, or becomes lua.
+// Runs the script in an image, or becomes lua.
 [[noreturn]] void run(const CommandLine& line, long* stack) {
-  const protocol::SocketToAsk ask = protocol::socket_to_ask(line.socket);
-  Refusal refusal;  // may be about what is in `ask`
-  look(line, ask, stack, refusal);
+  const protocol::SocketAddress address = protocol::socket_address(line.socket);
+  Refusal refusal = {"thaw", "an image", ENOENT, "none is wanted"};
+  const bool is_outdated = thaw(line, address, stack, refusal);
   if (line.rehearses) _exit(fail(refusal));
+  if (is_outdated) have_moonletd_look(address);
   become_lua(line, refusal);
 }
 

@@ -1,6 +1,6 @@
 #include "client/thaw.h"
 
-#include "client/fallback.h"
+#include "fallback/fallback.h"
 #include "image/answer.h"
 #include "image/enter.h"
 #include "image/format.h"
@@ -20,7 +20,7 @@ const char* path;  // of the image
 
 // On the other side of the jump, as long as nothing has run.
 [[noreturn]] void turn_back(const char* reason) {
-  fall_back(launch.argv, {"run in", "the image", 0, reason, ""});
+  fallback::fall_back(launch.argv, {"run in", "the image", 0, reason, ""});
 }
 
 void say_what_was_thawed() {
@@ -40,7 +40,8 @@ protocol::ImagePath beside;
 
 }  // namespace
 
-bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack, Refusal& refusal) {
+bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack,
+          fallback::Refusal& refusal) {
   path = line.image != nullptr && *line.image != '\0' ? line.image : getenv("MOONLET_IMAGE");
   if (line.descriptor >= 0) path = "moonletd's image";
   const bool is_named = path != nullptr;
@@ -57,13 +58,13 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
             find_auxiliary(),
             reinterpret_cast<uintptr_t>(stack),
             turn_back,
-            is_verbose() ? say_what_was_thawed : nullptr};
+            fallback::is_verbose() ? say_what_was_thawed : nullptr};
   const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
                                     image::kBuild, image::hash_processor(launch.auxiliary)};
   const image::Doubt doubt = image::enter(const_cast<char*>(path), line.descriptor, expected, launch);
   refusal = {"thaw", path, doubt.error, doubt.reason};
   if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
-  return is_named;
+  return !is_named && (doubt.path != path || doubt.reason != nullptr);
 }
 
 }  // namespace moonlet::client

@@ -1,16 +1,17 @@
-// moonletctl: how a moonletd is, and what can be done about it. moonlet becomes it for --status, --top and
-// --reload, and has it start a moonletd where MOONLET_AUTOSTART asks for one.
+// moonletctl: runs a script through moonletd; tells how a moonletd is, and what can be done about it. moonlet
+// becomes it for --status, --top and --reload.
 
 #include "ctl/answer.h"
-#include "ctl/autostart.h"
 #include "ctl/fail.h"
 #include "ctl/json.h"
 #include "ctl/options.h"
+#include "ctl/run.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/top.h"
-#include "protocol/autostart.h"
+#include "ctl/wrap.h"
 #include "protocol/reload.h"
+#include "protocol/socket_path.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,24 +23,10 @@ namespace moonlet::ctl {
 
 namespace {
 
-// Of a moonletd that was started in the background nobody has seen what it said.
-[[noreturn]] void fail_to_ask(const protocol::Problem& problem, const protocol::SocketToAsk& asked) {
-  protocol::SocketAddress log = asked.address;
-  if (asked.is_private && log.fits) {
-    name_log(log.un.sun_path);
-    if (access(log.un.sun_path, F_OK) == 0) fail("%s; see %s", printable(problem).bytes(), log.un.sun_path);
-  }
-  const bool has_no_place = protocol::setting(protocol::kAutostart) != nullptr && !asked.is_private &&
-                            strcmp(asked.address.un.sun_path, "/run/moonlet.sock") == 0;
-  fail("%s%s", printable(problem).bytes(),
-       has_no_place ? "; without XDG_RUNTIME_DIR, MOONLET_AUTOSTART has no effect" : "");
-}
-
-int print_status(const protocol::SocketToAsk& asked, bool as_json) {
-  const protocol::SocketAddress& address = asked.address;
+int print_status(const protocol::SocketAddress& address, bool as_json) {
   Answer answer;
   protocol::Problem problem;
-  if (!ask(address, answer, problem)) fail_to_ask(problem, asked);
+  if (!ask(address, answer, problem)) fail("%s", printable(problem).bytes());
   Text out;
   if (as_json) {
     add_json(out, answer, address.un.sun_path);
@@ -72,16 +59,16 @@ int main(int argc, char** argv) {
   using namespace moonlet;
   using namespace moonlet::ctl;
   if (argc < 1) return EXIT_FAILURE;  // Linux 5.18 and later see to it that there is a name
+  if (argc > 1 && strcmp(argv[1], "run") == 0) run(argc - 1, argv + 1);
+  if (argc > 1 && strcmp(argv[1], "--wrap") == 0) return wrap(argv + 2);
   const Options options = read_options(argv);
-  const protocol::SocketToAsk asked = protocol::socket_to_ask(options.socket);
+  const protocol::SocketAddress address = protocol::socket_address(options.socket);
   switch (options.task) {
-    case Task::kAutostart:
-      autostart();
     case Task::kTop:
-      return watch(asked.address);
+      return watch(address);
     case Task::kReload:
-      return ctl::reload(asked.address);
+      return ctl::reload(address);
     default:
-      return print_status(asked, options.task == Task::kStatusAsJson);
+      return print_status(address, options.task == Task::kStatusAsJson);
   }
 }

@@ -13,7 +13,8 @@ namespace {
 
 constexpr char kHelp[] =
     "usage: moonletctl [--socket PATH] --status[=json] | --top | --reload\n"
-    "Tells how a moonletd is, or has it load its modules anew.\n"
+    "       moonletctl run [--socket PATH] [--argv0 NAME] [lua's options] script [args]\n"
+    "Tells how a moonletd is, has it load its modules anew, or has it run a script.\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
     "  --status       print how it is, and which scripts run\n"
@@ -22,7 +23,10 @@ constexpr char kHelp[] =
     "  --reload       have the warm-up run anew, and wait until it has\n"
     "  --help         show this text\n"
     "  --version      show the version\n"
-    "moonlet takes the same options. See moonletctl(1).\n";
+    "  run            run a script as moonlet does, but in a process that moonletd forks\n"
+    "  --argv0 NAME   the name of the interpreter in the script's arg, else " MOONLET_FALLBACK_NAME
+    "\n"
+    "moonlet takes the options with -- too, but for the last. See moonletctl(1).\n";
 
 struct TaskOption {
   const char* name;
@@ -31,8 +35,7 @@ struct TaskOption {
 constexpr TaskOption kTasks[] = {{"--status", Task::kStatus},
                                  {"--status=json", Task::kStatusAsJson},
                                  {"--top", Task::kTop},
-                                 {"--reload", Task::kReload},
-                                 {"--autostart", Task::kAutostart}};  // moonlet's own
+                                 {"--reload", Task::kReload}};
 
 [[noreturn]] void print_and_exit(const char* text) {
   const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;

@@ -3,7 +3,7 @@
 
 namespace moonlet::ctl {
 
-enum class Task { kStatus, kStatusAsJson, kTop, kReload, kAutostart };
+enum class Task { kStatus, kStatusAsJson, kTop, kReload };
 
 struct Options {
   Task task;

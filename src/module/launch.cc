@@ -3,6 +3,7 @@
 #include "base/kernel.h"
 #include "base/layout.h"
 #include "base/unique_fd.h"
+#include "protocol/trusted.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,10 @@ bool ask_zygote(Handle& handle, const protocol::SocketAddress& address, protocol
   connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connection < 0 || !connect_to(connection, address)) {
     refusal = {"connect", path, errno};
+    return false;
+  }
+  if (!protocol::is_trusted(connection)) {
+    refusal = {"launch through", path, 0, protocol::kNotTrusted};
     return false;
   }
   int32_t number[Handle::kStreams];

@@ -4,7 +4,7 @@
 #include "module/handle.h"
 #include "module/launch.h"
 #include "module/stream.h"
-#include "protocol/autostart.h"
+#include "protocol/socket_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -212,7 +212,7 @@ int fail(lua_State* L, Handle& handle, const Refusal& first, const Refusal* seco
 
 // True if the zygote has started the script; else `refusal` says why not.
 bool launch(lua_State* L, Handle& handle, OutgoingRequest& request, Refusal& refusal) {
-  const protocol::SocketAddress address = protocol::socket_to_ask(optional_text(L, "socket", kSocket)).address;
+  const protocol::SocketAddress address = protocol::socket_address(optional_text(L, "socket", kSocket));
   if (ask_zygote(handle, address, request, refusal)) {
     while (!await(L, handle.script.connection, -1) || await_answer(handle, address, refusal)) {
     }

@@ -1,10 +1,10 @@
 #include "module/status.h"
 
 #include "protocol/answer.h"
-#include "protocol/autostart.h"
 #include "protocol/problem.h"
 #include "protocol/reload.h"
 #include "protocol/running_script.h"
+#include "protocol/socket_path.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -42,7 +42,7 @@ protocol::SocketAddress check_socket(lua_State* L) {
   size_t length = 0;
   const char* const name = luaL_optlstring(L, 1, nullptr, &length);
   luaL_argcheck(L, name == nullptr || strlen(name) == length, 1, "string contains zeros");
-  return protocol::socket_to_ask(name).address;
+  return protocol::socket_address(name);
 }
 
 int fail(lua_State* L, const Problem& problem) {

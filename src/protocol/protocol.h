@@ -85,6 +85,10 @@ constexpr uint32_t end_value(uint32_t cookie, int status) {
   return cookie << 8 | (static_cast<uint32_t>(status) & 0xff);
 }
 
+/// Who sends this byte, and nothing else, wants nothing run: a launch has found that the image is not right,
+/// and moonletd shall look. No request begins with it.
+constexpr char kLookAgain = 'o';
+
 /// Exit status of moonlet's own failures, as timeout(1), nice(1) and env(1) have it.
 constexpr int kOwnFailure = 125;
 

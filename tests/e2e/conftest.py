@@ -54,12 +54,41 @@ def on_kernel(version, name):
 
 
 PROGRAMS = programs()
-MOONLET, MOONLETD = [on_kernel(KERNEL, name) if name in ON_OLD_KERNEL else os.path.join(PROGRAMS, name)
-                     for name in ("moonlet", "moonletd")]
+MOONLET, MOONLETCTL, MOONLETD = [on_kernel(KERNEL, name) if name in ON_OLD_KERNEL else os.path.join(PROGRAMS, name)
+                                 for name in ("moonlet", "moonletctl", "moonletd")]
+
+
+class Command(str):
+    """What launches a script: a program, and the arguments that come before lua's own. As a text it is the beginning of a command
+    line."""
+
+    def __new__(cls, program, *leading):
+        command = super().__new__(cls, " ".join((program, *leading)))
+        command.program, command.words = program, [program, *leading]
+        return command
+
+    def argv(self, name, *arguments):
+        """For `program`, so that `name` is what the script finds as the interpreter's name."""
+        leading = self.words[1:]
+        return ["moonletctl", *leading, "--argv0", name, *arguments] if leading else [name, *arguments]
+
+    def install(self, path):
+        """Makes `path` a program that does this."""
+        if len(self.words) == 1:
+            path.symlink_to(self.program)
+        else:
+            path.write_text(f'#!/bin/sh\nexec {self} --argv0 {path.name} "$@"\n')
+            path.chmod(0o755)
+
+
+BY_LUA = Command(REAL_LUA)
+THAWED = Command(MOONLET)
+SERVED = Command(MOONLETCTL, "run")
+BY_MOONLET = THAWED if THAW else SERVED
 # A stand-in has another file than the program, and no name of its own.
 about_the_file = pytest.mark.skipif(bool(ON_OLD_KERNEL), reason="IT IS ABOUT THE PROGRAM'S FILE: on this kernel only")
 # A client whose system calls are filtered is confined, for a moonletd that looks.
-COMPARE = ["--compare-clients", "0"] if "moonlet" in ON_OLD_KERNEL else []
+COMPARE = ["--compare-clients", "0"] if "moonletctl" in ON_OLD_KERNEL else []
 KEEPS_CONNECTION = KERNEL == "4.14" and "moonletd" in ON_OLD_KERNEL  # without pidfds: docs/design.md, "Kernel floor"
 needs_pidfd = pytest.mark.skipif(KEEPS_CONNECTION, reason="NO PIDFD: one more descriptor is open in a script")
 JIT = LUA == "luajit"
@@ -88,6 +117,8 @@ def environment(**changes):
 
 class Zygote:
     """A moonletd of the test's own. It serves when the constructor returns."""
+
+    command = SERVED
 
     def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL,
                  command=(MOONLETD,), **popen):
@@ -151,8 +182,12 @@ class FrozenZygote:
     """What stands in for a zygote where its warm-up is frozen: an image beside the socket that a zygote would have, which
     may be named. Without `wait` it may be that the warm-up cannot be frozen: then there is no image."""
 
+    command = THAWED
+
     def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, socket=None, **popen):
         assert not options, "only moonletd has them: is the test about moonletd?"
+        if SANITIZED:
+            pytest.skip("NEITHER FREEZES NOR THAWS: with the sanitizers")
         self.socket = socket or os.path.join(str(directory), "zygote.sock")
         self.image = self.socket.removesuffix(".sock") + ".image"
         done = subprocess.run([MOONLET, "--freeze", self.image, *warm_up], stdin=stdin, capture_output=True,
@@ -221,6 +256,8 @@ def moonletd(tmp_path_factory):
 class Image:
     """A warm-up that is frozen into a file, in a directory of the test's own. What it wrote meanwhile is in `warm_up`."""
 
+    command = THAWED
+
     def __init__(self, directory, *warm_up, env=None, **options):
         self.path = os.path.join(str(directory), "image")
         self.warm_up = run(MOONLET, ["lua", "--freeze", self.path, *warm_up], environment() if env is None else env, **options)
@@ -266,7 +303,9 @@ class Result:
 
 
 def run(program, argv, env, **options):
-    """Runs `program` under the name argv[0], and returns how it ended."""
+    """Runs `program`, a path or a Command, under the name argv[0], and returns how it ended."""
+    if isinstance(program, Command):
+        program, argv = program.program, program.argv(*argv)
     options.setdefault("stdin", subprocess.DEVNULL) if "input" not in options else None
     done = subprocess.run(argv, executable=program, env=env, capture_output=True, timeout=PATIENCE, **options)
     return Result(done.returncode, done.stdout, done.stderr)
@@ -300,7 +339,7 @@ class Pair:
     def programs(self, env=None):
         env = dict(environment() if env is None else env)
         env.update(self.zygote.variables())  # for both, so that the environment is the same
-        return ((REAL_LUA, env), (MOONLET, env))
+        return ((BY_LUA, env), (self.zygote.command, env))
 
     def __call__(self, *arguments, env=None, name="lua", **options):
         results = [run(program, [name, *arguments], its_env, **options)
@@ -342,6 +381,8 @@ class Launch:
     """A running script, with pipes: say() to it, hear() a line of it."""
 
     def __init__(self, program, argv, env, **options):
+        if isinstance(program, Command):
+            program, argv = program.program, program.argv(*argv)
         self.process = subprocess.Popen(argv, executable=program, env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.pid = self.process.pid

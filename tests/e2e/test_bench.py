@@ -83,7 +83,7 @@ def test_a_module_that_is_the_program_is_not_made_warm(bench, script, start_zygo
 def test_without_moonletd_it_says_how_to_start_it(bench, script):
     result = compare(bench, script('require "slow"'))
     assert result.status == 1 and result.out == "", result
-    assert "nobody.sock: No such file or directory (is moonletd running?)" in result.err
+    assert "nobody.image: No such file or directory" in result.err
     assert result.err.endswith("moonletd -l slow &\n"), result
 
 
@@ -107,14 +107,6 @@ def test_without_an_image_it_says_how_to_make_it(bench, script, tmp_path):
     result = compare(bench, "--image", tmp_path / "image", script('require "slow"'))
     assert result.status == 1 and result.out == "", result
     assert result.err.endswith(f"{MOONLET} --freeze {tmp_path}/image -l slow\n"), result
-
-
-def test_a_moonletd_of_one_s_own_has_been_started_by_it(bench, script, tmp_path):
-    own = {"MOONLET_SOCKET": "", "XDG_RUNTIME_DIR": str(tmp_path), "MOONLET_AUTOSTART": "-l nothing-of-this-name"}
-    result = compare(bench, script('require "slow"'), **own)
-    assert result.status == 1 and "started the moonletd of $MOONLET_AUTOSTART: try again" in result.err, result
-    log = re.search(r"If it does not serve, (.*) says why\.\n$", result.err).group(1)
-    assert re.fullmatch(rf"{tmp_path}/moonlet-[a-p]{{8}}\.log", log)
 
 
 def test_a_script_is_found_as_a_shell_would_find_it(bench, script, start_zygote, tmp_path):

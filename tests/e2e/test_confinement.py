@@ -11,7 +11,7 @@ import subprocess
 
 import client
 import pytest
-from conftest import MOONLET, MOONLETD, ON_OLD_KERNEL, PATIENCE, environment, needs_root, run
+from conftest import BY_MOONLET, MOONLETCTL, MOONLETD, ON_OLD_KERNEL, PATIENCE, environment, needs_root, run
 
 pytestmark = pytest.mark.skipif(bool(ON_OLD_KERNEL), reason="ITS STAND-IN IS CONFINED: on this kernel only")
 
@@ -57,14 +57,14 @@ def careful(start_zygote):
 def declines(zygote, difference, *box, **options):
     """In the box moonlet is declined because of `difference`; without MOONLET_FALLBACK it runs lua in there."""
     env = environment(MOONLET_SOCKET=zygote.socket)
-    result = run((*box, MOONLET)[0], [*box, MOONLET, *SAY], env, **options)
+    result = run((*box, *BY_MOONLET.words)[0], [*box, *BY_MOONLET.words, *SAY], env, **options)
     assert result.status == 125 and f"the client is confined (proc(5): {difference}".encode() in result.err, result
     del env["MOONLET_FALLBACK"]
-    assert run((*box, MOONLET)[0], [*box, MOONLET, *SAY], env, **options).out == b"ran\n"
+    assert run((*box, *BY_MOONLET.words)[0], [*box, *BY_MOONLET.words, *SAY], env, **options).out == b"ran\n"
 
 
 def serves(zygote, *box, **options):
-    result = run((*box, MOONLET)[0], [*box, MOONLET, *SAY], environment(MOONLET_SOCKET=zygote.socket), **options)
+    result = run((*box, *BY_MOONLET.words)[0], [*box, *BY_MOONLET.words, *SAY], environment(MOONLET_SOCKET=zygote.socket), **options)
     assert result.out == b"ran\n", result
 
 
@@ -107,11 +107,11 @@ def test_a_client_in_a_chroot(start_zygote, open_directory, kind):
     """
     zygote = start_zygote(options=["--socket", str(shared / "s")], command=["unshare", "--mount", "sh", "-euc", prepare, "sh", MOONLETD])
     inside = ["nsenter", f"--target={zygote.pid}", "--mount"]
-    shutil.copy(MOONLET, shared)
+    shutil.copy(MOONLETCTL, shared)
     env = environment(MOONLET_SOCKET=str(shared / "s"))
-    program = str(shared / "moonlet")
-    assert run("nsenter", [*inside, program, *SAY], env).out == b"ran\n", zygote.log()
-    result = run("nsenter", [*inside, "chroot", str(jail), program, *SAY], env)
+    program = [str(shared / "moonletctl"), "run"]
+    assert run("nsenter", [*inside, *program, *SAY], env).out == b"ran\n", zygote.log()
+    result = run("nsenter", [*inside, "chroot", str(jail), *program, *SAY], env)
     assert result.status == 125 and b"(proc(5): root)" in result.err, result
 
 
@@ -122,8 +122,8 @@ def test_a_client_without_new_privileges(careful):
 @pytest.mark.parametrize("name", ["NoNewPrivs:", "\nNoNewPrivs:\t0"])
 def test_a_client_whose_name_looks_like_what_is_compared(careful, open_directory, name):
     """The process chose it itself, and it comes first in /proc/PID/status."""
-    shutil.copy(MOONLET, open_directory / name)
-    result = run("setpriv", ["setpriv", "--no-new-privs", open_directory / name, *SAY], environment(MOONLET_SOCKET=careful.socket))
+    shutil.copy(MOONLETCTL, open_directory / name)
+    result = run("setpriv", ["setpriv", "--no-new-privs", open_directory / name, "run", *SAY], environment(MOONLET_SOCKET=careful.socket))
     assert result.status == 125 and b"the client is confined (proc(5): NoNewPrivs:" in result.err, result
 
 
@@ -197,11 +197,11 @@ def test_client_and_zygote_in_one_box(tmp_path):
         mkfifo ready
         "$1" --ready-fd 3 --compare-clients 1 3>ready &
         read served <ready
-        "$2" -e "print('ran')"
+        "$2" run -e "print('ran')"
         kill $!
         wait $!
     """
-    result = run("unshare", [*box, "setpriv", "--no-new-privs", "sh", "-eu", "-c", script, "sh", MOONLETD, MOONLET],
+    result = run("unshare", [*box, "setpriv", "--no-new-privs", "sh", "-eu", "-c", script, "sh", MOONLETD, MOONLETCTL],
                  environment(MOONLET_SOCKET=str(tmp_path / "s")), cwd=tmp_path)
     assert (result.status, result.out) == (0, b"ran\n"), result
 
@@ -306,5 +306,5 @@ def test_many_groups_hide_nothing(start_zygote, open_directory):
     zygote.socket = str(open_directory / "s")
     for count in range(1000, 4000, 250):
         who = dict(user=65534, group=65534, extra_groups=list(range(1 << 30, (1 << 30) + count)), cwd="/")
-        result = run("setpriv", ["setpriv", "--no-new-privs", MOONLET, *SAY], environment(MOONLET_SOCKET=zygote.socket), **who)
+        result = run("setpriv", ["setpriv", "--no-new-privs", *BY_MOONLET.words, *SAY], environment(MOONLET_SOCKET=zygote.socket), **who)
         assert result.status == 125 and b"confined" in result.err, (count, result)

@@ -16,7 +16,7 @@ import time
 
 import client
 import pytest
-from conftest import BUILD, MOONLET, MOONLETD, PATIENCE, environment, needs_root, run, serves_other_users
+from conftest import BUILD, BY_MOONLET, MOONLETD, PATIENCE, environment, needs_root, run, serves_other_users
 from test_hostile import answer, connected, send, serves, settled
 
 ATTENTION = 10  # seconds that moonletd has for the rest of a request (kPatience in src/zygote/request.cc)
@@ -137,7 +137,7 @@ def test_a_script_that_eats_all_memory(start_zygote):
     """Under a limit it ends as under lua; until then others are served."""
     zygote = start_zygote()
     eat = "local t = {} print('eating') io.stdout:flush() io.read() for i = 1, math.huge do t[i] = ('x'):rep(1 << 20) .. i end"
-    with subprocess.Popen(["prlimit", f"--as={1 << 28}", MOONLET, "-e", eat], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    with subprocess.Popen(["prlimit", f"--as={1 << 28}", *BY_MOONLET.words, "-e", eat], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env=environment(MOONLET_SOCKET=zygote.socket)) as eater:
         assert eater.stdout.readline() == b"eating\n"
         eater.stdin.close()
@@ -163,12 +163,12 @@ print('full') io.stdout:flush()
 probe.pause()
 """
     who = dict(user=54321, group=54321, extra_groups=[], cwd="/")
-    with subprocess.Popen(["prlimit", "--nproc=60", MOONLET, "-e", bomb], stdout=subprocess.PIPE, env=env, **who) as bomber:
+    with subprocess.Popen(["prlimit", "--nproc=60", *BY_MOONLET.words, "-e", bomb], stdout=subprocess.PIPE, env=env, **who) as bomber:
         script = int(bomber.stdout.readline())
         try:
             assert bomber.stdout.readline() == b"full\n"
             for other in (dict(), dict(user=65534, group=65534, extra_groups=[])):
-                assert takes(lambda: run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **other).out == b"1\n") < AT_ONCE
+                assert takes(lambda: run(BY_MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **other).out == b"1\n") < AT_ONCE
         finally:
             os.killpg(script, signal.SIGKILL)
         assert bomber.wait(PATIENCE) == -signal.SIGKILL
@@ -258,7 +258,7 @@ def test_a_log_on_a_terminal_that_nobody_reads(tmp_path):
             connection.connect(path)
             connection.sendall(bytes(352))
             assert client.receive(connection)[0] == client.DECLINED
-    assert run(MOONLET, ["lua", "-e", "print('served')"], environment(MOONLET_SOCKET=path)).out == b"served\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print('served')"], environment(MOONLET_SOCKET=path)).out == b"served\n"
     process.terminate()
     assert process.wait(PATIENCE) == 0
     for descriptor in (others_reader, other, reader, terminal):
@@ -279,6 +279,6 @@ def test_a_log_on_a_full_disk(tmp_path):
         connection.connect(path)
         connection.sendall(bytes(4096))
         assert client.receive(connection)[0] == client.DECLINED
-    assert run(MOONLET, ["lua", "-e", "print('served')"], env).out == b"served\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print('served')"], env).out == b"served\n"
     process.terminate()
     assert process.wait(PATIENCE) == 0

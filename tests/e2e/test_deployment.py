@@ -4,7 +4,7 @@ import os
 import shlex
 
 import pytest
-from conftest import MOONLET, MOONLETD, REAL_LUA, World, environment, needs_program, needs_root, run
+from conftest import BY_LUA, BY_MOONLET, MOONLETD, REAL_LUA, World, environment, needs_program, needs_root, run
 
 HOSTS = {"a": "192.0.2.1", "b": "192.0.2.5"}  # addresses that are nobody's, each the first of two
 
@@ -73,7 +73,7 @@ def two_hosts(open_directory):
 def parallel(world, program, script, jobs, *options):
     ssh = f"ssh -F {world.directory}/ssh_config"
     (world.directory / "script.lua").write_text(script)
-    command = shlex.join(["env", "MOONLET_FALLBACK=", program, str(world.directory / "script.lua")])
+    command = shlex.join(["env", "MOONLET_FALLBACK=", *program.words, str(world.directory / "script.lua")])
     return world.run("parallel", "--will-cite", "--ssh", ssh, "--sshlogin", "a,b", "--jobs", "2", *options, command,
                      ":::", *map(str, jobs))
 
@@ -94,10 +94,10 @@ def test_parallel_gets_the_same_from_two_hosts_as_with_lua(two_hosts):
         if job % 4 == 0 then error('job ' .. job .. ' fails', 0) end
     """
     lua, moonlet = [parallel(two_hosts, program, script, range(1, 13), "--keep-order")
-                    for program in (REAL_LUA, MOONLET)]
+                    for program in (BY_LUA, BY_MOONLET)]
     for result in (lua, moonlet):
         # The name before an error is the program's; and what two hosts write at once comes in any order.
-        result.err = sorted(result.err.replace(REAL_LUA.encode(), MOONLET.encode()).splitlines())
+        result.err = sorted(result.err.replace(REAL_LUA.encode(), os.path.basename(REAL_LUA).encode()).splitlines())
     assert lua.status == 3 and lua.out.count(b"\n") == 12
     assert moonlet == lua
 
@@ -105,7 +105,7 @@ def test_parallel_gets_the_same_from_two_hosts_as_with_lua(two_hosts):
 @on_two_hosts
 def test_each_job_is_served_by_the_zygote_of_its_own_host(two_hosts):
     script = "print(host, io.popen('hostname'):read())"
-    result = parallel(two_hosts, MOONLET, script, range(12))
+    result = parallel(two_hosts, BY_MOONLET, script, range(12))
     lines = result.out.decode().splitlines()
     assert result.status == 0 and len(lines) == 12, f"{result!r}\n{two_hosts.log()}"
     assert set(lines) == {"a\ta", "b\tb"}

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import KEEPS_CONNECTION, MOONLET, PATIENCE, THAW, Pair, both, environment, needs_pidfd, run
+from conftest import BY_MOONLET, KEEPS_CONNECTION, PATIENCE, THAW, Pair, both, environment, needs_pidfd, run
 
 LIST = "io.write((require('probe').fds():gsub('pipe:%[%d+%]', 'pipe'):gsub('socket:%[%d+%]', 'socket')))"
 if KEEPS_CONNECTION:  # close-on-exec, and the only one
@@ -77,7 +77,7 @@ def test_hundreds_of_descriptors(same, tmp_path):
         opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(600)]
         kept = [fd for fd in opened if fd % 3 != 0]
         try:
-            done = subprocess.run(["lua", str(script)], executable=program, env=env, capture_output=True,
+            done = subprocess.run(program.argv("lua", str(script)), executable=program.program, env=env, capture_output=True,
                                   stdin=subprocess.DEVNULL, pass_fds=kept)
         finally:
             for fd in opened:
@@ -123,7 +123,7 @@ def test_closed_streams_are_closed_for_their_readers(same, tmp_path):
     script.write_text("print('last words') io.stdout:flush() require('probe').close(1) io.read()")
 
     def scenario(program, env):
-        process = subprocess.Popen(["lua", str(script)], executable=program, env=env, stdin=subprocess.PIPE,
+        process = subprocess.Popen(program.argv("lua", str(script)), executable=program.program, env=env, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE)
         heard = process.stdout.read()
         process.stdin.close()
@@ -145,7 +145,7 @@ def test_standard_streams_of_every_kind(same, tmp_path):
             out.flush()
             script = tmp_path / "s.lua"
             script.write_text(text)
-            subprocess.run(["lua", str(script)], executable=program, env=env, stdin=file, stdout=out, stderr=out)
+            subprocess.run(program.argv("lua", str(script)), executable=program.program, env=env, stdin=file, stdout=out, stderr=out)
             # exit gives back what was read ahead: the next program goes on behind the second line.
             rest = file.read()
             out.seek(0)
@@ -157,7 +157,7 @@ def test_standard_streams_of_every_kind(same, tmp_path):
         ours, theirs = socket.socketpair()
         script = tmp_path / "s.lua"
         script.write_text(text)
-        process = subprocess.Popen(["lua", str(script)], executable=program, env=env, stdin=theirs, stdout=theirs,
+        process = subprocess.Popen(program.argv("lua", str(script)), executable=program.program, env=env, stdin=theirs, stdout=theirs,
                                    stderr=theirs)
         theirs.close()
         ours.sendall(b"one\ntwo\n")
@@ -184,7 +184,7 @@ def test_position_in_a_standard_stream_is_that_of_the_scripts_file(start_zygote,
             file.seek(2)
             out.write(b"before ")
             err.write(b"before it ")
-            subprocess.run(["lua", str(script)], executable=program, env=env, stdin=file, stdout=out, stderr=err)
+            subprocess.run(program.argv("lua", str(script)), executable=program.program, env=env, stdin=file, stdout=out, stderr=err)
             out.write(b"after")
             err.write(b"after")
             out.seek(0)
@@ -214,18 +214,18 @@ def test_buffering_is_that_of_lua(same, tmp_path):
     script.write_text(BUFFERING)
 
     def into_pipe(program, env):
-        return subprocess.run(["lua", str(script)], executable=program, env=env, stdout=subprocess.PIPE,
+        return subprocess.run(program.argv("lua", str(script)), executable=program.program, env=env, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT).stdout
 
     def into_file(program, env):
         with tempfile.TemporaryFile() as out:
-            subprocess.run(["lua", str(script)], executable=program, env=env, stdout=out, stderr=out)
+            subprocess.run(program.argv("lua", str(script)), executable=program.program, env=env, stdout=out, stderr=out)
             out.seek(0)
             return out.read()
 
     def into_terminal(program, env):
         master, slave = pty.openpty()
-        process = subprocess.Popen(["lua", str(script)], executable=program, env=env, stdin=slave, stdout=slave,
+        process = subprocess.Popen(program.argv("lua", str(script)), executable=program.program, env=env, stdin=slave, stdout=slave,
                                    stderr=slave)
         process.wait(PATIENCE)
         os.close(slave)
@@ -270,5 +270,5 @@ def test_a_warm_up_that_leaves_a_descriptor_is_told_so(start_zygote, tmp_path):
     if THAW:
         assert zygote.status == 1
         return
-    result = run(MOONLET, ["lua", "-e", "print(file:read('*l'))"], environment(MOONLET_SOCKET=zygote.socket))
+    result = run(BY_MOONLET, ["lua", "-e", "print(file:read('*l'))"], environment(MOONLET_SOCKET=zygote.socket))
     assert result.out == b"one\n", result

@@ -8,8 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (BUILD, MOONLET, REAL_LUA, SANITIZED, THAW, Pair, about_images, about_moonletd, both, environment, needs_pidfd,
-                      needs_root, run, serves_other_users)
+from conftest import (BUILD, BY_LUA, BY_MOONLET, REAL_LUA, SANITIZED, THAW, Pair, about_images, about_moonletd, both,
+                      environment, needs_pidfd, needs_root, run, serves_other_users)
 
 ENVIRON = "io.write(require('probe').environ())"
 
@@ -30,7 +30,7 @@ def test_an_empty_environment(zygote, tmp_path):
     # Nothing names the socket here, so that moonlet must be told on the command line.
     code = "for _, n in ipairs{'PATH', 'HOME', 'LUA_CPATH', 'MOONLET_SOCKET'} do print(os.getenv(n)) end os.execute('env')"
     expected = run(REAL_LUA, ["lua", "-e", code], {})
-    got = run(MOONLET, ["lua", "--socket", zygote.socket, "-e", code], {})
+    got = run(BY_MOONLET, ["lua", "--socket", zygote.socket, "-e", code], {})
     assert got == expected
     assert not [line for line in got.out.splitlines() if line.startswith((b"PATH", b"MOONLET"))]
 
@@ -49,13 +49,13 @@ def test_duplicates_and_strings_without_a_name(zygote, tmp_path):
 import ctypes, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def strings(items): return (ctypes.c_char_p * (len(items) + 1))(*items, None)
-program, socket, script, cpath = [a.encode() for a in sys.argv[1:]]
+script, socket, cpath, program, *leading = [a.encode() for a in sys.argv[1:]]
 env = [b"A=1", b"A=2", b"", b"novalue", b"=", b"MOONLET_FALLBACK=", b"LUA_CPATH=" + cpath, b"MOONLET_SOCKET=" + socket]
-libc.execve(program, strings([b"lua", script]), strings(env))
+libc.execve(program, strings([b"lua", *leading, script]), strings(env))
 sys.exit("execve failed")
 """)
-    results = [subprocess.run(["/usr/bin/python3", str(maker), program, zygote.socket, str(script), environment()["LUA_CPATH"]],
-                              capture_output=True) for program in (REAL_LUA, MOONLET)]
+    results = [subprocess.run(["/usr/bin/python3", str(maker), str(script), zygote.socket, environment()["LUA_CPATH"], *program.words],
+                              capture_output=True) for program in (BY_LUA, BY_MOONLET)]
     assert results[0].stdout == results[1].stdout and b"A=1\nA=2\n\nnovalue\n=\n" in results[1].stdout
     assert results[0].stderr == results[1].stderr == b""
 
@@ -176,7 +176,7 @@ def test_nohup(same, tmp_path):
     script.write_text(SIGNALS)
 
     def scenario(program, env):
-        done = subprocess.run(["nohup", program, str(script)], env=env, capture_output=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(["nohup", *program.words, str(script)], env=env, capture_output=True, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr
 
     assert signal_set("SigIgn", both(same, scenario)[1]) == 1 << signal.SIGHUP - 1
@@ -251,7 +251,7 @@ def test_as_many_groups_as_root_s_are_not_root_s(start_zygote, open_directory):
     path = for_all(start_zygote, open_directory, extra_groups=[7, 8]).socket
     groups = "for line in io.lines('/proc/self/status') do io.write(line:match('^Groups:.*') or '') end"
     for others in ([7, 8], [7, 9], [9, 8], [7]):
-        result = run(MOONLET, ["lua", "-e", groups], environment(MOONLET_SOCKET=path), cwd="/", extra_groups=others)
+        result = run(BY_MOONLET, ["lua", "-e", groups], environment(MOONLET_SOCKET=path), cwd="/", extra_groups=others)
         assert result.out.split()[1:] == [b"%d" % group for group in sorted(others)], result
 
 
@@ -262,14 +262,14 @@ def test_a_client_with_another_group_than_a_plain_zygote_s(start_zygote, open_di
     os.chown(open_directory, 65534, 65534)
     path = str(open_directory / "s")
     start_zygote(options=["--socket", path], user=65534, group=65534, extra_groups=[])
-    assert run(MOONLET, ["lua", "-e", "print(1)"], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534,
+    assert run(BY_MOONLET, ["lua", "-e", "print(1)"], environment(MOONLET_SOCKET=path), cwd="/", user=65534, group=65534,
                extra_groups=[]).out == b"1\n"
     for who in ({"user": 65534, "group": 100, "extra_groups": []}, {"user": 65534, "group": 65534, "extra_groups": [4]}):
         env = environment(MOONLET_SOCKET=path)
-        refused = run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who)
+        refused = run(BY_MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who)
         assert refused.status == 125 and b"group" in refused.err, refused
         del env["MOONLET_FALLBACK"]
-        assert run(MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who).out == b"1\n"
+        assert run(BY_MOONLET, ["lua", "-e", "print(1)"], env, cwd="/", **who).out == b"1\n"
 
 
 @about_images

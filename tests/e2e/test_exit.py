@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, PATIENCE, SANITIZED, both, environment
+from conftest import BY_MOONLET, JIT, LUA, PATIENCE, SANITIZED, both, environment
 
 PROBE = "local probe = require 'probe' "
 
@@ -45,7 +45,7 @@ def test_finalizers_and_buffers_at_the_end(same, tmp_path, end):
     def scenario(program, env):
         script = tmp_path / "s.lua"
         script.write_text(FINALIZERS + end)
-        done = subprocess.run(["lua", str(script), str(out)], executable=program, env=env, capture_output=True)
+        done = subprocess.run(program.argv("lua", str(script), str(out)), executable=program.program, env=env, capture_output=True)
         return done.returncode, done.stdout, done.stderr, out.read_text()
 
     both(same, scenario)
@@ -102,7 +102,7 @@ def test_a_crash_dumps_one_core(same, tmp_path):
     def scenario(program, env):
         directory = tmp_path / os.path.basename(program)
         directory.mkdir()
-        done = subprocess.run(["lua", "-e", "require 'probe'.crash()"], executable=program, env=env, cwd=directory,
+        done = subprocess.run(program.argv("lua", "-e", "require 'probe'.crash()"), executable=program.program, env=env, cwd=directory,
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
         return done.returncode, len(os.listdir(directory))
 
@@ -137,7 +137,7 @@ def test_a_script_s_descriptors_are_closed_when_its_client_ends(start_zygote, tm
             path = tmp_path / str(number)
             with open(path, "w") as passed:
                 fcntl.flock(passed, fcntl.LOCK_EX)
-                process = subprocess.Popen([MOONLET, "-e", ""], env=env, pass_fds=(passed.fileno(),), preexec_fn=lambda: os.nice(19))
+                process = subprocess.Popen([*BY_MOONLET.words, "-e", ""], env=env, pass_fds=(passed.fileno(),), preexec_fn=lambda: os.nice(19))
             assert process.wait(PATIENCE) == 0
             with open(path) as again:
                 fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -165,7 +165,7 @@ def test_a_fork_that_outlives_the_script(same, tmp_path):
             os.exit(30)
         """)
         # The fork holds the pipes: they end with it, the status comes before.
-        process = subprocess.Popen(["lua", str(script)], executable=program, env=env, stdin=subprocess.PIPE,
+        process = subprocess.Popen(program.argv("lua", str(script)), executable=program.program, env=env, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE)
         status = process.wait(PATIENCE)
         process.stdin.close()
@@ -176,8 +176,8 @@ def test_a_fork_that_outlives_the_script(same, tmp_path):
 
 def test_a_script_whose_fork_goes_on_as_a_daemon(same, tmp_path):
     def scenario(program, env):
-        done = subprocess.run(["lua", "-e", "os.execute('sleep 1000 >/dev/null 2>&1 </dev/null & echo $!')"],
-                              executable=program, env=env, capture_output=True)
+        done = subprocess.run(program.argv("lua", "-e", "os.execute('sleep 1000 >/dev/null 2>&1 </dev/null & echo $!')"),
+                              executable=program.program, env=env, capture_output=True)
         os.kill(int(done.stdout), signal.SIGKILL)
         return done.returncode
 
@@ -189,7 +189,7 @@ def test_standard_output_that_is_full_or_closed(same, tmp_path):
 
     def scenario(program, env):
         with open("/dev/full", "w") as full:
-            done = subprocess.run(["lua", "-e", code], executable=program, env=env, stdout=full, stderr=subprocess.PIPE)
+            done = subprocess.run(program.argv("lua", "-e", code), executable=program.program, env=env, stdout=full, stderr=subprocess.PIPE)
         return done.returncode, done.stderr
 
     both(same, scenario)
@@ -199,7 +199,7 @@ def test_a_reader_that_leaves(same, tmp_path):
     """moonlet ... | head -1: the writer dies of SIGPIPE, where nobody ignores that."""
     def scenario(program, env):
         script = "for i = 1, 1e6 do print(i) end"
-        command = f"'{program}' -e '{script}' | head -1; echo ${{PIPESTATUS[0]}}"
+        command = f"{program} -e '{script}' | head -1; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", command], env=env, capture_output=True, timeout=PATIENCE,
                               restore_signals=True)
         return done.stdout, done.stderr

@@ -10,18 +10,20 @@ import subprocess
 import threading
 
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, THAW, Pair,
-                      Result, about_moonletd, about_the_file, environment, needs_root, run, without_addresses)
+from conftest import (BUILD, BY_LUA, BY_MOONLET, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, THAW,
+                      Command, Pair, Result, about_images, about_moonletd, about_the_file, environment, needs_root, run,
+                      without_addresses)
 
 CODE = "print('ran', ...) os.exit(3)"
+NOTHING_THERE = b"thaw /nonexistent.image: " if THAW else b"connect /nonexistent: "
 
 
 def falls_back(socket_path, *, reason, argv=("lua", "-e", CODE), **options):
     """Runs as lua would where that is allowed, and says why it cannot where it is not."""
     allowed = environment(MOONLET_SOCKET=socket_path, MOONLET_FALLBACK=None)
-    result = run(MOONLET, list(argv), allowed, **options)
+    result = run(BY_MOONLET, list(argv), allowed, **options)
     assert (result.status, result.out, result.err) == (3, b"ran\n", b""), result
-    forbidden = run(MOONLET, list(argv), environment(MOONLET_SOCKET=socket_path), **options)
+    forbidden = run(BY_MOONLET, list(argv), environment(MOONLET_SOCKET=socket_path), **options)
     assert forbidden.status == 125 and forbidden.out == b"", forbidden
     assert reason.encode() in forbidden.err and forbidden.err.startswith(b"moonlet: "), forbidden
     assert forbidden.err.count(b"\n") == 1 and socket_path[:100].encode() in forbidden.err
@@ -60,14 +62,14 @@ def test_a_socket_that_must_not_be_used(start_zygote):
 @about_moonletd
 @needs_root
 def test_a_zygote_of_another_user(start_zygote, open_directory):
-    """Refused by the permissions of the socket; and where those allow it, by the zygote."""
+    """Refused by the permissions of the socket; and where those allow it, by the client: what listens there could be anybody."""
     path = str(open_directory / "roots")
     start_zygote(options=["--socket", path])
     falls_back(path, reason="Permission denied", user=65534)
     os.chown(open_directory, 65534, 65534)
     path = str(open_directory / "nobodys")
     start_zygote(options=["--mode", "666", "--socket", path], user=65534, group=65534, extra_groups=[])
-    falls_back(path, reason="this moonletd serves another user")
+    falls_back(path, reason="it belongs to another user")
 
 
 class FakeServer:
@@ -147,10 +149,10 @@ def test_the_zygote_dies_with_connections_waiting(start_zygote):
     """Those in its queue, and those it has accepted, run through lua."""
     zygote = start_zygote(options=["--max", "1"])
     env = environment(MOONLET_SOCKET=zygote.socket, MOONLET_FALLBACK=None)
-    first = subprocess.Popen([MOONLET, "-e", "print('started') io.flush() io.read()"], env=env, stdin=subprocess.PIPE,
+    first = subprocess.Popen([*BY_MOONLET.words, "-e", "print('started') io.flush() io.read()"], env=env, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     assert first.stdout.readline() == b"started\n"
-    waiting = [subprocess.Popen([MOONLET, "-e", f"print('ran') os.exit({i})"], env=env, stdout=subprocess.PIPE)
+    waiting = [subprocess.Popen([*BY_MOONLET.words, "-e", f"print('ran') os.exit({i})"], env=env, stdout=subprocess.PIPE)
                for i in range(10)]
     while connections_to(zygote.socket) < 11:
         os.sched_yield()
@@ -171,9 +173,9 @@ def test_the_fallback_is_lua_with_the_same_argv(tmp_path):
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=None)
     code = "for i = -10, 10 do if arg and arg[i] then print(i, arg[i]) end end error('x')"
     for name in ("lua", "moonlet", "/some/path"):
-        results = [run(program, [name, "-e", code, "--", "-"], env) for program in (MOONLET, REAL_LUA)]
+        results = [run(program, [name, "-e", code, "--", "-"], env) for program in (BY_MOONLET, BY_LUA)]
         assert without_addresses(results[0]) == without_addresses(results[1])
-    result = run(MOONLET, ["lua", "--socket", "/nonexistent/too", "-e", code], env)
+    result = run(BY_MOONLET, ["lua", "--socket", "/nonexistent/too", "-e", code], env)
     assert without_addresses(result) == without_addresses(run(REAL_LUA, ["lua", "-e", code], env))
 
 
@@ -195,7 +197,7 @@ def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, why
     if THAW and zygote:
         os.truncate(zygote.image, 4096)
     env = environment(MOONLET_SOCKET=path, MOONLET_FALLBACK=None, LD_OF_NOBODY="1")
-    expected, got = [run(program, ["lua", "-e", SHOW], env, preexec_fn=change) for program in (REAL_LUA, MOONLET)]
+    expected, got = [run(program, ["lua", "-e", SHOW], env, preexec_fn=change) for program in (BY_LUA, BY_MOONLET)]
     assert got == expected and b"SigBlk:\t0000000000000200\n" in got.out, (got, expected)
 
 
@@ -213,7 +215,7 @@ def test_a_client_with_raised_privileges(start_zygote, open_directory):
     else:
         start_zygote(options=["--mode", "0666", "--socket", path, "--compare-clients", "0"])
     client, other = open_directory / "moonlet", open_directory / os.path.basename(REAL_LUA)
-    shutil.copy(MOONLET, client)
+    shutil.copy(BY_MOONLET.program, client)
     os.chown(client, 12345, 12345)
     os.chmod(client, 0o4755)
     other.write_text("#!/bin/sh\necho another\n")
@@ -221,10 +223,10 @@ def test_a_client_with_raised_privileges(start_zygote, open_directory):
     show = "for line in io.lines('/proc/self/status') do if line:find '^Uid' then print(line) end end print(io.open('/proc/self/comm'):read())"
     env = environment(MOONLET_SOCKET=path, MOONLET_VERBOSE="1", PATH=str(open_directory))
     for fallback in ("", str(other), None):
-        result = run(str(client), ["lua", "-e", show], dict(env, **({} if fallback is None else {"MOONLET_FALLBACK": fallback})),
+        result = run(Command(str(client), *BY_MOONLET.words[1:]), ["lua", "-e", show], dict(env, **({} if fallback is None else {"MOONLET_FALLBACK": fallback})),
                      cwd="/", user=65534, group=65534, extra_groups=[])
         assert result == Result(0, f"Uid:\t65534\t12345\t12345\t12345\n{os.path.basename(REAL_LUA)}\n".encode(), b""), result
-    if SANITIZED:  # LeakSanitizer looks at the end, and may not
+    if SANITIZED or not THAW:  # LeakSanitizer looks at the end, and may not
         return
     refused = run(str(client), ["lua", "--freeze", str(open_directory / "i")], env, cwd="/", user=65534, group=65534, extra_groups=[])
     assert refused == Result(125, b"", b"moonlet: start with raised privileges: Operation not permitted\n"), refused
@@ -235,45 +237,54 @@ def test_another_interpreter_by_moonlet_fallback(tmp_path):
     other.write_text("#!/bin/sh\necho other \"$@\"\nexit 7\n")
     other.chmod(0o755)
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=str(other))
-    result = run(MOONLET, ["lua", "-e", "x", "a b"], env)
+    result = run(BY_MOONLET, ["lua", "-e", "x", "a b"], env)
     assert (result.status, result.out) == (7, b"other -e x a b\n")
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK="other", PATH=f"/bin:{tmp_path}")
-    assert run(MOONLET, ["lua"], env).status == 7
+    assert run(BY_MOONLET, ["lua"], env).status == 7
     other.chmod(0o644)
-    refused = run(MOONLET, ["lua"], dict(env, PATH=f"{tmp_path}:/nonexistent"))  # the better reason of the two
+    refused = run(BY_MOONLET, ["lua"], dict(env, PATH=f"{tmp_path}:/nonexistent"))  # the better reason of the two
     assert refused.status == 125 and b"Permission denied" in refused.err, refused
     other.chmod(0o755)
     (tmp_path / "sub").mkdir()
     env["PATH"] = f"{tmp_path}/sub::/nonexistent"  # an empty entry: the working directory
-    assert run(MOONLET, ["lua"], env, cwd=tmp_path).status == 7
+    assert run(BY_MOONLET, ["lua"], env, cwd=tmp_path).status == 7
 
 
-@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd", os.path.join(PROGRAMS, "moonlet")])
+@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd", BY_MOONLET.program])
 def test_an_interpreter_that_cannot_be_started(fallback):
-    """moonlet itself is none, under whatever name: that would go on for ever."""
+    """The program itself is none, under whatever name: that would go on for ever."""
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=fallback)
-    result = run(MOONLET, ["lua", "-e", "x"], env)
-    assert result.status == 125 and b"exec the fallback " + fallback.encode() in result.err and b"connect /nonexistent" in result.err
+    result = run(BY_MOONLET, ["lua", "-e", "x"], env)
+    assert result.status == 125 and b"exec the fallback " + fallback.encode() in result.err and NOTHING_THERE in result.err, result
+
+
+@about_moonletd
+def test_moonlet_as_the_fallback_is_not_its_own(tmp_path):
+    """It looks for an image, and then for lua."""
+    moonlet = os.path.join(PROGRAMS, "moonlet")
+    result = run(BY_MOONLET, ["lua", "-e", "x"], environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=moonlet))
+    assert result.status == 125 and b"it is moonlet itself" in result.err, result
 
 
 @about_the_file
+@about_images
 def test_moonlet_installed_as_lua_finds_the_real_one(tmp_path):
     name = os.path.basename(REAL_LUA)
     (tmp_path / name).symlink_to(MOONLET)
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=name, PATH=f"{tmp_path}:{os.path.dirname(REAL_LUA)}")
-    assert run(MOONLET, [name, "-e", "print(1)"], env).out == b"1\n"
+    assert run(BY_MOONLET, [name, "-e", "print(1)"], env).out == b"1\n"
 
 
 def test_interactive_use_goes_to_lua_at_once(zygote):
     """-i, and a terminal with nothing to run: also with a zygote that could serve."""
     env = environment(MOONLET_SOCKET=zygote.socket, MOONLET_FALLBACK=None, TERM="dumb")
     for arguments in (["-i", "-e", "print('before')"], ["-i"]):
-        expected, got = (run(program, ["lua", *arguments], env, input=b"print(6 * 7)\n") for program in (REAL_LUA, MOONLET))
+        expected, got = (run(program, ["lua", *arguments], env, input=b"print(6 * 7)\n") for program in (BY_LUA, BY_MOONLET))
         assert got == expected and b"42" in got.out, got
-    assert run(MOONLET, ["lua", "-i"], environment(MOONLET_SOCKET=zygote.socket)).status == 125
+    assert run(BY_MOONLET, ["lua", "-i"], environment(MOONLET_SOCKET=zygote.socket)).status == 125
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(MOONLET, ["lua"], env)
+        os.execve(BY_MOONLET.program, BY_MOONLET.argv("lua"), env)
     heard = b""
     while b"> " not in heard:
         heard += os.read(terminal, 1000)
@@ -292,7 +303,7 @@ def test_options_that_steer_the_compiler_go_to_luajit(zygote):
     env = environment(MOONLET_SOCKET=zygote.socket, MOONLET_FALLBACK=None)
     for arguments in (["-joff", "-e", "print(jit.status())"], ["-O1", "-e", "print(jit.status())"], ["-bl", "-e", "x = 1"],
                       ["-j", "off", "-e", "print(jit.status())"]):
-        assert run(MOONLET, ["lua", *arguments], env) == run(REAL_LUA, ["lua", *arguments], env)
+        assert run(BY_MOONLET, ["lua", *arguments], env) == run(REAL_LUA, ["lua", *arguments], env)
 
 
 @about_moonletd
@@ -303,7 +314,7 @@ def test_what_the_kernel_will_not_give_a_child_goes_to_lua(start_zygote):
     may_raise = subprocess.run(["/usr/bin/python3", "-c", "import resource as r; r.setrlimit(r.RLIMIT_MEMLOCK, (4, 4));"
                                 "r.setrlimit(r.RLIMIT_MEMLOCK, (8, 8))"], stderr=subprocess.DEVNULL).returncode == 0
     if may_raise:  # CAP_SYS_RESOURCE: then the child has it too
-        assert run(MOONLET, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket)).status == 3
+        assert run(BY_MOONLET, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket)).status == 3
     else:
         falls_back(zygote.socket, reason="set resource limit 8")
 
@@ -332,7 +343,7 @@ def test_a_nicer_zygote_s_child_cannot_be_less_nice(start_zygote, open_directory
     who = dict(user=65534, group=65534, extra_groups=[])
     start_zygote(command=["nice", "-n", "5", MOONLETD], options=["--socket", path], **who)
     for nice, expected in ((0, (125, True)), (5, (0, False)), (7, (0, False))):
-        result = run("nice", ["nice", "-n", str(nice), MOONLET, "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", **who)
+        result = run("nice", ["nice", "-n", str(nice), *BY_MOONLET.words, "-e", ""], environment(MOONLET_SOCKET=path), cwd="/", **who)
         assert (result.status, b"set nice value: Permission denied" in result.err) == expected, result
 
 
@@ -345,10 +356,10 @@ def test_a_path_from_xdg_runtime_dir(start_zygote, tmp_path):
     while not os.path.exists(runtime / "moonlet.sock"):
         os.sched_yield()
     try:
-        while (result := run(MOONLET, ["lua", "-e", "print(warm)"], env)).status == 125:
+        while (result := run(BY_MOONLET, ["lua", "-e", "print(warm)"], env)).status == 125:
             pass  # bound, and about to listen
         assert result.out == b"from the runtime directory\n"
-        assert run(MOONLET, ["lua", "-e", "print(warm)"], dict(env, MOONLET_SOCKET="/nonexistent")).status == 125
+        assert run(BY_MOONLET, ["lua", "-e", "print(warm)"], dict(env, MOONLET_SOCKET="/nonexistent")).status == 125
     finally:
         zygote.terminate()
         assert zygote.wait(PATIENCE) == 0
@@ -361,9 +372,9 @@ def in_another_pid_namespace(socket):
     if subprocess.run([*INSIDE, "true"], capture_output=True).returncode != 0:
         pytest.skip("NAMESPACES ARE NOT ALLOWED HERE")
     env = environment(MOONLET_SOCKET=socket)
-    refused = subprocess.run([*INSIDE, MOONLET, "-e", "print(1)"], env=env, capture_output=True)
+    refused = subprocess.run([*INSIDE, *BY_MOONLET.words, "-e", "print(1)"], env=env, capture_output=True)
     del env["MOONLET_FALLBACK"]
-    assert subprocess.run([*INSIDE, MOONLET, "-e", "print(1)"], env=env, capture_output=True).stdout == b"1\n"
+    assert subprocess.run([*INSIDE, *BY_MOONLET.words, "-e", "print(1)"], env=env, capture_output=True).stdout == b"1\n"
     return refused
 
 

@@ -6,15 +6,15 @@ import resource
 import subprocess
 
 import pytest
-from conftest import (JIT, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, THAW, Pair, PairInEach, about_images, about_moonletd, about_the_file, both,
-                      environment, may_be_cold, run)
+from conftest import (BY_MOONLET, JIT, LUA, PATIENCE, REAL_LUA, SANITIZED, THAW, Pair, PairInEach, about_images, about_moonletd,
+                      about_the_file, both, environment, may_be_cold, run)
 
 RANDOM = "print(math.random(1, 2^30), math.random(1, 2^30), math.random())"
 SEEDED_ANEW = LUA in ("5.4", "5.5")
 
 
 def launch_once(zygote, code, **options):
-    return run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket), **options)
+    return run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket), **options)
 
 
 def test_random_numbers(same):
@@ -117,7 +117,7 @@ def test_the_parent_never_changes(start_zygote):
     descriptors = len(zygote.descriptors())
     memory = None
     for turn in range(100 if SANITIZED else 1000):
-        run(MOONLET, ["lua", "-e", VANDALS[turn % len(VANDALS)]], env)
+        run(BY_MOONLET, ["lua", "-e", VANDALS[turn % len(VANDALS)]], env)
         if turn == 99:
             memory = resident(zygote.pid)
     assert launch_once(zygote, SHOW_STATE) == first
@@ -137,7 +137,7 @@ def test_an_image_never_changes(start_zygote):
     with open(zygote.image, "rb") as image:
         frozen = image.read()
     for vandal in VANDALS:
-        run(MOONLET, ["lua", "-e", vandal], env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        run(BY_MOONLET, ["lua", "-e", vandal], env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         assert launch_once(zygote, SHOW_STATE) == first
     with open(zygote.image, "rb") as image:
         assert image.read() == frozen
@@ -158,9 +158,9 @@ def shown_by_ps(same, launch, tmp_path, *arguments):
         with open(f"/proc/{pid}/cmdline", "rb") as cmdline, open(f"/proc/{pid}/environ", "rb") as environ:
             shown = cmdline.read().replace(b"running1", b"running0"), sorted(environ.read().split(b"\0"))
         args = subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True).stdout
-        # lua's name is that of the program file: here "lua5.4", there "moonlet".
+        # lua's name is that of the program file: here "lua5.4", there "moonlet" or "moonletctl".
         with open(f"/proc/{pid}/comm") as comm:
-            name = comm.read().strip() == os.path.basename(program)
+            name = comm.read().strip() == os.path.basename(program.program)
         running.say("")
         running.end()
         return shown, args.replace(b"running1", b"running0"), name
@@ -198,7 +198,7 @@ def test_the_collector_is_in_the_mode_of_lua(same):
 def test_launches_at_once(same, tmp_path):
     """Fifty at a time, each with its own status and its own output."""
     env = environment(MOONLET_SOCKET=same.zygote.socket)
-    running = [subprocess.Popen([MOONLET, "-e", f"io.read() print({i}) os.exit({i})"], env=env, stdin=subprocess.PIPE,
+    running = [subprocess.Popen([*BY_MOONLET.words, "-e", f"io.read() print({i}) os.exit({i})"], env=env, stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE) for i in range(50)]
     for i, process in enumerate(running):
         out, _ = process.communicate(b"\n", timeout=PATIENCE)
@@ -214,7 +214,7 @@ def test_a_warm_up_that_guards_its_globals(start_zygote, tmp_path, strict):
     zygote = start_zygote("-e", strict)
     script = tmp_path / "s.lua"
     script.write_text("print(arg[0] ~= nil, #arg, ...)")
-    assert run(MOONLET, ["lua", str(script), "a"], environment(MOONLET_SOCKET=zygote.socket)).out == b"true\t1\ta\n"
+    assert run(BY_MOONLET, ["lua", str(script), "a"], environment(MOONLET_SOCKET=zygote.socket)).out == b"true\t1\ta\n"
 
 
 def test_finalizers_at_the_seal_speak_once(start_zygote, tmp_path):

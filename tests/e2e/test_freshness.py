@@ -14,7 +14,7 @@ import time
 
 import client
 import pytest
-from conftest import (KERNEL, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Launch, Result, about_the_file,
+from conftest import (BY_MOONLET, KERNEL, LUA, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Launch, Result, about_the_file,
                       environment, run, wait_gone, without_addresses)
 
 
@@ -41,7 +41,7 @@ class Tree:
         return start(*(warm_up or ("-l", "module")), env=self.env, **arguments)
 
     def launch(self, zygote, code=CODE):
-        return run(MOONLET, ["lua", "-e", code], {**self.env, "MOONLET_SOCKET": zygote.socket})
+        return run(BY_MOONLET, ["lua", "-e", code], {**self.env, "MOONLET_SOCKET": zygote.socket})
 
     def is_current(self, zygote):
         result = self.launch(zygote)
@@ -165,7 +165,7 @@ def test_whatever_the_warm_up_has_loaded_is_watched(tmp_path, start_zygote, warm
         os.unlink(module)
         shutil.copy(os.path.join(os.environ["MOONLET_BUILD"], "modules", "probe.so"), tmp_path / "new")
         os.rename(tmp_path / "new", module)
-        image = run(MOONLET, ["lua", "-e", "io.write(io.open('/proc/self/maps'):read('*a'))"],
+        image = run(BY_MOONLET, ["lua", "-e", "io.write(io.open('/proc/self/maps'):read('*a'))"],
                     environment(LUA_CPATH=f"{tmp_path}/?.so", MOONLET_SOCKET=zygote.socket)).out.decode()
         assert "probe.so" in image and "probe.so (deleted)" not in image
         return
@@ -174,9 +174,9 @@ def test_whatever_the_warm_up_has_loaded_is_watched(tmp_path, start_zygote, warm
             "io.open": f"local f = io.open '{source}' value = f:read('*a'):match('%d') f:close()"}
     zygote = start_zygote(*(["-e", code[warm_up]] if warm_up in code else [str(source)]))
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
     source.write_text("value = 2")
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
 
 
 def test_a_file_that_was_looked_for_in_vain(tree, start_zygote):
@@ -210,8 +210,8 @@ def test_other_files_in_the_same_directories_do_not_matter(tree, start_zygote):
 def test_what_the_warm_up_writes_is_no_source(tmp_path, start_zygote):
     """A log that it keeps would call for a new image without end."""
     zygote = start_zygote("-e", f"log = io.open('{tmp_path}/log', 'a') log:write('warm\\n') log:flush()")
-    run(MOONLET, ["lua", "-e", "log:write('script\\n')"], environment(MOONLET_SOCKET=zygote.socket))
-    run(MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=zygote.socket))
+    run(BY_MOONLET, ["lua", "-e", "log:write('script\\n')"], environment(MOONLET_SOCKET=zygote.socket))
+    run(BY_MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=zygote.socket))
     assert (tmp_path / "log").read_text() == "warm\nscript\n"
 
 
@@ -222,7 +222,7 @@ def test_a_pipe_that_the_warm_up_reads_is_no_source(tmp_path, start_zygote):
     writer.start()
     zygote = start_zygote("-e", f"value = io.open('{tmp_path}/pipe'):read('*a')")
     writer.join()
-    result = run(MOONLET, ["lua", "-e", "print(value)"], environment(MOONLET_SOCKET=zygote.socket))
+    result = run(BY_MOONLET, ["lua", "-e", "print(value)"], environment(MOONLET_SOCKET=zygote.socket))
     assert result == Result(0, b"once\n", b"")
 
 
@@ -243,21 +243,21 @@ def test_what_was_no_file_and_becomes_one(tmp_path, start_zygote, before, by):
             value = load:read '*a':match 'return (%d)' load:close()""",
     }[by])
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"nil\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"nil\n"
     (tmp_path / "new").write_text("return 1")
     if before == "directory":
         path.rmdir()
     os.rename(tmp_path / "new", path)
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
 
 
 def test_a_device_is_no_source(tmp_path, start_zygote):
     """What is written to it is not there to be read."""
     zygote = start_zygote("-e", "here = tostring({}) io.open '/dev/null':read '*a'")
     env = environment(MOONLET_SOCKET=zygote.socket)
-    before = run(MOONLET, ["lua", "-e", "print(here)"], env)
+    before = run(BY_MOONLET, ["lua", "-e", "print(here)"], env)
     pathlib.Path("/dev/null").write_text("something")
-    assert run(MOONLET, ["lua", "-e", "print(here)"], env) == before
+    assert run(BY_MOONLET, ["lua", "-e", "print(here)"], env) == before
 
 
 def test_links_that_make_a_way_longer_than_a_path_may_be(tmp_path, start_zygote, monkeypatch):
@@ -270,9 +270,9 @@ def test_links_that_make_a_way_longer_than_a_path_may_be(tmp_path, start_zygote,
     (tmp_path / "target" / behind / "warm.lua").write_text("value = 1")
     zygote = start_zygote(f"{tmp_path}/link/{behind}/warm.lua")
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"1\n"
     (tmp_path / "target" / behind / "warm.lua").write_text("value = 2")
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
 
 
 def serving(zygote, times):
@@ -297,7 +297,7 @@ def test_launches_in_flight_are_reported_by_the_new_image(tree, start_zygote, la
     zygote = tree.zygote(start_zygote)
     env = {**tree.env, "MOONLET_SOCKET": zygote.socket}
     exits, killed, stops = [
-        launch(MOONLET, env, text) for text in (
+        launch(BY_MOONLET, env, text) for text in (
             "print 'ready' io.flush() io.read() os.exit(7)",
             "print 'ready' io.flush() io.read() os.execute('kill -9 $PPID')",
             "print 'ready' io.flush() io.read() print 'again' io.flush() io.read()")]
@@ -323,10 +323,10 @@ def test_connections_that_wait_are_served_by_the_new_image(tree, start_zygote):
     zygote = tree.zygote(start_zygote, options=("--max", "1"))
     slow = socket.socket(socket.AF_UNIX)
     slow.connect(zygote.socket)
-    blocker = Launch(MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], {**tree.env, "MOONLET_SOCKET": zygote.socket})
+    blocker = Launch(BY_MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], {**tree.env, "MOONLET_SOCKET": zygote.socket})
     assert blocker.hear() == "ready"
     in_place(tree)
-    waiting = Launch(MOONLET, ["lua", "-e", CODE], {**tree.env, "MOONLET_SOCKET": zygote.socket})
+    waiting = Launch(BY_MOONLET, ["lua", "-e", CODE], {**tree.env, "MOONLET_SOCKET": zygote.socket})
     serving(zygote, 2)
     blocker.say("")
     assert waiting.hear() == str(tree.version)
@@ -368,9 +368,9 @@ def test_the_warm_up_script_itself_is_gone_and_comes_back(tmp_path, start_zygote
     zygote = start_zygote(str(script))
     env = environment(MOONLET_SOCKET=zygote.socket)
     script.unlink()
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"nil\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"nil\n"
     script.write_text("value = 2")
-    assert run(MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out == b"2\n"
 
 
 def test_sighup_makes_a_new_image(tmp_path, start_zygote):
@@ -379,7 +379,7 @@ def test_sighup_makes_a_new_image(tmp_path, start_zygote):
     env = environment(MOONLET_SOCKET=zygote.socket)
     values = set()
     for times in range(1, 4):
-        values.add(run(MOONLET, ["lua", "-e", "print(value)"], env).out)
+        values.add(run(BY_MOONLET, ["lua", "-e", "print(value)"], env).out)
         os.kill(zygote.pid, signal.SIGHUP)
         serving(zygote, times + 1)
     assert len(values) == 3
@@ -390,13 +390,13 @@ def test_what_a_new_image_s_warm_up_leaves_running_has_nothing_of_its(tmp_path, 
     pids = tmp_path / "pids"
     zygote = start_zygote("-e", f"os.execute('sleep 1000 >/dev/null 2>&1 & echo $! >>{pids}')")
     env = environment(MOONLET_SOCKET=zygote.socket)
-    running = launch(MOONLET, env, "print('runs') io.flush() io.read()")
+    running = launch(BY_MOONLET, env, "print('runs') io.flush() io.read()")
     assert running.hear() == "runs"
     try:
         zygote.process.send_signal(signal.SIGHUP)
         while len(pids.read_text().splitlines()) < 2:
             os.sched_yield()
-            assert run(MOONLET, ["lua", "-e", ""], env).status == 0
+            assert run(BY_MOONLET, ["lua", "-e", ""], env).status == 0
         for pid in pids.read_text().split():
             descriptors = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
             assert not any(it.startswith(("socket:", "/memfd:", "anon_inode:")) for it in descriptors), descriptors
@@ -427,11 +427,11 @@ def test_a_program_that_cannot_start_anew(tmp_path, tree, start_zygote):
     program.rename(tmp_path / "away")
     in_place(tree)
     env = {**tree.env, "MOONLET_SOCKET": zygote.socket}
-    refused = run(MOONLET, ["lua", "-e", CODE], env)
+    refused = run(BY_MOONLET, ["lua", "-e", CODE], env)
     assert refused == Result(125, b"", f"moonlet: launch through {zygote.socket}: moonletd cannot start anew: see its "
                              "log\n".encode())
     del env["MOONLET_FALLBACK"]
-    assert run(MOONLET, ["lua", "-e", CODE], {**env, "MOONLET_FALLBACK": REAL_LUA}).out == \
+    assert run(BY_MOONLET, ["lua", "-e", CODE], {**env, "MOONLET_FALLBACK": REAL_LUA}).out == \
         b"%d\n" % tree.version
     assert "moonletd: start anew: No such file or directory" in zygote.log()
     (tmp_path / "away").rename(program)
@@ -455,7 +455,7 @@ def test_a_handover_from_nowhere_is_none(start_zygote, value):
     """Whoever starts moonletd may have set anything. What is meant is the first variable of all."""
     zygote = start_zygote("-e", "value = tostring(os.getenv('MOONLET_HANDOVER'))",
                           env={"MOONLET_HANDOVER": value, **environment()})
-    result = run(MOONLET, ["lua", "-e", "print(value)"], environment(MOONLET_SOCKET=zygote.socket))
+    result = run(BY_MOONLET, ["lua", "-e", "print(value)"], environment(MOONLET_SOCKET=zygote.socket))
     assert result == Result(0, b"nil\n", b"")
 
 
@@ -573,14 +573,14 @@ def test_reexec_every(start_zygote):
     """So that not all scripts for ever share an address layout."""
     zygote = start_zygote("-e", "here = tostring({})", options=("--reexec-every", "3"))
     env = environment(MOONLET_SOCKET=zygote.socket)
-    seen = [run(MOONLET, ["lua", "-e", "print(here)"], env).out for _ in range(9)]
+    seen = [run(BY_MOONLET, ["lua", "-e", "print(here)"], env).out for _ in range(9)]
     serving(zygote, 4)
     assert len({*seen}) == 3 and seen[0] == seen[2] != seen[3] == seen[5] != seen[6]
 
 
 def test_idle_exit(tmp_path, start_zygote):
     zygote = start_zygote(options=("--idle-exit", "1"))
-    script = Launch(MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], environment(MOONLET_SOCKET=zygote.socket))
+    script = Launch(BY_MOONLET, ["lua", "-e", "print 'ready' io.flush() io.read()"], environment(MOONLET_SOCKET=zygote.socket))
     assert script.hear() == "ready"
     # Not while a script runs, however long that takes: here until it is clear that it would have ended.
     with pytest.raises(subprocess.TimeoutExpired):

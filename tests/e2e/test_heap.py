@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from conftest import (JIT, LUA, MOONLET, MOONLETD, REAL_LUA, SANITIZED, THAW, Pair, about_moonletd, environment, run,
+from conftest import (BY_LUA, BY_MOONLET, JIT, LUA, MOONLETD, REAL_LUA, SANITIZED, THAW, Pair, about_moonletd, environment, run,
                       without_addresses)
 
 HAS_GENERATIONS = LUA in ("5.4", "5.5")
@@ -60,7 +60,7 @@ def test_a_short_script_takes_few_page_faults(start_zygote):
     for warm_up in (WARM, WARM.replace("20000", "200000")):
         zygote = start_zygote("-e", warm_up)
         for _ in range(3):
-            counts.append(int(run(MOONLET, ["lua", "-e", FAULTS], environment(MOONLET_SOCKET=zygote.socket)).out))
+            counts.append(int(run(BY_MOONLET, ["lua", "-e", FAULTS], environment(MOONLET_SOCKET=zygote.socket)).out))
     under_lua = int(run(REAL_LUA, ["lua", "-e", FAULTS], environment()).out)
     assert max(counts) <= (1.25 * under_lua if THAW else 90), (counts, under_lua)
 
@@ -68,7 +68,7 @@ def test_a_short_script_takes_few_page_faults(start_zygote):
 @not_sanitized
 def test_an_idle_script_shares_the_warm_heap(start_zygote):
     zygote = start_zygote("-e", WARM)
-    out = run(MOONLET, ["lua", "-e", PRIVATE + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
+    out = run(BY_MOONLET, ["lua", "-e", PRIVATE + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
     assert float(out) < 400  # KB; the warm heap has 3000
 
 
@@ -92,12 +92,11 @@ def pages_of_variables(pid, program):
 @about_moonletd
 @not_sanitized
 def test_what_a_launch_writes_lies_together(start_zygote, launch):
-    """Of moonletd's variables a child has one page to itself, and one with its strings; moonlet has one."""
+    """Of moonletd's variables a child has one page to itself, and one with its strings."""
     zygote = start_zygote()
-    running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), f"{PRINT_PID} io.flush() io.read()")
+    running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), f"{PRINT_PID} io.flush() io.read()")
     child = running.hear()
     assert pages_of_variables(child, MOONLETD) == 2
-    assert pages_of_variables(running.process.pid, MOONLET) == 1
 
 
 @not_sanitized
@@ -105,7 +104,7 @@ def test_what_a_launch_writes_lies_together(start_zygote, launch):
 def test_minor_collections_leave_the_warm_heap_alone(start_zygote):
     zygote = start_zygote("-e", WARM)
     churn = "for i = 1, 300000 do local t = {i, tostring(i)} end "
-    out = run(MOONLET, ["lua", "-e", PRIVATE + churn + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
+    out = run(BY_MOONLET, ["lua", "-e", PRIVATE + churn + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
     assert float(out) < 2000
 
 
@@ -125,7 +124,7 @@ def test_memory_that_a_script_has_freed_is_used_again(start_zygote, tmp_path):
         print(io.open('/proc/self/status'):read('*a'):match('VmHWM:%s*(%d+)'))
     """
     peaks = []
-    for program, text in ((REAL_LUA, WARM + code), (MOONLET, code)):
+    for program, text in ((BY_LUA, WARM + code), (BY_MOONLET, code)):
         script.write_text(text)
         peaks.append(int(run(program, ["lua", str(script)], environment(MOONLET_SOCKET=zygote.socket)).out))
     assert peaks[1] < 1.5 * peaks[0], peaks  # KB
@@ -138,7 +137,7 @@ def test_large_blocks_go_back_to_the_kernel(start_zygote):
             " local before = resident() local s = ('x'):rep(100000000) local held = resident() s = nil collectgarbage()"
             " collectgarbage() print(held - before, resident() - before)")
     kept = []
-    for program in (REAL_LUA, MOONLET):
+    for program in (BY_LUA, BY_MOONLET):
         out = run(program, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket)).out
         held, left = map(int, out.split())  # KB
         assert held > 90000
@@ -173,7 +172,7 @@ def test_finalizers_run_as_in_lua(start_zygote, tmp_path):
             # lua has no warm-up: it runs that first.
             path.write_text(script + end)
             env = dict(environment(), MOONLET_SOCKET=zygote.socket)
-            warm = run(MOONLET, ["lua", str(path)], env)
+            warm = run(BY_MOONLET, ["lua", str(path)], env)
             path.write_text((warm_up[1].replace("object 'dropped'", "") + " " + script if "warm" in warm_up[1] else script) + end)
             cold = run(REAL_LUA, ["lua", str(path)], env)
             assert without_addresses(warm) == without_addresses(cold), (warm_up, end)
@@ -211,7 +210,7 @@ def test_files_that_a_script_leaves_open(start_zygote, tmp_path, leave, end):
     warm_up = ["-e", "left = io.open('/dev/null')" + " left:close()" * THAW]
     zygote = start_zygote("-e", WARM, *warm_up)
     written = []
-    for program, before in ((REAL_LUA, warm_up), (MOONLET, [])):
+    for program, before in ((BY_LUA, warm_up), (BY_MOONLET, [])):
         name = tmp_path / "written"
         result = run(program, ["lua", *before, "-e", f"local name = '{name}' {leave} {end}"],
                      environment(MOONLET_SOCKET=zygote.socket))
@@ -225,7 +224,7 @@ def test_the_warm_up_s_garbage_is_finalized_once(start_zygote):
     zygote = start_zygote("-e", f"local it = {make} getmetatable(it).__gc = function() print 'gone' end"
                           + (" setmetatable(it, getmetatable(it))" if "newproxy" not in make else ""))
     assert zygote.log().count("gone") == 1
-    assert run(MOONLET, ["lua", "-e", "print 'only'"], environment(MOONLET_SOCKET=zygote.socket)).out == b"only\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print 'only'"], environment(MOONLET_SOCKET=zygote.socket)).out == b"only\n"
 
 
 @needs_generations
@@ -236,7 +235,7 @@ def test_the_collector_s_mode(start_zygote):
     options = [] if THAW else [["--gc=incremental"], ["--gc", "incremental"]]
     for arguments in (*options, ["-e", "collectgarbage 'incremental'"]):
         zygote = start_zygote(*arguments)
-        assert run(MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
+        assert run(BY_MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
     Pair(start_zygote(*(["-e", "collectgarbage 'generational'"] if THAW else ["--gc", "generational"])))("-e", ask)
 
 

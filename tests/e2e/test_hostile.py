@@ -11,7 +11,7 @@ import subprocess
 
 import client
 import pytest
-from conftest import LUA, MOONLET, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
+from conftest import BY_MOONLET, LUA, MOONLETD, PATIENCE, SANITIZED, environment, needs_root, run
 
 FIXED, VARIABLE = client.request(["client", "-e", "print(1)"], ["A=1"], {})
 
@@ -72,7 +72,7 @@ def answer(connection):
 
 
 def serves(zygote):
-    return run(MOONLET, ["lua", "-e", "print('served')"], environment(MOONLET_SOCKET=zygote.socket)).out == b"served\n"
+    return run(BY_MOONLET, ["lua", "-e", "print('served')"], environment(MOONLET_SOCKET=zygote.socket)).out == b"served\n"
 
 
 def settled(zygote):
@@ -213,7 +213,7 @@ def test_more_connections_than_descriptors(start_zygote):
     # The child of such a server has no room for a higher limit than its own, so that this one must be low too.
     lower = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
     for _ in range(5):
-        assert run(MOONLET, ["lua", "-e", "print('served')"], env, preexec_fn=lower).out == b"served\n"
+        assert run(BY_MOONLET, ["lua", "-e", "print('served')"], env, preexec_fn=lower).out == b"served\n"
     assert "descriptors are short" in zygote.log()
     for connection in idle:
         connection.close()
@@ -279,14 +279,14 @@ def test_a_client_that_does_not_read_its_answer(start_zygote):
 
 def test_a_stolen_child_is_no_way_in(zygote):
     """Signals to a child that is about to start do not reach the server: it has a group of its own."""
-    result = run(MOONLET, ["lua", "-e", "require('probe').kill(0, 9)"], environment(MOONLET_SOCKET=zygote.socket))
+    result = run(BY_MOONLET, ["lua", "-e", "require('probe').kill(0, 9)"], environment(MOONLET_SOCKET=zygote.socket))
     assert result.status == -9
     assert serves(zygote)
 
 
 def test_a_script_that_closes_everything(zygote):
     script = "for fd = 0, 1023 do require('probe').close(fd) end os.exit(5)"
-    assert run(MOONLET, ["lua", "-e", script], environment(MOONLET_SOCKET=zygote.socket)).status == 5
+    assert run(BY_MOONLET, ["lua", "-e", script], environment(MOONLET_SOCKET=zygote.socket)).status == 5
 
 
 def fill(pipe):
@@ -327,7 +327,7 @@ def test_a_log_that_nobody_reads(tmp_path):
             connection.connect(path)
             connection.sendall(BAD["garbage"])
             assert client.receive(connection)[0] == client.DECLINED
-        assert run(MOONLET, ["lua", "-e", "print('served')"], env).out == b"served\n"
+        assert run(BY_MOONLET, ["lua", "-e", "print('served')"], env).out == b"served\n"
         process.terminate()
         assert process.wait(PATIENCE) == 0
         if reader_stays:

@@ -76,9 +76,11 @@ def test_clang_tidy():
 
 @once
 def test_the_layers_import_downwards_only():
-    """base < protocol < ctl, zygote, lua < module; base < image < client, freeze; lua < freeze; what puts zygote and lua together is named."""
+    """base < protocol < fallback < ctl, client; protocol < zygote, lua < module; base < image < client, freeze; lua < freeze; what puts zygote and
+    lua together is named."""
     allowed = {"base": {"base"}, "image": {"base", "image"}, "protocol": {"base", "protocol"},
-               "client": {"base", "image", "protocol", "client"}, "ctl": {"base", "protocol", "ctl"},
+               "fallback": {"protocol", "fallback"}, "client": {"base", "image", "protocol", "fallback", "client"},
+               "ctl": {"base", "protocol", "fallback", "ctl"},
                "zygote": {"base", "protocol", "zygote"}, "lua": {"base", "lua"}, "freeze": {"base", "image", "lua", "freeze"},
                "module": {"base", "protocol", "lua", "module"}}
     together = ("zygote/main.cc", "zygote/zygote.cc", "zygote/layer.cc")

@@ -8,9 +8,9 @@ import sys
 
 import client
 import pytest
-from conftest import PATIENCE, Result, environment, on_kernel, run
+from conftest import PATIENCE, Command, Result, environment, on_kernel, run
 
-OLD_MOONLET, OLD_MOONLETD = on_kernel("4.14", "moonlet"), on_kernel("4.14", "moonletd")
+OLD_MOONLET, OLD_MOONLETD = Command(on_kernel("4.14", "moonletctl"), "run"), on_kernel("4.14", "moonletd")
 
 # The numbers are those of every architecture but MIPS.
 ASKS = """
@@ -86,7 +86,7 @@ def connection_of(tmp_path):
         listener.listen(1)
 
         def start(program, **options):
-            process = subprocess.Popen([program, "-e", ""], env=environment(MOONLET_SOCKET=str(tmp_path / "s")), **options)
+            process = subprocess.Popen([*program.words, "-e", ""], env=environment(MOONLET_SOCKET=str(tmp_path / "s")), **options)
             connection, _ = listener.accept()
             return process, connection
 

@@ -7,14 +7,16 @@ import socket
 import subprocess
 
 import pytest
-from conftest import (BUILD, CPATH, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Pair, Result,
-                      about_the_file, environment, needs_root, run, serves_other_users, wait_gone)
+from conftest import (BUILD, BY_MOONLET, CPATH, JIT, LUA, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Pair,
+                      Result, about_the_file, environment, needs_root, run, serves_other_users, wait_gone)
 
 SERVE_AND_RUN = "local moonlet = require 'moonlet' {} moonlet.serve{{socket = '{}'{}}} moonlet.run()"
 
 
 class Layer:
     """A script that is launched from `below`, and serves when the constructor returns."""
+
+    command = BY_MOONLET
 
     def __init__(self, below, directory, before="", options="", text=None, env=None, name="layer", wait=True, **popen):
         self.below, self.socket = below, str(directory / (name + ".sock"))
@@ -27,7 +29,7 @@ class Layer:
     def start(self, wait=True):
         """Anew, if it has ended."""
         self.written = b""
-        self.process = subprocess.Popen(["moonlet", str(self.script)], executable=MOONLET, env=self.env,
+        self.process = subprocess.Popen([*BY_MOONLET.words, str(self.script)], env=self.env,
                                         stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **self.options})
         if wait:
             self.hear("serving")
@@ -60,7 +62,7 @@ class Layer:
         return environment(MOONLET_SOCKET=self.socket, **changes)
 
     def run(self, *arguments, env=None, **options):
-        return run(MOONLET, ["lua", *arguments], self.client_env(**(env or {})), **options)
+        return run(BY_MOONLET, ["lua", *arguments], self.client_env(**(env or {})), **options)
 
     def ends(self):
         """The status with which its client ends."""
@@ -100,7 +102,7 @@ def name_of_lua():
 def wait_until(layer, condition):
     """Until what `layer` tells of itself, `s`, is so."""
     code = f"local s repeat s = require 'moonlet'.status('{layer.socket}') until {condition}"
-    assert run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=layer.below.socket)).status == 0
+    assert run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=layer.below.socket)).status == 0
 
 
 # What a child is
@@ -140,7 +142,7 @@ def test_a_layer_lies_on_a_layer(zygote, layer, start_layer):
     assert third.run("-e", "print(shared)").out == b"loaded once, and again, and a third time\n"
     assert upper.run("-e", "print(shared)").out == b"loaded once, and again\n"
     assert layer.run("-e", "print(shared)").out == b"loaded once\n"
-    assert run(MOONLET, ["lua", "-e", "print(shared)"], environment(MOONLET_SOCKET=zygote.socket)).out == b"nil\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(shared)"], environment(MOONLET_SOCKET=zygote.socket)).out == b"nil\n"
 
 
 def test_the_path_is_that_of_the_layer_and_then_of_each_launch(zygote, start_layer, tmp_path):
@@ -229,7 +231,7 @@ def test_run_is_called_where_it_likes(zygote, start_layer):
 
 def complaint(zygote, tmp_path, code):
     (tmp_path / "script.lua").write_text("local moonlet = require 'moonlet' " + code)
-    done = run(MOONLET, ["lua", str(tmp_path / "script.lua")], environment(MOONLET_SOCKET=zygote.socket))
+    done = run(BY_MOONLET, ["lua", str(tmp_path / "script.lua")], environment(MOONLET_SOCKET=zygote.socket))
     assert done.status == 1 and done.out == b"", done
     return done.err.decode().splitlines()[0].split("script.lua:1: ")[-1].removeprefix("lua: ")
 
@@ -288,9 +290,9 @@ def test_a_layer_that_fails_before_it_serves_ends_as_any_script(zygote, start_la
 
 def test_max_is_how_many_run_at_once(zygote, start_layer, launch):
     layer = start_layer(zygote, options=", max = 1")
-    first = launch(MOONLET, layer.client_env(), "print 'runs' io.flush() io.read()")
+    first = launch(BY_MOONLET, layer.client_env(), "print 'runs' io.flush() io.read()")
     assert first.hear() == "runs"
-    second = launch(MOONLET, layer.client_env(), "print 'runs too'")
+    second = launch(BY_MOONLET, layer.client_env(), "print 'runs too'")
     wait_until(layer, "s.waiting == 1")
     first.say("")
     assert first.end().status == 0 and second.hear() == "runs too" and second.end().status == 0
@@ -333,7 +335,7 @@ def test_a_layer_goes_with_its_client(layer):
 
 
 def test_a_script_goes_with_its_client(layer, launch):
-    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.flush() io.read()")
+    script = launch(BY_MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.flush() io.read()")
     pid = int(script.hear())
     script.kill(signal.SIGKILL)
     wait_gone(pid)
@@ -426,7 +428,7 @@ def test_a_launch_after_a_change_never_runs_what_was_there(start_zygote, start_l
         assert done.out == b"2\n", done
         assert has_retired(where)
         module_at(tmp_path, 1)
-        run(MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=base.socket))
+        run(BY_MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=base.socket))
 
 
 def test_with_trust_a_layer_is_not_watched(start_zygote, start_layer, tmp_path):
@@ -447,7 +449,7 @@ def test_sighup_below_has_the_layers_retire_which_lie_on_it(start_zygote, start_
     upper = start_layer(layer)
     os.kill(base.pid, signal.SIGHUP)
     assert has_retired(upper) and has_retired(layer)
-    assert run(MOONLET, ["lua", "-e", "print('goes on')"], environment(MOONLET_SOCKET=base.socket)).out == b"goes on\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print('goes on')"], environment(MOONLET_SOCKET=base.socket)).out == b"goes on\n"
 
 
 def test_a_layer_whose_image_below_was_not_replaced_stays(start_zygote, start_layer, tmp_path):
@@ -460,8 +462,8 @@ def test_a_layer_whose_image_below_was_not_replaced_stays(start_zygote, start_la
 
 
 def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer, launch):
-    ending = launch(MOONLET, layer.client_env(), "print 'runs' io.flush() io.read() os.exit(7)")
-    doomed = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print 'runs' io.flush() io.read() probe.kill(probe.pid(), 15)")
+    ending = launch(BY_MOONLET, layer.client_env(), "print 'runs' io.flush() io.read() os.exit(7)")
+    doomed = launch(BY_MOONLET, layer.client_env(), "local probe = require 'probe' print 'runs' io.flush() io.read() probe.kill(probe.pid(), 15)")
     assert ending.hear() == doomed.hear() == "runs"
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
@@ -473,7 +475,7 @@ def test_a_script_that_runs_in_a_layer_that_retires_is_waited_for(layer, launch)
 
 
 def test_a_client_that_leaves_a_layer_that_retires_takes_its_script_along(layer, launch):
-    script = launch(MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.flush() io.read()")
+    script = launch(BY_MOONLET, layer.client_env(), "local probe = require 'probe' print(probe.pid()) io.flush() io.read()")
     pid = int(script.hear())
     os.kill(layer.pid, signal.SIGHUP)
     assert has_retired(layer)
@@ -485,9 +487,9 @@ def test_a_client_that_leaves_a_layer_that_retires_takes_its_script_along(layer,
 
 def test_a_client_that_waits_for_a_layer_that_retires_gets_lua(zygote, start_layer, launch):
     layer = start_layer(zygote, options=", max = 1")
-    first = launch(MOONLET, layer.client_env(), "print 'runs' io.flush() io.read()")
+    first = launch(BY_MOONLET, layer.client_env(), "print 'runs' io.flush() io.read()")
     assert first.hear() == "runs"
-    second = launch(MOONLET, layer.client_env(MOONLET_FALLBACK=REAL_LUA), "print(package.loaded.moonlet)")
+    second = launch(BY_MOONLET, layer.client_env(MOONLET_FALLBACK=REAL_LUA), "print(package.loaded.moonlet)")
     wait_until(layer, "s.waiting == 1")
     os.kill(layer.pid, signal.SIGHUP)
     assert second.hear() == "nil" and second.end().status == 0
@@ -503,10 +505,10 @@ def test_with_an_inherited_socket_launches_wait_for_the_next_layer(zygote, start
         listening.listen()
         layer = start_layer(zygote, "require 'module'", env=with_module, stdin=listening)
         env = environment(MOONLET_SOCKET=path, **with_module)
-        assert run(MOONLET, ["lua", "-e", "print((require 'module'))"], env).out == b"1\n"
+        assert run(BY_MOONLET, ["lua", "-e", "print((require 'module'))"], env).out == b"1\n"
         module_at(tmp_path, 2)
         assert has_retired(layer)
-        waiting = launch(MOONLET, env, "print((require 'module'))")
+        waiting = launch(BY_MOONLET, env, "print((require 'module'))")
         layer.start()
         assert waiting.hear() == "2" and waiting.end().status == 0
         assert os.path.exists(path)
@@ -522,7 +524,7 @@ def test_a_socket_of_systemd_is_in_no_script(zygote, start_layer, tmp_path):
         assert "left open" not in layer.log()
         env = environment(MOONLET_SOCKET=path)
         code = "local f = io.open('/proc/self/fd/3') print(f)"
-        assert run(MOONLET, ["lua", "-e", code], env).out == run(REAL_LUA, ["lua", "-e", code], env).out == b"nil\n"
+        assert run(BY_MOONLET, ["lua", "-e", code], env).out == run(REAL_LUA, ["lua", "-e", code], env).out == b"nil\n"
 
 
 # What can be seen
@@ -537,14 +539,14 @@ def test_a_layer_tells_its_status(zygote, start_layer, with_module, tmp_path):
         for _, path in ipairs(s.watched) do watched[path] = true end
         print(s.pid, s.max, s.reloads, table.concat(s.modules, ' '), watched[arg[2]], watched[arg[3]])"""
     (tmp_path / "ask.lua").write_text(code)
-    done = run(MOONLET, ["lua", str(tmp_path / "ask.lua"), layer.socket, str(layer.script), str(tmp_path / "module.lua")],
+    done = run(BY_MOONLET, ["lua", str(tmp_path / "ask.lua"), layer.socket, str(layer.script), str(tmp_path / "module.lua")],
                environment(MOONLET_SOCKET=zygote.socket))
     assert done.out.decode().split("\t") == [str(layer.pid), "9", "0", "module", "true", "true\n"], done
 
 
 def test_a_layer_is_a_script_of_the_image_below(zygote, layer):
     code = "for _, s in ipairs(require 'moonlet'.status().scripts) do print(s.pid, s.script) end"
-    done = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
+    done = run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
     assert f"{layer.pid}\t{layer.script}" in done.out.decode().splitlines()
 
 
@@ -585,7 +587,7 @@ def test_a_warm_up_serves_by_itself(start_zygote, tmp_path):
     (tmp_path / "script.lua").write_text("print(shared, ...) os.exit(5)")
     zygote = start_zygote(str(tmp_path / "warm.lua"))
     script = str(tmp_path / "script.lua")
-    done = run(MOONLET, ["lua", script, "x"], environment(MOONLET_SOCKET=zygote.socket))
+    done = run(BY_MOONLET, ["lua", script, "x"], environment(MOONLET_SOCKET=zygote.socket))
     assert done == Result(5, f"[{script}]loaded\tx\n".encode(), b"")
 
 
@@ -593,7 +595,7 @@ def test_a_warm_up_that_serves_keeps_the_options_of_the_command_line(start_zygot
     (tmp_path / "warm.lua").write_text("require 'moonlet'.serve{max = 3} require 'moonlet'.run()")
     zygote = start_zygote(str(tmp_path / "warm.lua"), options=["--max", "7", "--mode", "0640"])
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print(require 'moonlet'.status().max)"], env).out == b"3\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(require 'moonlet'.status().max)"], env).out == b"3\n"
     assert os.stat(zygote.socket).st_mode & 0o777 == 0o640
 
 
@@ -602,8 +604,8 @@ def test_a_warm_up_that_serves_is_renewed(start_zygote, tmp_path):
     zygote = start_zygote(str(tmp_path / "warm.lua"))
     (tmp_path / "warm.lua").write_text(SELF.replace("loaded", "anew"))
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print(shared)"], env).out.endswith(b"]anew\n")
-    assert run(MOONLET, ["lua", "-e", "print(require 'moonlet'.status().reloads)"], env).out.endswith(b"]1\n")
+    assert run(BY_MOONLET, ["lua", "-e", "print(shared)"], env).out.endswith(b"]anew\n")
+    assert run(BY_MOONLET, ["lua", "-e", "print(require 'moonlet'.status().reloads)"], env).out.endswith(b"]1\n")
 
 
 def test_an_error_behind_serve_is_one_of_the_script(start_zygote, tmp_path):
@@ -612,7 +614,7 @@ def test_an_error_behind_serve_is_one_of_the_script(start_zygote, tmp_path):
     (tmp_path / "warm.lua").write_text("return")
     zygote = start_zygote(str(tmp_path / "warm.lua"))
     (tmp_path / "warm.lua").write_text(text)
-    done = run(MOONLET, ["its-name", "script.lua"], environment(MOONLET_SOCKET=zygote.socket))
+    done = run(BY_MOONLET, ["its-name", "script.lua"], environment(MOONLET_SOCKET=zygote.socket))
     assert done.status == 1 and done.err.startswith(b"its-name: ") and b"oops\nstack traceback:\n" in done.err, done
 
 
@@ -639,7 +641,7 @@ def test_in_the_real_lua_the_script_starts_anew_in_moonletd(tmp_path):
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr.readline() == f"moonletd: serving {name_of_lua()} at {path}\n".encode()
         code = "print(require 'moonlet'.status().pid, warm[1], warm[3])"
-        told = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=path, LUA_CPATH=env["LUA_CPATH"]))
+        told = run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=path, LUA_CPATH=env["LUA_CPATH"]))
         assert told == Result(0, f"{process.pid}\tby -e\ttwo words\n".encode(), b"")
         process.terminate()
         assert process.wait(PATIENCE) == 0

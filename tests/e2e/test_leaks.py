@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import MOONLET, MOONLETD, environment, needs_program, run
+from conftest import BY_MOONLET, MOONLETD, environment, needs_program, run
 
 pytestmark = needs_program("valgrind", "valgrind")
 
@@ -54,7 +54,7 @@ def test_a_zygote_holds_no_more_after_many_launches_than_after_one(start_zygote,
                               env=environment(LD_BIND_NOW="1"))
         env = like_valgrind(MOONLET_SOCKET=zygote.socket)
         for text, status in SCRIPTS * rounds:
-            result = run(MOONLET, ["lua", "-e", text], env, preexec_fn=take_limit_of_valgrind)
+            result = run(BY_MOONLET, ["lua", "-e", text], env, preexec_fn=take_limit_of_valgrind)
             assert result.status == status, f"{result!r}\n{zygote.log()}"
         assert zygote.stop() == 0, log.read_text()
         found.append(held_at_exit(log))
@@ -66,6 +66,6 @@ def test_a_client_holds_nothing_of_its_heap_and_uses_none(start_zygote, tmp_path
     for number, (text, status) in enumerate(SCRIPTS):
         log = tmp_path / f"{number}.log"
         env = environment(LD_BIND_NOW="1", MOONLET_SOCKET=zygote.socket)
-        result = run(shutil.which("valgrind"), [*command(log), MOONLET, "-e", text], env)
+        result = run(shutil.which("valgrind"), [*command(log), *BY_MOONLET.words, "-e", text], env)
         assert result.status == status, f"{result!r}\n{zygote.log()}"
         assert "no leaks are possible" in log.read_text() or status < 0, log.read_text()

@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import (BUILD, CPATH, JIT, KEEPS_CONNECTION, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SOURCE,
-                      THAW, Pair, PairInEach, Result, about_moonletd, environment, run, wait_gone)
+from conftest import (BUILD, BY_LUA, BY_MOONLET, CPATH, JIT, KEEPS_CONNECTION, LUA, MOONLETD, PATIENCE, REAL_LUA, SANITIZED,
+                      SOURCE, THAW, Pair, PairInEach, Result, about_moonletd, environment, run, wait_gone)
 
 WITH_MODULE = os.path.join(BUILD, "?.so") + ";" + CPATH
 # The module is in moonletd itself; any lua loads the file, but for the sanitizers', which a program must be built with.
@@ -38,7 +38,7 @@ class Host:
     def __init__(self, program, through, zygote, moonletd, directory):
         self.program, self.zygote, self.directory = program, moonletd, directory
         self.env = environment(MOONLET_SOCKET=zygote.socket, SPAWN_SOCKET=moonletd.socket,
-                               LUA_CPATH=WITH_MODULE if program == REAL_LUA else CPATH)
+                               LUA_CPATH=WITH_MODULE if program == BY_LUA else CPATH)
         self.through_zygote = through == "zygote"
         if not self.through_zygote:
             self.env["SPAWN_SOCKET"] = "/nonexistent"
@@ -50,11 +50,11 @@ class Host:
         return str(path)
 
     def command(self, text, *arguments):
-        return ["lua", self.write("host.lua", PRELUDE + text), *arguments]
+        return self.program.argv("lua", self.write("host.lua", PRELUDE + text), *arguments)
 
     def run(self, text, *arguments, **options):
         options.setdefault("cwd", self.directory)
-        return run(self.program, self.command(text, *arguments), self.env, **options)
+        return run(self.program.program, self.command(text, *arguments), self.env, **options)
 
     def __call__(self, text, *arguments, **options):
         """What the script prints. It must succeed."""
@@ -63,7 +63,7 @@ class Host:
         return result.out.decode()
 
     def start(self, text, *arguments, **options):
-        return subprocess.Popen(self.command(text, *arguments), executable=self.program, env=self.env, cwd=self.directory,
+        return subprocess.Popen(self.command(text, *arguments), executable=self.program.program, env=self.env, cwd=self.directory,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
 
 
@@ -79,17 +79,17 @@ ALL = [("lua", "zygote"), ("lua", "lua"), ("moonlet", "zygote"), ("moonlet", "lu
 @pytest.fixture(params=[it for it in ALL if it[0] != "lua" or not (SANITIZED or THAW)], ids="-through-".join)
 def host(request, zygote, spawner, tmp_path):
     program, through = request.param
-    return Host({"lua": REAL_LUA, "moonlet": MOONLET}[program], through, zygote, spawner, tmp_path)
+    return Host({"lua": BY_LUA, "moonlet": BY_MOONLET}[program], through, zygote, spawner, tmp_path)
 
 
 @pytest.fixture
 def lua(zygote, spawner, tmp_path):
-    return Host(REAL_LUA, "zygote", zygote, spawner, tmp_path)
+    return Host(BY_LUA, "zygote", zygote, spawner, tmp_path)
 
 
 @pytest.fixture
 def any_host(zygote, spawner, tmp_path):
-    return Host(MOONLET if SANITIZED or THAW else REAL_LUA, "zygote", zygote, spawner, tmp_path)
+    return Host(BY_MOONLET if SANITIZED or THAW else BY_LUA, "zygote", zygote, spawner, tmp_path)
 
 
 def test_a_script_gets_its_arguments_and_its_status_is_told(host):
@@ -155,7 +155,7 @@ def test_a_script_reads_the_terminal(host):
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(host.directory)
-        os.execve(host.program, argv, host.env)
+        os.execve(host.program.program, argv, host.env)
     os.write(terminal, b"this\n")
     heard = b""
     while b"exit" not in heard:
@@ -229,7 +229,7 @@ def test_waiting_with_a_limit(host):
 
 
 def test_a_descriptor_for_pollers_tells_of_the_end(host):
-    if KEEPS_CONNECTION and host.program == MOONLET and not host.through_zygote:
+    if KEEPS_CONNECTION and host.program == BY_MOONLET and not host.through_zygote:
         assert host("print(start{'-e', ''}:fd())") == "nil\tthis kernel has no pidfd\n"
         return
     out = host("""
@@ -265,7 +265,7 @@ def test_a_script_ends_with_its_handle(host, end):
     pid = int(process.stdout.readline())
     assert process.stdout.readline() == b"closed\n"
     wait_gone(pid)
-    children = open(f"/proc/{process.pid}/task/{process.pid}/children").read() if host.program == REAL_LUA else ""
+    children = open(f"/proc/{process.pid}/task/{process.pid}/children").read() if host.program == BY_LUA else ""
     assert children == ""  # no zombie
     process.communicate(b"\n", timeout=PATIENCE)
 
@@ -490,7 +490,7 @@ def test_warm_tells_how_this_script_runs(lua, start_zygote, tmp_path):
     zygote = start_zygote("-e", f"m = require 'moonlet' io.open('{shown}', 'w'):write(tostring(m.warm))")
     assert shown.read_text() == "false"
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print(m.warm, require 'moonlet' == m)"], env).out == b"true\ttrue\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(m.warm, require 'moonlet' == m)"], env).out == b"true\ttrue\n"
     _, (moonlet, env) = PairInEach(start_zygote).programs(environment(LUA_CPATH=WITH_MODULE))  # where the module is a file
     assert run(moonlet, ["lua", "-e", "print(require 'moonlet'.warm)"], env).out == b"true\n"
 
@@ -541,7 +541,7 @@ def test_reload_returns_when_the_warm_up_has_run_anew(any_host, start_moonletd):
 def test_a_script_reloads_the_zygote_that_has_started_it(start_zygote, tmp_path):
     base = start_zygote()
     code = "local m = require 'moonlet' print(m.reload()) print(m.status().reloads, m.status().running) os.exit(3)"
-    done = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=base.socket))
+    done = run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=base.socket))
     assert (done.status, done.out) == (3, b"true\n1\t1\n"), done
 
 
@@ -595,7 +595,7 @@ def test_a_handle_of_the_warm_up_is_not_a_scripts(start_zygote):
         assert zygote.status == 1 and "left a child process" in zygote.log() and "open: pipe" in zygote.log(), zygote.log()
         return
     env = environment(MOONLET_SOCKET=zygote.socket)
-    result = run(MOONLET, ["lua", "-e", "print(pcall(s.wait, s)) s = nil collectgarbage() print(io.open('/dev/null'):read('*a'))"], env)
+    result = run(BY_MOONLET, ["lua", "-e", "print(pcall(s.wait, s)) s = nil collectgarbage() print(io.open('/dev/null'):read('*a'))"], env)
     assert b"another process" in result.out and result.status == 0, result
 
 
@@ -647,7 +647,7 @@ def translate(compilers, start_zygote, tmp_path):
 
     def launch(name, text, *arguments):
         (tmp_path / name).write_text(text)
-        return run(MOONLET, ["lua", name, *arguments], dict(compilers, MOONLET_SOCKET=zygote.socket), cwd=tmp_path)
+        return run(BY_MOONLET, ["lua", name, *arguments], dict(compilers, MOONLET_SOCKET=zygote.socket), cwd=tmp_path)
 
     return launch
 

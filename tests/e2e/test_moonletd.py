@@ -9,12 +9,12 @@ import stat
 import subprocess
 
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SPARE, SANITIZED, Pair, about_the_file, environment,
-                      run, wait_gone, without_addresses)
+from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SPARE, Pair,
+                      about_the_file, environment, run, wait_gone, without_addresses)
 
 
 def launch(path, code="print('served')", **options):
-    return run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path)), **options)
+    return run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path)), **options)
 
 
 def fails(*arguments, env=None, **options):
@@ -236,7 +236,7 @@ def test_max_lets_the_others_wait_and_loses_none(start_zygote):
     zygote = start_zygote(options=["--max", "3"])
     env = environment(MOONLET_SOCKET=zygote.socket)
     code = "local p = require 'probe' print('runs') io.flush() io.read() os.exit(%d)"
-    running = [subprocess.Popen([MOONLET, "-e", code % i], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    running = [subprocess.Popen([*BY_MOONLET.words, "-e", code % i], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                for i in range(12)]
     seen = set()
     import select
@@ -256,7 +256,7 @@ def test_max_1_runs_them_one_after_another(start_zygote, tmp_path):
     zygote = start_zygote(options=["--max", "1"])
     env = environment(MOONLET_SOCKET=zygote.socket)
     code = f"local f = io.open('{tmp_path}/log', 'a') f:write('(') f:flush() os.execute('sleep 0.01') f:write(')') f:close()"
-    running = [subprocess.Popen([MOONLET, "-e", code], env=env) for _ in range(20)]
+    running = [subprocess.Popen([*BY_MOONLET.words, "-e", code], env=env) for _ in range(20)]
     assert [p.wait(PATIENCE) for p in running] == [0] * 20
     assert (tmp_path / "log").read_text() == "()" * 20
 
@@ -266,10 +266,10 @@ def test_who_waits_is_not_dropped_where_descriptors_are_short(start_zygote):
     few = ["prlimit", "--nofile=24"]
     zygote = start_zygote(options=["--max", "1", "--spare", "0"], command=[*few, MOONLETD])
     env = environment(MOONLET_SOCKET=zygote.socket)
-    first = subprocess.Popen([*few, MOONLET, "-e", "print('runs') io.stdout:flush() io.read()"], env=env, stdin=subprocess.PIPE,
+    first = subprocess.Popen([*few, *BY_MOONLET.words, "-e", "print('runs') io.stdout:flush() io.read()"], env=env, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     assert first.stdout.readline() == b"runs\n"
-    waiting = [subprocess.Popen([*few, MOONLET, "-e", "print('served')"], env=env, stdout=subprocess.PIPE) for _ in range(30)]
+    waiting = [subprocess.Popen([*few, *BY_MOONLET.words, "-e", "print('served')"], env=env, stdout=subprocess.PIPE) for _ in range(30)]
     while len(zygote.descriptors()) < 24:
         os.sched_yield()
     first.communicate(b"\n", timeout=PATIENCE)
@@ -281,10 +281,10 @@ def test_clients_leave_while_as_many_run_as_may(start_zygote):
     zygote = start_zygote(options=["--max", "1", "--spare", "0"])
     env = environment(MOONLET_SOCKET=zygote.socket)
     pause = ["-e", "print(require('probe').pid()) io.stdout:flush() require('probe').pause()"]
-    running = subprocess.Popen([MOONLET, *pause], env=env, stdout=subprocess.PIPE)
+    running = subprocess.Popen([*BY_MOONLET.words, *pause], env=env, stdout=subprocess.PIPE)
     script = int(running.stdout.readline())
     before = len(zygote.descriptors())
-    waiting = subprocess.Popen([MOONLET, *pause], env=env)
+    waiting = subprocess.Popen([*BY_MOONLET.words, *pause], env=env)
     while len(zygote.descriptors()) == before:
         os.sched_yield()
     for client in (waiting, running):
@@ -300,10 +300,10 @@ def test_clients_leave_while_as_many_run_as_may(start_zygote):
 def test_a_waiting_client_that_leaves_is_forgotten(start_zygote):
     zygote = start_zygote(options=["--max", "1"])
     env = environment(MOONLET_SOCKET=zygote.socket)
-    first = subprocess.Popen([MOONLET, "-e", "print('runs') io.flush() io.read()"], env=env, stdin=subprocess.PIPE,
+    first = subprocess.Popen([*BY_MOONLET.words, "-e", "print('runs') io.flush() io.read()"], env=env, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     assert first.stdout.readline() == b"runs\n"
-    waiting = [subprocess.Popen([MOONLET, "-e", "print('must not run')"], env=env) for _ in range(5)]
+    waiting = [subprocess.Popen([*BY_MOONLET.words, "-e", "print('must not run')"], env=env) for _ in range(5)]
     for process in waiting:
         process.kill()
         process.wait()
@@ -444,7 +444,7 @@ def test_the_programs_need_no_more_than_they_should():
     if SANITIZED:
         pytest.skip("the sanitizers bring libstdc++ along")
     needed = {}
-    for program in (MOONLET, MOONLETD):
+    for program in (MOONLET, MOONLETCTL, MOONLETD):
         shown = subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout
         needed[program] = [line.split("[")[1].rstrip("]") for line in shown.splitlines() if "NEEDED" in line]
         assert not any("stdc++" in name or "gcc_s" in name for name in needed[program]), needed
@@ -453,4 +453,4 @@ def test_the_programs_need_no_more_than_they_should():
     assert all(name.startswith(("libc.", "liblua", "libm.", "libdl")) for name in needed[MOONLETD]), needed
     import shutil
     if shutil.which("musl-gcc"):
-        assert needed[MOONLET] == []
+        assert needed[MOONLET] == needed[MOONLETCTL] == []

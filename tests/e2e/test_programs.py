@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses
+from conftest import BY_MOONLET, JIT, LUA, MOONLET, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses
 
 # Debian's luacheck is packaged for 5.1 alone; it is plain Lua, and runs on all.
 SHARE_51 = "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"
@@ -137,5 +137,5 @@ def test_the_lua_authors_own(start_zygote, tmp_path):
     env = environment(MOONLET_SOCKET=zygote.socket, LUA_CPATH=None, PATH=f"{os.path.dirname(MOONLET)}:{os.environ['PATH']}",
                       MOONLET_FALLBACK=None)
     # By its path, because one of its lines runs it without a PATH.
-    result = run(MOONLET, [MOONLET, "main.lua"], env, cwd=copy)
+    result = run(BY_MOONLET, [*BY_MOONLET.words, "main.lua"], env, cwd=copy)
     assert result.status == 0 and b"OK" in result.out, result

@@ -5,7 +5,9 @@ import re
 import subprocess
 
 import pytest
-from conftest import JIT, LUA, MOONLET, REAL_LUA, environment, run
+from conftest import BY_LUA, BY_MOONLET, JIT, LUA, MOONLETCTL, REAL_LUA, Result, about_images, about_moonletd, environment, run
+
+NAME = os.path.basename(REAL_LUA)
 
 SHOW_ARGUMENTS = """
 local least = 0
@@ -170,7 +172,7 @@ def test_options_that_lua_rejects(same, options):
 
 @pytest.mark.parametrize("options", [["-x"], ["-e"], ["-e", "print('not run')", "--x"]])
 def test_rejected_options_without_a_fallback(zygote, options):
-    result = run(MOONLET, ["lua", *options], environment(MOONLET_SOCKET=zygote.socket))
+    result = run(BY_MOONLET, ["lua", *options], environment(MOONLET_SOCKET=zygote.socket))
     assert result.status == 125 and b"only lua itself explains options" in result.err and result.out == b""
 
 
@@ -195,15 +197,16 @@ def run_file(path, env, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@about_images
 def test_as_the_interpreter_of_a_script(zygote, tmp_path):
     """#!/usr/bin/moonlet, also with the one option that Liminix puts there."""
     env = environment(MOONLET_SOCKET=zygote.socket)
     results = []
-    for program in (REAL_LUA, MOONLET):
+    for program in (BY_LUA, BY_MOONLET):
         directory = tmp_path / os.path.basename(program)
         directory.mkdir()
         link = directory / "lua"
-        link.symlink_to(program)
+        program.install(link)
         plain = directory / "plain"
         plain.write_text(f"#!{link}\nprint(#arg, ...) print(arg[-1] ~= nil, arg[0]:match('[^/]*$')) error('x', 0)\n")
         option = directory / "option"
@@ -220,11 +223,33 @@ def test_as_the_interpreter_of_a_script(zygote, tmp_path):
     assert b"b c" in results[2][1]
 
 
+@about_moonletd
+def test_as_the_interpreter_of_a_script_through_moonletd(zygote, tmp_path):
+    """#!/usr/bin/moonletctl run"""
+    script = tmp_path / "script"
+    script.write_text(f"#!{BY_MOONLET}\nprint(warm, arg[0], arg[-1], ...)")
+    script.chmod(0o755)
+    done = run_file(script, environment(MOONLET_SOCKET=zygote.socket), "a", "b c")
+    assert done == (0, f"nil\t{script}\t{NAME}\ta\tb c\n".encode(), b"")
+
+
+@about_moonletd
+def test_the_name_of_the_interpreter_is_lua_s_unless_it_is_given(zygote, tmp_path):
+    """As in coreutils' env."""
+    (tmp_path / "s.lua").write_text("print(arg[-1]) error('x', 0)")
+    env = environment(MOONLET_SOCKET=zygote.socket)
+    for options, name in (([], NAME), (["--argv0", "some name"], "some name"), (["--argv0=other"], "other")):
+        result = run(MOONLETCTL, ["moonletctl", "run", *options, str(tmp_path / "s.lua")], env)
+        assert result.out.decode() == name + "\n" and result.err.decode().startswith(name + ": x"), (options, result)
+    assert run(MOONLETCTL, ["moonletctl", "run", "--argv0"], env) == Result(125, b"", b"moonletctl: --argv0: a value must follow\n")
+
+
+@about_images
 def test_help_and_version_are_moonlets_own():
     env = environment(MOONLET_SOCKET="/nonexistent")
-    shown = run(MOONLET, ["moonlet", "--help"], env)
+    shown = run(BY_MOONLET, ["moonlet", "--help"], env)
     assert shown.status == 0 and b"usage: moonlet" in shown.out and shown.err == b""
-    shown = run(MOONLET, ["moonlet", "--version"], env)
+    shown = run(BY_MOONLET, ["moonlet", "--version"], env)
     name = "LuaJIT" if JIT else f"Lua {LUA}"
     assert shown.status == 0 and f"({name})" in shown.out.decode() and shown.out.startswith(b"moonlet 0.")
 
@@ -233,6 +258,6 @@ def test_the_socket_may_be_named_on_the_command_line(zygote, tmp_path):
     path = tmp_path / "s.lua"
     path.write_text("print(arg[-1], arg[0]:match('[^/]*$'), ...)")
     for option in (["--socket", zygote.socket], ["--socket=" + zygote.socket]):
-        result = run(MOONLET, ["lua", *option, str(path), "a"], environment())
+        result = run(BY_MOONLET, ["lua", *option, str(path), "a"], environment(MOONLET_IMAGE=None))
         assert (result.status, result.out) == (0, b"lua\ts.lua\ta\n"), result
-    assert run(MOONLET, ["lua", "--socket"], environment()).status == 125
+    assert run(BY_MOONLET, ["lua", "--socket"], environment()).status == 125

@@ -4,13 +4,13 @@ says what that means."""
 import struct
 
 import pytest
-from conftest import MOONLET, environment, run
+from conftest import SERVED, environment, run
 
 AT_RANDOM = 25
 
 
 def output(zygote, code):
-    result = run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
+    result = run(SERVED, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
     assert result.status == 0, result
     return result.out
 

@@ -8,8 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (FIRST_REAL_TIME, MOONLET, PATIENCE, REAL_LUA, THAW, Result, about_moonletd, both, environment, run,
-                      wait_gone)
+from conftest import BY_MOONLET, FIRST_REAL_TIME, PATIENCE, THAW, Result, about_moonletd, both, environment, run, wait_gone
 
 PROBE = "local probe = require 'probe' "
 HANDLES = PROBE + """
@@ -184,7 +183,7 @@ def test_timeout(same, tmp_path):
     def scenario(program, env):
         script = tmp_path / "s.lua"
         script.write_text(WAITS.replace("print(probe.pid())", ""))
-        done = subprocess.run(["timeout", "0.3", program, str(script)], env=env, capture_output=True)
+        done = subprocess.run(["timeout", "0.3", *program.words, str(script)], env=env, capture_output=True)
         return done.returncode, done.stdout, done.stderr
 
     assert both(same, scenario)[0] == 124
@@ -193,7 +192,7 @@ def test_timeout(same, tmp_path):
 def test_an_alarm_that_was_set_before(same, tmp_path):
     """alarm(2) outlives exec: perl -e 'alarm 1; exec ...' is how timeouts were written."""
     def scenario(program, env):
-        return subprocess.run(["lua", "-e", WAITS.replace("print(probe.pid())", "")], executable=program, env=env,
+        return subprocess.run(program.argv("lua", "-e", WAITS.replace("print(probe.pid())", "")), executable=program.program, env=env,
                               preexec_fn=lambda: signal.setitimer(signal.ITIMER_REAL, 0.2)).returncode
 
     assert both(same, scenario) == -signal.SIGALRM
@@ -205,7 +204,7 @@ def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
     for end, status in (("os.exit(6)", 6), ("return", 0), ("error('x', 0)", 1), ("probe.exit(9)", 9)):
         zygote = start_zygote()
         env = environment(MOONLET_SOCKET=zygote.socket)
-        running = launch(MOONLET, env, PROBE + f"probe.catch({int(signal.SIGUSR1)}) print(probe.pid()) io.flush() print(probe.next_signal())"
+        running = launch(BY_MOONLET, env, PROBE + f"probe.catch({int(signal.SIGUSR1)}) print(probe.pid()) io.flush() print(probe.next_signal())"
                          " io.flush() io.read() " + end)
         script = int(running.hear())
         zygote.process.kill()
@@ -221,7 +220,7 @@ def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
 def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote, launch):
     """Three are what moonlet opens before its script starts. The script's pidfd must still find room."""
     zygote = start_zygote()
-    running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), "print('ready') io.flush() io.read() os.exit(6)",
+    running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), "print('ready') io.flush() io.read() os.exit(6)",
                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6)))
     assert running.hear() == "ready"
     zygote.process.kill()
@@ -233,7 +232,7 @@ def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote
 @about_moonletd
 def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch):
     zygote = start_zygote()
-    running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket), WAITS)
+    running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), WAITS)
     running.hear()
     zygote.process.kill()
     zygote.process.wait()
@@ -246,7 +245,7 @@ def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch
 def test_the_zygote_stops_and_running_scripts_go_on(start_zygote, launch):
     for number in (signal.SIGTERM, signal.SIGINT):
         zygote = start_zygote()
-        running = launch(MOONLET, environment(MOONLET_SOCKET=zygote.socket),
+        running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket),
                          PROBE + "print(probe.pid()) io.flush() print(io.read()) os.exit(8)")
         running.hear()
         zygote.process.send_signal(number)
@@ -264,7 +263,7 @@ def test_a_signal_before_the_script_starts_means_the_client(tmp_path):
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(path)
         mute.listen(1)
-        process = subprocess.Popen([MOONLET, "-e", "print(1)"], env=environment(MOONLET_SOCKET=path))
+        process = subprocess.Popen([*BY_MOONLET.words, "-e", "print(1)"], env=environment(MOONLET_SOCKET=path))
         connection, _ = mute.accept()
         connection.recv(1)
         process.terminate()
@@ -277,14 +276,14 @@ def test_a_client_that_waits_takes_no_processor_time(start_zygote, launch):
     """Also where a signal that it must not take is pending: it waits for its turn, and the script gets it."""
     zygote = start_zygote(options=["--max", "1"])
     env = environment(MOONLET_SOCKET=zygote.socket)
-    first = launch(MOONLET, env, "print('runs') io.flush() io.read()")
+    first = launch(BY_MOONLET, env, "print('runs') io.flush() io.read()")
     first.hear()
 
     def block_and_raise():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    second = launch(MOONLET, env, PROBE + "probe.pause()", preexec_fn=block_and_raise)
+    second = launch(BY_MOONLET, env, PROBE + "probe.pause()", preexec_fn=block_and_raise)
     wait_for_state(second.pid, "S")
 
     def ticks():

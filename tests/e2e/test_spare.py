@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from conftest import (COMPARE, LUA, MOONLET, MOONLETD, PATIENCE, Pair, Result, environment, needs_root, run, wait_gone)
+from conftest import (BY_MOONLET, COMPARE, LUA, MOONLETD, PATIENCE, Pair, Result, environment, needs_root, run,
+                      wait_gone)
 
 ALL = "local t = {} for i = 1, 4 do t[i] = math.random(1, 1 << 30) end print(table.concat(t, ' '))"
 
@@ -30,7 +31,7 @@ def spares(zygote, count):
 
 
 def launch(zygote, code):
-    return run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
+    return run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
 
 
 def test_a_launch_takes_the_spare_and_another_is_forked(start_zygote):
@@ -46,8 +47,8 @@ def test_more_launches_than_spares(start_zygote, tmp_path):
     zygote = start_zygote(options=["--spare", "2"])
     spares(zygote, 2)
     env = environment(MOONLET_SOCKET=zygote.socket)
-    running = [subprocess.Popen(["lua", "-e", "io.write(io.read('*a'))"],
-                                executable=MOONLET, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    running = [subprocess.Popen(BY_MOONLET.argv("lua", "-e", "io.write(io.read('*a'))"),
+                                executable=BY_MOONLET.program, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                for _ in range(20)]
     for number, process in enumerate(running):
         assert process.communicate(b"%d" % number, timeout=PATIENCE)[0] == b"%d" % number
@@ -82,7 +83,7 @@ def test_a_stopped_spare_holds_up_one_launch_alone(start_zygote):
     (spare,) = spares(zygote, 1)
     os.kill(spare, signal.SIGSTOP)
     env = environment(MOONLET_SOCKET=zygote.socket)
-    held = subprocess.Popen(["lua", "-e", "print 'held'"], executable=MOONLET, env=env, stdout=subprocess.PIPE)
+    held = subprocess.Popen(BY_MOONLET.argv("lua", "-e", "print 'held'"), executable=BY_MOONLET.program, env=env, stdout=subprocess.PIPE)
     while len(zygote.children()) < 2:  # it has been handed its launch, and been replaced
         os.sched_yield()
     assert launch(zygote, "print 'served'").out == b"served\n"
@@ -106,7 +107,7 @@ def test_spares_do_not_count_towards_max(start_zygote, tmp_path):
     log = tmp_path / "log"
     script = f"local f = io.open('{log}', 'a') f:write('in ') f:flush() f:write('out ') f:close()"
     env = environment(MOONLET_SOCKET=zygote.socket)
-    running = [subprocess.Popen(["lua", "-e", script], executable=MOONLET, env=env) for _ in range(10)]
+    running = [subprocess.Popen(BY_MOONLET.argv("lua", "-e", script), executable=BY_MOONLET.program, env=env) for _ in range(10)]
     assert [process.wait(PATIENCE) for process in running] == [0] * 10
     assert log.read_text() == "in out " * 10
 
@@ -129,9 +130,9 @@ def test_a_spare_of_root_serves_another_user_as_that_user(start_zygote, open_dir
     try:
         assert process.stdout.read(1) == b"\n"
         for _ in range(3):
-            done = subprocess.run(["lua", "-e", "local f = io.open('/proc/self/status') for line in f:lines() do"
-                                   " if line:find('^[UG]id:') or line:find('^Groups:') then print(line) end end"],
-                                  executable=MOONLET, env=environment(MOONLET_SOCKET=str(path)), capture_output=True,
+            done = subprocess.run(BY_MOONLET.argv("lua", "-e", "local f = io.open('/proc/self/status') for line in f:lines() do"
+                                   " if line:find('^[UG]id:') or line:find('^Groups:') then print(line) end end"),
+                                  executable=BY_MOONLET.program, env=environment(MOONLET_SOCKET=str(path)), capture_output=True,
                                   user=65534, group=65534, extra_groups=[7, 8], cwd="/")
             assert done.stdout.split() == (b"Uid: 65534 65534 65534 65534 Gid: 65534 65534 65534 65534 Groups: 7 8"
                                            .split()), done

@@ -16,7 +16,7 @@ import termios
 
 import client
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, PATIENCE, PROGRAMS, SOURCE, Result, environment, needs_root, run,
+from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, PATIENCE, PROGRAMS, SOURCE, Result, environment, needs_root, run,
                       wait_gone)
 
 MOONLETCTL = os.path.join(PROGRAMS, "moonletctl")
@@ -31,6 +31,10 @@ def its(zygote, **changes):
 
 def moonlet(zygote, *arguments, **changes):
     return run(MOONLET, ["moonlet", *arguments], its(zygote, **changes))
+
+
+def launched(zygote, *arguments, **changes):
+    return run(BY_MOONLET, ["lua", *arguments], its(zygote, **changes))
 
 
 def table(zygote, **changes):
@@ -66,7 +70,7 @@ def ask(zygote):
 def running(launch):
     """running(zygote, argument...): a script that runs until it hears a line."""
     def start(zygote, *arguments, **options):
-        script = launch(MOONLET, its(zygote), WAITS, *arguments, **options)
+        script = launch(BY_MOONLET, its(zygote), WAITS, *arguments, **options)
         assert script.hear() == "runs"
         return script
     return start
@@ -172,7 +176,7 @@ def test_a_running_script_is_told_with_what_proc_says_of_it(start_zygote, runnin
 def test_scripts_are_counted_and_those_that_fail(start_zygote, running):
     zygote = start_zygote()
     scripts = [running(zygote) for _ in range(3)]
-    assert moonlet(zygote, "-e", "os.exit(3)").status == 3
+    assert launched(zygote, "-e", "os.exit(3)").status == 3
     scripts.pop().kill(signal.SIGKILL)
     scripts.pop().say("")
     found = until(zygote, running=1)
@@ -181,7 +185,7 @@ def test_scripts_are_counted_and_those_that_fail(start_zygote, running):
 
 def test_what_is_declined_is_counted_apart(start_zygote):
     zygote = start_zygote()
-    assert moonlet(zygote, "-e", "", LD_OF_NOBODY="1").status == 125
+    assert launched(zygote, "-e", "", LD_OF_NOBODY="1").status == 125
     found = until(zygote, running=0)
     assert (found["failed"], found["declined"]) == (0, 1)
 
@@ -197,7 +201,7 @@ def test_who_asks_is_no_launch(start_zygote):
 def test_it_answers_while_max_scripts_run_and_others_wait(start_zygote, running):
     zygote = start_zygote(options=["--max", "1"])
     script = running(zygote)
-    waiting = [subprocess.Popen([MOONLET, "-e", ""], env=its(zygote)) for _ in range(3)]
+    waiting = [subprocess.Popen([*BY_MOONLET.words, "-e", ""], env=its(zygote)) for _ in range(3)]
     found = until(zygote, waiting=3)
     assert (found["running"], found["max"], len(found["scripts"])) == (1, 1, 1)
     assert "running    1 of at most 1, 3 waiting\n" in table(zygote)
@@ -359,7 +363,7 @@ def test_who_never_reads_is_hung_up_on_and_holds_nobody_up(large):
         while not large.children():
             os.sched_yield()
         (child,) = large.children()
-        assert moonlet(large, "-e", "print 'served'") == Result(0, b"served\n", b"")
+        assert launched(large, "-e", "print 'served'") == Result(0, b"served\n", b"")
         assert len(status(large)["modules"]) == 10000  # when the other's time is up
         wait_gone(child)
         assert len(connection.recv(100)) == 100
@@ -381,7 +385,7 @@ def test_a_thousand_who_ask_at_once(start_zygote):
     before = zygote.descriptors()
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(ask(zygote)) for _ in range(1000)]
-        assert moonlet(zygote, "-e", "print 'served'") == Result(0, b"served\n", b"")
+        assert launched(zygote, "-e", "print 'served'") == Result(0, b"served\n", b"")
         answers = []
         for connection in connections:
             answers.append(connection.recv(4096))
@@ -399,7 +403,7 @@ def test_who_leaves_at_once(start_zygote):
     before = zygote.descriptors()
     for _ in range(200):
         ask(zygote).close()
-    assert moonlet(zygote, "-e", "print 'served'") == Result(0, b"served\n", b"")
+    assert launched(zygote, "-e", "print 'served'") == Result(0, b"served\n", b"")
     until(zygote, running=0, waiting=0)
     while not zygote.is_idle():
         os.sched_yield()
@@ -411,7 +415,7 @@ def test_who_sends_much_is_not_read(start_zygote):
     with ask(zygote) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(b"x" * 1_000_000)
-    assert moonlet(zygote, "-e", "print 'served'") == Result(0, b"served\n", b"")
+    assert launched(zygote, "-e", "print 'served'") == Result(0, b"served\n", b"")
     assert zygote.log().count("\n") == 1
 
 
@@ -428,7 +432,7 @@ def test_another_user_is_refused(start_zygote, open_directory):
 def test_a_user_sees_the_scripts_of_others_but_not_their_memory(open_directory, start_zygote, launch):
     path = str(open_directory / "s")
     start_zygote(options=["--socket", path, "--mode", "666"])
-    script = launch(MOONLET, environment(MOONLET_SOCKET=path), WAITS)
+    script = launch(BY_MOONLET, environment(MOONLET_SOCKET=path), WAITS)
     assert script.hear() == "runs"
     done = run(MOONLETCTL, ["moonletctl", "--socket", path, "--status=json"], environment(), user=65534, group=65534, cwd="/")
     (told,) = json.loads(done.out)["scripts"]

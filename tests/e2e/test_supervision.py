@@ -11,8 +11,8 @@ import socket
 import subprocess
 
 import pytest
-from conftest import (CPATH, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SOURCE, Launch, Result, World, both, environment,
-                      needs_program, needs_root, run, wait_gone)
+from conftest import (BY_LUA, BY_MOONLET, CPATH, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SOURCE, Launch, Result, World, both,
+                      environment, needs_program, needs_root, run, wait_gone)
 
 PACKAGING = pathlib.Path(SOURCE, "packaging")
 MANAGERS = ["system", "user"]
@@ -55,7 +55,7 @@ def nothing_left(tmp_path):
 
 
 def launch(path, code="print(warm)"):
-    return run(MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path)))
+    return run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path)))
 
 
 def until_served(path, code="print(warm)"):
@@ -79,7 +79,7 @@ def unit_directory(tmp_path, manager):
     shipped(f"systemd/{manager}/moonletd.service", units / "moonletd.service", changes)
     shipped(f"systemd/{manager}/moonletd.socket", units / "moonletd.socket", {})
     (tmp_path / "moonletd.lua").write_text("warm = 'warm'\n")
-    changes = {"/usr/bin/moonlet ": MOONLET + " "}
+    changes = {"/usr/bin/moonletctl ": MOONLETCTL + " "}
     if manager == "system":
         changes["/etc/moonlet-layers"] = tmp_path / "moonlet-layers"
     shipped(f"systemd/{manager}/moonlet-layer@.service", units / "moonlet-layer@.service", changes)
@@ -192,7 +192,7 @@ def test_the_first_launch_starts_moonletd(systemd):
     systemctl(systemd, "stop", "moonletd.service", "moonletd.socket")
     systemctl(systemd, "start", "moonletd.socket")
     assert main_pid(systemd) == "0"
-    assert systemd.run(MOONLET, "-e", "print(warm)") == Result(0, b"warm\n", b"")
+    assert systemd.run(*BY_MOONLET.words, "-e", "print(warm)") == Result(0, b"warm\n", b"")
     assert systemctl(systemd, "is-active", "moonletd.service") == "active"
 
 
@@ -207,7 +207,7 @@ def test_moonletd_is_active_when_the_warm_up_has_ended(systemd, warm_up, tmp_pat
         go.write("slow")
     systemctl(systemd, "start", "moonletd.service")
     assert state(systemd, "moonletd.service") == state(systemd, "moonletd.socket") == "active"
-    assert systemd.run(MOONLET, "-e", "print(warm)") == Result(0, b"slow\n", b"")
+    assert systemd.run(*BY_MOONLET.words, "-e", "print(warm)") == Result(0, b"slow\n", b"")
 
 
 @under_systemd
@@ -215,7 +215,7 @@ def test_systemd_starts_moonletd_again_and_launches_wait_for_it(systemd):
     systemctl(systemd, "start", "moonletd.service")
     before = main_pid(systemd)
     systemctl(systemd, "kill", "--kill-whom=main", "--signal=KILL", "moonletd.service")
-    assert systemd.run(MOONLET, "-e", "print(warm)") == Result(0, b"warm\n", b"")
+    assert systemd.run(*BY_MOONLET.words, "-e", "print(warm)") == Result(0, b"warm\n", b"")
     assert main_pid(systemd) not in ("0", before)
 
 
@@ -223,7 +223,7 @@ def test_systemd_starts_moonletd_again_and_launches_wait_for_it(systemd):
 def test_scripts_outlive_a_restart_of_moonletd(systemd):
     systemctl(systemd, "start", "moonletd.service")
     before = main_pid(systemd)
-    script = Launch("nsenter", systemd.inside(MOONLET, "-e", "print(1) io.flush() print(io.read()) os.exit(7)"),
+    script = Launch("nsenter", systemd.inside(*BY_MOONLET.words, "-e", "print(1) io.flush() print(io.read()) os.exit(7)"),
                     systemd.env)
     assert script.hear() == "1"
     systemctl(systemd, "restart", "moonletd.service")
@@ -240,8 +240,8 @@ def test_a_unit_changes_nothing_that_a_script_sees(systemd):
         print(probe.credentials(), probe.limits(), probe.signals(), probe.nice())
         for line in io.lines('/proc/self/mountinfo') do print(line) end
     """
-    lua, moonlet = [systemd.run(program, "-e", code, env=dict(systemd.env, LUA_CPATH=CPATH))
-                    for program in (REAL_LUA, MOONLET)]
+    lua, moonlet = [systemd.run(*program.words, "-e", code, env=dict(systemd.env, LUA_CPATH=CPATH))
+                    for program in (BY_LUA, BY_MOONLET)]
     assert lua.status == 0 and moonlet == lua
 
 
@@ -250,7 +250,7 @@ def test_a_warm_up_that_fails_gives_launches_back_to_lua(systemd, warm_up):
     """systemd gives up after some attempts, and closes the socket."""
     warm_up(systemd, "error('no such luck')")
     systemctl(systemd, "start", "moonletd.socket")
-    result = systemd.run(MOONLET, "-e", "print(warm)", env=dict(systemd.env, MOONLET_FALLBACK=REAL_LUA))
+    result = systemd.run(*BY_MOONLET.words, "-e", "print(warm)", env=dict(systemd.env, MOONLET_FALLBACK=REAL_LUA))
     assert result == Result(0, b"nil\n", b"")
     assert state(systemd, "moonletd.socket") == "failed"
 
@@ -283,7 +283,7 @@ def layers(systemd):
 
 def launch_in_layer(systemd, name, code):
     env = {**systemd.env, "MOONLET_SOCKET": f"{systemd.env['XDG_RUNTIME_DIR']}/moonlet-{name}.sock"}
-    return systemd.run(MOONLET, "-e", code, env=env)
+    return systemd.run(*BY_MOONLET.words, "-e", code, env=env)
 
 
 @under_systemd
@@ -320,7 +320,7 @@ def layer_of_unit(tmp_path, manager):
 
 def layer_of_s6(tmp_path):
     script = shipped("s6/moonlet-layer/run", tmp_path / "layer" / "run", {
-        "/usr/bin/moonlet ": MOONLET + " ", "/run/moonlet-layer.sock": tmp_path / "layer.sock",
+        "/usr/bin/moonletctl ": MOONLETCTL + " ", "/run/moonlet-layer.sock": tmp_path / "layer.sock",
         "/run/moonlet.sock": tmp_path / "below.sock", "/etc/moonlet-layers": tmp_path / "moonlet-layers"})
     (tmp_path / "moonlet-layers").mkdir()
     return [script], {}
@@ -426,7 +426,7 @@ def test_under_s6_a_layer_starts_anew_when_moonletd_does(s6_moonletd, tmp_path):
     script.write_text("layer = 1")
     definition = tmp_path / "definitions" / "moonlet-layer"
     shipped("s6/moonlet-layer/run", definition / "run", {
-        "/usr/bin/moonlet": MOONLET, "/etc/moonlet-layers/layer.lua": script, "/run/moonlet-layer.sock": path,
+        "/usr/bin/moonletctl": MOONLETCTL, "/etc/moonlet-layers/layer.lua": script, "/run/moonlet-layer.sock": path,
         "/run/moonlet.sock": below})
     scan.add(definition, "-wu")
     assert until_served(path, "print(layer)") == b"1\n"
@@ -467,10 +467,10 @@ def supervised(same, tmp_path, scan_directory, text, operate, until="-wU"):
 
     In the script `fifo` is the name of a fifo, which operate() may open too."""
     def scenario(program, env):
-        directory = tmp_path / os.path.basename(program)
+        directory = tmp_path / os.path.basename(program.program)
         service = directory / "script"
         service.mkdir(parents=True)
-        (directory / "lua").symlink_to(program)
+        program.install(directory / "lua")
         os.mkfifo(directory / "fifo")
         (service / "notification-fd").write_text("3\n")
         (service / "run").write_text(f"""#!{directory}/lua
@@ -637,7 +637,7 @@ def test_busybox_init_starts_moonletd_and_starts_it_again(tmp_path):
     try:
         seen = []
         while len(seen) < 2:
-            result = world.run(MOONLET, "-e", "print(warm)")
+            result = world.run(*BY_MOONLET.words, "-e", "print(warm)")
             if result.status == 0:
                 assert result.out == b"warm\n"
                 zygote, = world.run("pgrep", "-P", "1", "moonletd").out.split()

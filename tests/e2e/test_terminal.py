@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from conftest import COMPARE, MOONLET, MOONLETD, PATIENCE, about_moonletd, both, wait_gone
+from conftest import BY_MOONLET, COMPARE, MOONLETD, PATIENCE, about_moonletd, both, wait_gone
 from test_signals import wait_for_state
 
 PROMPT = "next> "
@@ -58,9 +58,9 @@ class Shell:
 def at_terminal(pair, tmp_path, scripts, scenario):
     """scenario(shell) under both, with `lua` for the program: what the terminal shows is compared."""
     def act(program, env):
-        directory = tmp_path / os.path.basename(program)
+        directory = tmp_path / os.path.basename(program.program)
         directory.mkdir()
-        (directory / "lua").symlink_to(program)
+        program.install(directory / "lua")
         for name, text in scripts.items():
             (directory / name).write_text(text)
         shell = Shell({**env, "PATH": f"{directory}:{env['PATH']}"}, directory)
@@ -217,10 +217,10 @@ def test_a_window_that_changes_its_size(same, tmp_path):
 
 def test_a_hang_up_ends_the_script(same, tmp_path):
     def act(program, env):
-        directory = tmp_path / os.path.basename(program)
+        directory = tmp_path / os.path.basename(program.program)
         directory.mkdir()
         (directory / "wait.lua").write_text("local p = require 'probe' print('pid ' .. p.pid()) io.flush() p.pause()")
-        (directory / "lua").symlink_to(program)
+        program.install(directory / "lua")
         shell = Shell({**env, "PATH": f"{directory}:{env['PATH']}"}, directory)
         shell.type("lua wait.lua\n")
         shell.hear("pid ")
@@ -244,7 +244,7 @@ def test_a_job_of_a_zygote_that_has_a_terminal_itself(start_zygote, tmp_path):
         heard += os.read(terminal, 100)
     try:
         import subprocess
-        shown = subprocess.run([MOONLET, "--socket", f"{tmp_path}/t.sock", "-e", "print(io.open('/dev/tty'))"],
+        shown = subprocess.run([*BY_MOONLET.words, "--socket", f"{tmp_path}/t.sock", "-e", "print(io.open('/dev/tty'))"],
                                capture_output=True, env={"MOONLET_FALLBACK": ""}, start_new_session=True)
         assert b"No such device" in shown.stdout, shown
     finally:

@@ -10,7 +10,7 @@ import subprocess
 
 import client
 import pytest
-from conftest import BUILD, MOONLET, MOONLETD, PATIENCE, Pair, environment, needs_root, run
+from conftest import BUILD, BY_MOONLET, MOONLETD, PATIENCE, Pair, environment, needs_root, run
 
 pytestmark = needs_root
 
@@ -42,7 +42,7 @@ def environment_for(zygote):
 
 
 def say(zygote, code, who):
-    result = run(MOONLET, ["lua", "-e", code], environment_for(zygote), **who)
+    result = run(BY_MOONLET, ["lua", "-e", code], environment_for(zygote), **who)
     assert result.status == 0, (result, zygote.log())
     return result.out.decode()
 
@@ -172,7 +172,7 @@ print(other:write('4712'))
 """
     zygote = shared()
     become_alice = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    result = run("setpriv", [*become_alice, MOONLET, "-e", script], environment_for(zygote), preexec_fn=log_in)
+    result = run("setpriv", [*become_alice, *BY_MOONLET.words, "-e", script], environment_for(zygote), preexec_fn=log_in)
     assert result.out.decode().startswith("4711") and "Operation not permitted" in result.out.decode(), result
 
 
@@ -227,7 +227,7 @@ end
 def test_a_user_s_script_does_nothing_to_another_s_nor_to_the_zygote(shared):
     """Nor does it read /proc/PID/mem, which takes what ptrace(2) takes. (SIGCONT it may send: all are in one session.)"""
     zygote = shared("-e", "warm = 'root has read this'", options=["--spare", "2"])
-    bob = subprocess.Popen([MOONLET, "-e", "print('here') io.stdout:flush() io.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    bob = subprocess.Popen([*BY_MOONLET.words, "-e", "print('here') io.stdout:flush() io.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                            env=environment_for(zygote), **BOB)
     try:
         assert bob.stdout.readline() == b"here\n"
@@ -236,7 +236,7 @@ def test_a_user_s_script_does_nothing_to_another_s_nor_to_the_zygote(shared):
         targets = [str(pid) for pid in [zygote.pid, bob.pid, *zygote.children()]]
         script = os.path.join(os.path.dirname(zygote.socket), "spy.lua")
         pathlib.Path(script).write_text(SPY)
-        result = run(MOONLET, ["lua", script, *targets], environment_for(zygote), **ALICE)
+        result = run(BY_MOONLET, ["lua", script, *targets], environment_for(zygote), **ALICE)
         assert result.status == 0 and set(result.out.decode().splitlines()) < {f"tried\t{pid}" for pid in targets}, result
         assert len(result.out.splitlines()) == len(targets) - 1
         assert say(zygote, "print(warm)", ALICE) == "root has read this\n"  # as the manual says
@@ -282,7 +282,7 @@ class Sleeper:
     """A script that runs until it is told to end."""
 
     def __init__(self, zygote, who):
-        self.process = subprocess.Popen([MOONLET, "-e", "io.write('begun') io.stdout:flush() io.read()"], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*BY_MOONLET.words, "-e", "io.write('begun') io.stdout:flush() io.read()"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, env=environment_for(zygote), **who)
 
     def fileno(self):

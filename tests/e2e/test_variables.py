@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import (CPATH, JIT, LUA, MOONLET, MUSL, REAL_LUA, THAW, Pair, PairInEach, environment, may_be_cold, run)
+from conftest import BY_MOONLET, CPATH, JIT, LUA, MUSL, REAL_LUA, THAW, Pair, PairInEach, environment, may_be_cold, run
 
 SUFFIX = "_" + LUA.replace(".", "_")
 PATHS = "print(package.path) print(package.cpath)"
@@ -83,7 +83,7 @@ LOADED = "print(warm, package.loaded.greeting)"
 
 def loaded_in(pair, env, **options):
     """What is warm in a launch of moonlet, which lua cannot be asked."""
-    return run(MOONLET, ["lua", "-e", LOADED], dict(env, MOONLET_SOCKET=pair.zygote.socket), **options).out
+    return run(BY_MOONLET, ["lua", "-e", LOADED], dict(env, MOONLET_SOCKET=pair.zygote.socket), **options).out
 
 
 def test_a_warm_module_is_used_where_it_would_be_loaded(warm):
@@ -143,7 +143,7 @@ def test_what_the_warm_up_does_to_the_path_holds_for_the_same_environment(start_
     one = make_module(tmp_path / "one", "greeting", "return 'from one'")
     zygote = start_zygote("-e", f"package.path = '{one}/?.lua;' .. package.path")
     env = environment(MOONLET_SOCKET=zygote.socket)
-    assert run(MOONLET, ["lua", "-e", "print((require 'greeting'))"], env).out == b"from one\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print((require 'greeting'))"], env).out == b"from one\n"
     # Another environment means what lua makes of it, and nothing else.
     Pair(zygote)("-e", "print(package.path) print(pcall(require, 'greeting'))", env=may_be_cold(environment(LUA_PATH="/x/?.lua")))
 
@@ -165,10 +165,10 @@ def test_the_loader_s_environment_must_be_the_zygote_s(start_zygote, tmp_path):
     """LD_LIBRARY_PATH has had its effect when the zygote started: a launch that has another goes cold."""
     zygote = start_zygote()
     env = environment(MOONLET_SOCKET=zygote.socket, LD_LIBRARY_PATH="/nonexistent")
-    result = run(MOONLET, ["lua", "-e", "print(1)"], env)
+    result = run(BY_MOONLET, ["lua", "-e", "print(1)"], env)
     assert result.status == 125 and (b"LD_* differs" if THAW else b"LD_LIBRARY_PATH") in result.err, result
     del env["MOONLET_FALLBACK"]
-    assert run(MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
+    assert run(BY_MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
 
 
 @pytest.mark.skipif(MUSL, reason="THIS C LIBRARY HAS NO TUNABLES")
@@ -176,7 +176,7 @@ def test_glibc_s_tunables_are_the_loader_s_too(start_zygote):
     tunables = dict(GLIBC_TUNABLES="glibc.malloc.check=1")
     for of_zygote, of_client in (({}, tunables), (tunables, {}), (tunables, tunables)):
         zygote = start_zygote(env=environment(**of_zygote))
-        result = run(MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=zygote.socket, **of_client))
+        result = run(BY_MOONLET, ["lua", "-e", ""], environment(MOONLET_SOCKET=zygote.socket, **of_client))
         assert (result.status, b"GLIBC_TUNABLES" in result.err) == ((0, False) if of_zygote == of_client else (125, True)), result
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """faults.py [--quick | --only TEXT]: a fault at each system call of a launch, one launch for each.
 
-$MOONLET_BUILD names the directory of moonlet and moonletd. docs/reliability.md says what is checked."""
+$MOONLET_BUILD names the directory of moonletctl and moonletd. docs/reliability.md says what is checked."""
 
 import argparse
 import multiprocessing
@@ -47,7 +47,7 @@ class Launch:
         self.runs.write_text("")
         env = {"PATH": os.environ["PATH"], "LUA_CPATH": os.path.join(BUILD, "modules", "?.so"), "RUNS": str(self.runs),
                "MOONLET_FALLBACK": REAL_LUA, "MOONLET_SOCKET": world.socket, "MOONLET_IMAGE": ""}
-        self.process = world.start(role, "moonlet", ["-e", text], env, world.read_end)
+        self.process = world.start(role, "moonletctl", ["run", "-e", text], env, world.read_end)
 
     def check(self, tracer, fault, zygote_lives):
         """The status is true, and no script has run twice."""
@@ -92,7 +92,7 @@ class World:
         self.tracer = Tracer()
         self.tracer.role_of_fork = self.role_of_fork
         self.zygote = None
-        for name in ("moonlet", "moonletd") if kernel else ():
+        for name in ("moonletctl", "moonletd") if kernel else ():
             (self.directory / name).symlink_to(os.path.join(BUILD, name))
             (self.directory / kernel).mkdir(exist_ok=True)
             shutil.copy(os.path.join(BUILD, "tests", "old_kernel"), self.directory / kernel / name)

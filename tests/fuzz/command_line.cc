@@ -36,7 +36,8 @@ constinit Handover handover;
 #define write(file, text, size) moonlet::fuzz::print(text, size)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
 #include "client/command_line.cc"
-#include "client/refusal.cc"
+#include "fallback/real_lua.cc"
+#include "fallback/refusal.cc"
 #include "lua/command_line.cc"
 #include "zygote/log.cc"
 #include "zygote/options.cc"

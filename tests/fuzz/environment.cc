@@ -87,8 +87,8 @@ constinit Handover handover;
 #define fcntl(...) 0
 #define write(file, text, size) moonlet::fuzz::print(text, size)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
-#include "client/fallback.cc"
-#include "client/refusal.cc"
+#include "fallback/fallback.cc"
+#include "fallback/refusal.cc"
 #include "zygote/listener.cc"
 #include "zygote/log.cc"
 #undef getenv

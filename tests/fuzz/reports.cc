@@ -195,8 +195,8 @@ long call(long number, Arguments... arguments) {
 #define recv(socket, data, size, flags) moonlet::fuzz::receive(socket, data, size)
 #define prctl(...) static_cast<void>(0)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
-#include "client/follow.cc"
-#include "client/refusal.cc"
+#include "ctl/follow.cc"
+#include "fallback/refusal.cc"
 #undef poll
 #undef _exit
 #undef kill
@@ -205,7 +205,7 @@ long call(long number, Arguments... arguments) {
 #undef prctl
 #undef writev
 
-void moonlet::client::close_passed_descriptors() { fuzz::world->started = true; }
+void moonlet::ctl::close_passed_descriptors() { fuzz::world->started = true; }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moonlet;

@@ -64,8 +64,8 @@ bool is_right(const Launch& launch) {
 
 }  // namespace
 
-Driver::Driver(std::string moonlet, std::string directory)
-    : moonlet_(std::move(moonlet)), directory_(std::move(directory)) {
+Driver::Driver(std::string moonletctl, std::string directory)
+    : moonletctl_(std::move(moonletctl)), directory_(std::move(directory)) {
   sigset_t taken;
   sigemptyset(&taken);
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGHUP}) sigaddset(&taken, signal);
@@ -107,12 +107,12 @@ void Driver::start(const Kind& kind, uint64_t number, Zygote& zygote, Random& ra
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   const std::string argument = std::to_string(number);
-  const char* argv[] = {"lua", scripts_[&kind].c_str(), argument.c_str(), nullptr};
-  const int error = posix_spawn(&launch->pid, moonlet_.c_str(), &actions, &attributes, const_cast<char**>(argv),
+  const char* argv[] = {"moonletctl", "run", scripts_[&kind].c_str(), argument.c_str(), nullptr};
+  const int error = posix_spawn(&launch->pid, moonletctl_.c_str(), &actions, &attributes, const_cast<char**>(argv),
                                 zygote.environment());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) fail("run %s: %s", moonlet_.c_str(), strerror(error));
+  if (error != 0) fail("run %s: %s", moonletctl_.c_str(), strerror(error));
   close(input[0]);
   close(output[1]);
 

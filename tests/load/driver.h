@@ -38,7 +38,7 @@ struct Tally {
 class Driver {
  public:
   /// Scripts are written to `directory`, `moonlet` is what runs them.
-  Driver(std::string moonlet, std::string directory);
+  Driver(std::string moonletctl, std::string directory);
 
   void start(const Kind& kind, uint64_t number, Zygote& zygote, Random& random);
 
@@ -68,7 +68,7 @@ class Driver {
   bool reap();
   void finish(Launch& launch);
 
-  std::string moonlet_, directory_;
+  std::string moonletctl_, directory_;
   std::map<const Kind*, std::string> scripts_;
   std::unordered_map<pid_t, std::unique_ptr<Launch>> launches_;
   std::vector<Launch*> sometime_;  // whose deed has its moment still to come

@@ -45,7 +45,7 @@ class Load {
   Load(const std::string& programs, const std::string& modules, uint64_t launches, uint64_t seed)
       : launches_(launches),
         random_(seed),
-        driver_(programs + "/moonlet", directory),
+        driver_(programs + "/moonletctl", directory),
         zygotes_{Zygote(programs, modules, directory, kMax, 0),
                  Zygote(programs, modules, directory, kMax, kSpares)} {}
 

@@ -3,7 +3,7 @@
 
 #include "protocol/refusal.h"
 
-namespace moonlet::client {
+namespace moonlet::fallback {
 
 using protocol::Refusal;
 
@@ -17,4 +17,4 @@ bool is_verbose();
 /// was being done is left out where the reason says what it is about.
 void tell(const char* program, const Refusal& refusal);
 
-}  // namespace moonlet::client
+}  // namespace moonlet::fallback

@@ -1,8 +1,9 @@
-#include "client/launch.h"
+#include "ctl/launch.h"
 
 #include "base/kernel.h"
-#include "client/follow.h"
-#include "client/request.h"
+#include "ctl/follow.h"
+#include "ctl/request.h"
+#include "protocol/trusted.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace moonlet::client {
+namespace moonlet::ctl {
 
 namespace {
 
@@ -23,7 +24,8 @@ uint32_t make_cookie() {
 }
 
 // Sends the request over `socket` and ends as the script ends. Returns if none has started.
-void run(int socket, const char* path, const kernel::SignalSet& mask, uint32_t cookie, Refusal& refusal) {
+void run(int socket, const char* path, const kernel::SignalSet& mask, uint32_t cookie,
+         fallback::Refusal& refusal) {
   // Before the request, because what follows it must not fail. Before there is a script to give them to,
   // signals that the caller has blocked are of no interest, nor is the one that is a script's farewell.
   kernel::SignalSet uninteresting = mask;
@@ -41,7 +43,7 @@ void run(int socket, const char* path, const kernel::SignalSet& mask, uint32_t c
 
 }  // namespace
 
-void launch(const CommandLine& line, const protocol::SocketAddress& address, Refusal& refusal) {
+void launch(int argc, char** argv, const protocol::SocketAddress& address, fallback::Refusal& refusal) {
   if (!address.fits) {
     refusal = {"connect", address.un.sun_path, ENAMETOOLONG};
     return;
@@ -51,10 +53,12 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   kernel::change_mask(SIG_SETMASK, &all, &mask);
   const uint32_t cookie = make_cookie();
   // Gathered first: what comes after the connect is one message, and the zygote wakes once for both.
-  if (gather_request(line.argc, line.argv, mask, cookie, refusal)) {
+  if (gather_request(argc, argv, mask, cookie, refusal)) {
     const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (socket < 0 || connect(socket, address.get(), address.size()) != 0) {
       refusal = {"connect", address.un.sun_path, errno};
+    } else if (!protocol::is_trusted(socket)) {
+      refusal = {"launch through", address.un.sun_path, 0, protocol::kNotTrusted};
     } else {
       run(socket, address.un.sun_path, mask, cookie, refusal);
     }
@@ -64,4 +68,4 @@ void launch(const CommandLine& line, const protocol::SocketAddress& address, Ref
   kernel::change_mask(SIG_SETMASK, &mask, nullptr);
 }
 
-}  // namespace moonlet::client
+}  // namespace moonlet::ctl

@@ -1,7 +1,7 @@
-#include "client/follow.h"
+#include "ctl/follow.h"
 
 #include "base/layout.h"
-#include "client/request.h"
+#include "ctl/request.h"
 #include "protocol/script.h"
 
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace moonlet::client {
+namespace moonlet::ctl {
 
 namespace {
 
@@ -103,14 +103,14 @@ int take_signal(int signals, const Script& script, uint32_t cookie) {
       break;
     }
   }
-  print_refusal({"wait for", "the script", 0, "moonletd is gone, and so is how the script ended"});
+  fallback::print_refusal({"wait for", "the script", 0, "moonletd is gone, and so is how the script ended"});
   _exit(protocol::kOwnFailure);
 }
 
 }  // namespace
 
 void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
-            Refusal& refusal) {
+            fallback::Refusal& refusal) {
   Script script = {socket};
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {
@@ -132,7 +132,6 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
     switch (report.kind) {
       case ReportKind::kStarted:
         script.pid = report.value;
-        tell("moonletd", refusal);
         close_passed_descriptors();
         kernel::open_signalfd(kernel::SignalSet::all(), signals);
         break;
@@ -154,4 +153,4 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
   }
 }
 
-}  // namespace moonlet::client
+}  // namespace moonlet::ctl

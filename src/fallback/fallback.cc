@@ -1,4 +1,4 @@
-#include "client/fallback.h"
+#include "fallback/fallback.h"
 
 #include "protocol/protocol.h"
 
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace moonlet::client {
+namespace moonlet::fallback {
 
 namespace {
 
@@ -74,4 +74,4 @@ void fall_back(char** argv, const Refusal& refusal) {
   _exit(protocol::kOwnFailure);
 }
 
-}  // namespace moonlet::client
+}  // namespace moonlet::fallback

@@ -3,11 +3,11 @@
 #pragma once
 
 #include "base/kernel.h"
-#include "client/refusal.h"
+#include "fallback/refusal.h"
 
 #include <stdint.h>
 
-namespace moonlet::client {
+namespace moonlet::ctl {
 
 /// Waits for the answer on `socket`, forwards signals, stops and continues with the script, and ends this
 /// process as the script ended. `signals`: a signalfd for those that are neither in `mask` nor SIGURG; all are
@@ -15,6 +15,6 @@ namespace moonlet::client {
 /// script has started and none will: then `refusal`, which says why no image was thawed, says why, of the
 /// zygote at `path`.
 void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
-            Refusal& refusal);
+            fallback::Refusal& refusal);
 
-}  // namespace moonlet::client
+}  // namespace moonlet::ctl

@@ -1,9 +1,9 @@
 // The way out for every launch that has not begun: the real lua, with the same argv.
 #pragma once
 
-#include "client/refusal.h"
+#include "fallback/refusal.h"
 
-namespace moonlet::client {
+namespace moonlet::fallback {
 
 /// Replaces this process by the real Lua interpreter: $MOONLET_FALLBACK, else the one named at build time,
 /// searched on $PATH, never this program itself. With raised privileges (AT_SECURE) neither variable counts.
@@ -16,4 +16,4 @@ namespace moonlet::client {
 /// itself. Returns errno: ELOOP if that is all there was.
 int exec_on_path(const char* name, char** argv);
 
-}  // namespace moonlet::client
+}  // namespace moonlet::fallback

@@ -1,4 +1,4 @@
-#include "client/request.h"
+#include "ctl/request.h"
 
 #include "base/layout.h"
 #include "protocol/outgoing_request.h"
@@ -11,7 +11,7 @@
 #include <sys/select.h>
 #include <unistd.h>
 
-namespace moonlet::client {
+namespace moonlet::ctl {
 
 namespace {
 
@@ -92,7 +92,7 @@ bool list_descriptors() {
   return true;
 }
 
-bool fail(Refusal& refusal, const char* doing, const char* on) {
+bool fail(fallback::Refusal& refusal, const char* doing, const char* on) {
   refusal = {doing, on, errno};
   return false;
 }
@@ -100,7 +100,7 @@ bool fail(Refusal& refusal, const char* doing, const char* on) {
 }  // namespace
 
 bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uint32_t cookie,
-                    Refusal& refusal) {
+                    fallback::Refusal& refusal) {
   if (!list_descriptors()) return fail(refusal, "list the open descriptors for", "");
   const int directory = protocol::open_working_directory();
   if (directory < 0) return fail(refusal, "open the working directory for", "");
@@ -132,7 +132,7 @@ bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uin
   return true;
 }
 
-bool send_request(int socket, Refusal& refusal) {
+bool send_request(int socket, fallback::Refusal& refusal) {
   if (!protocol::send(socket, request)) return fail(refusal, "send the request to", "");
   close(passed.number[passed.count]);  // there must be room for the script's pidfd, also at the limit of files
   return true;
@@ -144,4 +144,4 @@ void close_passed_descriptors() {
   }
 }
 
-}  // namespace moonlet::client
+}  // namespace moonlet::ctl

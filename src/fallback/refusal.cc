@@ -1,10 +1,10 @@
-#include "client/refusal.h"
+#include "fallback/refusal.h"
 
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
-namespace moonlet::client {
+namespace moonlet::fallback {
 
 namespace {
 
@@ -44,4 +44,4 @@ void tell(const char* program, const Refusal& refusal) {
   write_line(line, kOwn + parts + 1);
 }
 
-}  // namespace moonlet::client
+}  // namespace moonlet::fallback
