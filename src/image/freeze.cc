@@ -7,6 +7,7 @@
 #include "image/machine.h"
 #include "image/mappings.h"
 #include "image/memory_calls.h"
+#include "image/sample.h"
 #include "image/window.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ struct Workspace {
   uintptr_t growable[kMaxSegments];  // addresses
   struct File {
     uint64_t identity;
+    uint32_t sample;
     const char* path;  // in `maps`
     int fd;
   } file[kMaxFiles];
@@ -263,7 +265,13 @@ class Freezer {
       fail("%s is mapped, but it is another file by now", it.path);
       return -1;
     }
-    file.identity = identity(status);
+    const bool is_trusted = (content_.flags & kTrusted) != 0;
+    file.sample = is_trusted ? find_sample(file.fd) : 0;
+    file.identity = is_trusted ? build_identity(file.fd, status, file.sample) : identity(status);
+    if (file.identity == kNever) {
+      fail("read %s: %s", it.path, strerror(errno));
+      return -1;
+    }
     file.path = it.path;
     return files_++;
   }
@@ -407,7 +415,8 @@ class Freezer {
     at += header.files * sizeof(MappedFile);
     append(content_.questions, content_.questions_size);
     for (int i = 0; i < files_; i++) {
-      const MappedFile file = {work_->file[i].identity, static_cast<uint32_t>(at - work_->tables), 0};
+      const MappedFile file = {work_->file[i].identity, static_cast<uint32_t>(at - work_->tables),
+                               work_->file[i].sample};
       memcpy(files + static_cast<size_t>(i) * sizeof file, &file, sizeof file);
       append(work_->file[i].path, strlen(work_->file[i].path) + 1);
     }
