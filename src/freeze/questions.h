@@ -48,7 +48,7 @@ void end();
 class Pause {
  public:
   Pause();
-  ~Pause();
+  ~Pause();  // NOLINT(performance-trivially-destructible): where questions are recorded it does something
   Pause(const Pause&) = delete;
   Pause& operator=(const Pause&) = delete;
 };

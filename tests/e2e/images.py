@@ -5,7 +5,7 @@ import os
 import struct
 
 MAGIC = b"moonlet\n"
-FORMAT = 3
+FORMAT = 4
 OF_IMAGE, OF_NOTHING, WRITTEN, BORDER = -1, -2, -3, -4
 READ, WRITE, EXECUTE = 1, 2, 4
 TRUSTED = 1

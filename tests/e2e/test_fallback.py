@@ -285,7 +285,8 @@ def test_another_interpreter_by_moonlet_fallback(tmp_path):
     assert run(BY_MOONLET, ["lua"], env, cwd=tmp_path).status == 7
 
 
-@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd", BY_MOONLET.program])
+@pytest.mark.parametrize("fallback", ["/nonexistent/lua", "nonexistent-lua", "/etc/passwd",
+                                      pytest.param(BY_MOONLET.program, marks=about_the_file)])
 def test_an_interpreter_that_cannot_be_started(fallback):
     """The program itself is none, under whatever name: that would go on for ever."""
     env = environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=fallback)

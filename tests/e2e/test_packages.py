@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import BUILD, MOONLET, MOONLETD, PATIENCE, REAL_LUA, SOURCE, environment, run
+from conftest import BUILD, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SOURCE, Image, environment, run
 
 PACKAGING = os.path.join(SOURCE, "packaging")
 STUBS = os.path.join(SOURCE, "tests", "packaging")
@@ -54,11 +54,11 @@ def serving(command):
     assert status == 0  # the signal has reached moonletd itself
 
 
-def hello(moonlet, moonletd, tmp_path):
-    """What a script says of its Lua, run by this moonlet through this moonletd."""
+def hello(moonletctl, moonletd, tmp_path):
+    """What a script says of its Lua, run by this moonletctl through this moonletd."""
     socket = tmp_path / "hello.sock"
     with serving(lambda told: [moonletd, "--socket", socket, "--ready-fd", told]):
-        result = run(moonlet, ["lua", "-e", "io.write(_VERSION)"], environment(MOONLET_SOCKET=str(socket)))
+        result = run(moonletctl, ["moonletctl", "run", "-e", "io.write(_VERSION)"], environment(MOONLET_SOCKET=str(socket)))
     assert result.status == 0, result
     return result.out.decode()
 
@@ -188,7 +188,7 @@ def test_the_deb_says_what_it_is_and_needs(deb):
 
 def test_the_deb_installs_and_runs(deb, root, tmp_path):
     root.dpkg("--install", deb)
-    assert hello(f"{root.path}/usr/bin/moonlet", f"{root.path}/usr/bin/moonletd", tmp_path) == "Lua 5.4"
+    assert hello(f"{root.path}/usr/bin/moonletctl", f"{root.path}/usr/bin/moonletd", tmp_path) == "Lua 5.4"
     assert frozen_hello(f"{root.path}/usr/bin/moonlet", tmp_path) == "Lua 5.4"
     module = environment(LUA_CPATH=f"{root.path}/usr/lib/lua/5.4/?.so")  # where Debian's lua5.4 looks
     assert run(REAL_LUA, ["lua", "-e", "print(require 'moonlet'.warm)"], module).out == b"false\n"
@@ -350,7 +350,7 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
         "moonletd/etc/moonletd.lua": 0o644,
     }
     assert "statically linked" in call("file", made / "moonlet/usr/bin/moonlet")
-    assert hello(made / "moonlet/usr/bin/moonlet", made / "moonletd/usr/bin/moonletd", tmp_path) == "Lua 5.3"
+    assert hello(made / "moonletd/usr/bin/moonletctl", made / "moonletd/usr/bin/moonletd", tmp_path) == "Lua 5.3"
     assert frozen_hello(made / "moonlet/usr/bin/moonlet", tmp_path) == "Lua 5.3"
 
 
@@ -437,7 +437,7 @@ def test_the_nix_package_has_all_sources_and_builds(nix, lua_5_3, tmp_path):
     call("cmake", "-S", f"{store}{package['src']}", "-B", tmp_path / "build", "-G", "Ninja", *flags)
     call("cmake", "--build", tmp_path / "build")
     call("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "out")
-    assert hello(tmp_path / "out/bin/moonlet", tmp_path / "out/bin/moonletd", tmp_path) == "Lua 5.3"
+    assert hello(tmp_path / "out/bin/moonletctl", tmp_path / "out/bin/moonletd", tmp_path) == "Lua 5.3"
     assert frozen_hello(tmp_path / "out/bin/moonlet", tmp_path) == "Lua 5.3"
     assert os.access(tmp_path / "out/bin/moonletctl", os.X_OK)
     fallback = run(tmp_path / "out/bin/moonlet", ["lua", "-e", ""], environment(MOONLET_FALLBACK=None, MOONLET_SOCKET="/nonexistent"))
@@ -456,12 +456,12 @@ def fennel_script(nix, tmp_path, function):
     return tmp_path / "out", prefix
 
 
-def test_fennel_scripts_of_liminix_start_with_moonlet(nix, tmp_path, start_zygote):
+def test_fennel_scripts_of_liminix_start_with_moonlet(nix, tmp_path):
     script, prefix = fennel_script(nix, tmp_path, "writeFennel")
     assert script.read_text().startswith(f"#!{prefix}/bin/moonlet -e dofile(arg[0]).run()\n")
-    zygote = start_zygote("-e", "warm = ' as a copy'")
-    done = run(str(script), [str(script)], environment(MOONLET_SOCKET=zygote.socket))
-    assert (done.status, done.out.decode()) == (0, f"ran by {script} as a copy"), done
+    image = Image(tmp_path, "-e", "warm = ' in an image'")
+    done = run(str(script), [str(script)], environment(MOONLET_IMAGE=image.path))
+    assert (done.status, done.out.decode()) == (0, f"ran by {script} in an image"), done
 
 
 def test_a_fennel_script_of_liminix_can_stay_with_lua(nix, tmp_path):
@@ -510,7 +510,7 @@ def test_the_service_of_liminix_serves_and_says_so(nix, tmp_path):
     (tmp_path / "moonletd.lua").write_text(text)
     command = f"{command.replace('/nix/store/moonlet-musl', str(prefix))} {tmp_path}/moonletd.lua"
     with serving(lambda told: ["bash", "-c", f"exec 10>&{told} {told}>&-\n{command}"]):
-        result = run(MOONLET, ["lua", "-e", "print(warm)"], environment(MOONLET_SOCKET=str(socket)))
+        result = run(MOONLETCTL, ["moonletctl", "run", "-e", "print(warm)"], environment(MOONLET_SOCKET=str(socket)))
     assert result.out == b"5\n", result
 
 
