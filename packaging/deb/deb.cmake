@@ -55,7 +55,7 @@ set(packaging ${CMAKE_CURRENT_SOURCE_DIR})
 set(examples ${CMAKE_INSTALL_DATADIR}/doc/moonlet/examples)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright ${CMAKE_SOURCE_DIR}/docs/deployment.md
   ${CMAKE_SOURCE_DIR}/docs/design.md ${CMAKE_SOURCE_DIR}/docs/image.md ${CMAKE_SOURCE_DIR}/docs/layers.md ${CMAKE_SOURCE_DIR}/docs/lua-api.md
-  ${CMAKE_SOURCE_DIR}/docs/protocol.md ${CMAKE_SOURCE_DIR}/docs/security.md
+  ${CMAKE_SOURCE_DIR}/docs/protocol.md ${CMAKE_SOURCE_DIR}/docs/security.md ${CMAKE_SOURCE_DIR}/docs/warm.md
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moonlet COMPONENT deb EXCLUDE_FROM_ALL)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/changelog changelog.Debian @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.Debian

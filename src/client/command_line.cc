@@ -18,6 +18,12 @@ namespace {
   _exit(whole ? 0 : protocol::kOwnFailure);
 }
 
+#if defined(MOONLET_WARM)
+#define MOONLET_CACHE_OPTIONS ", --images, --forget"
+#else
+#define MOONLET_CACHE_OPTIONS ""
+#endif
+
 constexpr char kHelp[] =
     "usage: moonlet [--image PATH] [lua's options] [script [args]]\n"
     "       moonlet --freeze PATH [--trust] [--ignore NAME] [options] [script [args]]\n"
@@ -30,7 +36,8 @@ constexpr char kHelp[] =
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"
     "  --help         show this text\n"
-    "  --status[=json], --top, --reload\n"
+    "  --status[=json], --top, --reload" MOONLET_CACHE_OPTIONS
+    "\n"
     "  --version      show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
     "Without an image that fits the script runs through " MOONLET_FALLBACK_NAME
@@ -40,7 +47,11 @@ constexpr char kHelp[] =
 constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\n";
 
 bool is_for_companion(const char* option) {
+#if defined(MOONLET_WARM)
+  const char* its = "status\0status=json\0top\0reload\0images\0forget\0";
+#else
   const char* its = "status\0status=json\0top\0reload\0";
+#endif
   while (*its != '\0' && strcmp(option, its) != 0) its += strlen(its) + 1;
   return *its != '\0';
 }

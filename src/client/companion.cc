@@ -28,12 +28,15 @@ bool find_beside(const char* name, char (&path)[PATH_MAX + kLongestName]) {
 
 }  // namespace
 
-void become_companion(char** argv) {
+int execute_companion(char** argv) {
   static constexpr char kName[] = "moonletctl";
   char path[PATH_MAX + kLongestName];
   if (find_beside(kName, path)) execv(path, argv);
-  fallback::print_refusal(
-      {"exec moonletctl", "(beside moonlet, or on PATH)", fallback::exec_on_path(kName, argv)});
+  return fallback::exec_on_path(kName, argv);
+}
+
+void become_companion(char** argv) {
+  fallback::print_refusal({"exec moonletctl", "(beside moonlet, or on PATH)", execute_companion(argv)});
   _exit(protocol::kOwnFailure);
 }
 

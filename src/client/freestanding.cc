@@ -218,6 +218,10 @@ int isatty(int fd) {
   return syscall(SYS_ioctl, fd, TIOCGWINSZ, &size) == 0 ? 1 : 0;
 }
 
+int mkdirat(int directory, const char* path, mode_t mode) {
+  return static_cast<int>(syscall(SYS_mkdirat, directory, path, mode));
+}
+
 void* mmap(void* address, size_t size, int protection, int flags, int fd, off_t offset) {
 #if defined(SYS_mmap2)
   return reinterpret_cast<void*>(
@@ -234,7 +238,7 @@ int madvise(void* address, size_t size, int advice) {
 }
 
 int openat(int directory, const char* path, int flags, ...) {
-  return static_cast<int>(syscall(SYS_openat, directory, path, flags));
+  return static_cast<int>(syscall(SYS_openat, directory, path, flags, 0600));
 }
 
 int open(const char* path, int flags, ...) { return openat(AT_FDCWD, path, flags); }

@@ -4,6 +4,7 @@
 #include "client/companion.h"
 #include "client/look_again.h"
 #include "client/thaw.h"
+#include "client/warm.h"
 #include "fallback/fallback.h"
 #include "protocol/protocol.h"
 #include "protocol/socket_path.h"
@@ -32,9 +33,12 @@ int fail(const Refusal& refusal) {
 [[noreturn]] void run(const CommandLine& line, long* stack) {
   const protocol::SocketAddress address = protocol::socket_address(line.socket);
   Refusal refusal = {"thaw", "an image", ENOENT, "none is wanted"};
-  const bool is_outdated = thaw(line, address, stack, refusal);
+  const Then then = thaw(line, address, stack, refusal);
   if (line.rehearses) _exit(fail(refusal));
-  if (is_outdated) have_moonletd_look(address);
+  if (then == Then::kTellMoonletd) have_moonletd_look(address);
+#if defined(MOONLET_WARM)
+  if (then == Then::kHaveFrozen) have_frozen();
+#endif
   become_lua(line, refusal);
 }
 

@@ -1,5 +1,6 @@
 #include "client/thaw.h"
 
+#include "client/warm.h"
 #include "fallback/fallback.h"
 #include "image/answer.h"
 #include "image/enter.h"
@@ -32,18 +33,58 @@ void say_what_was_thawed() {
 
 protocol::ImagePath beside;
 
+// Why the image at `path` was not entered.
+image::Doubt enter(int given, image::Use use, fallback::Refusal& refusal) {
+  const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
+                                    image::kBuild, image::hash_processor(launch.auxiliary)};
+  const image::Doubt doubt = image::enter(const_cast<char*>(path), given, use, expected, launch);
+  refusal = {"thaw", path, doubt.error, doubt.reason};
+  if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
+  return doubt;
+}
+
+bool is_missing(const image::Doubt& doubt) { return doubt.path == path && doubt.reason == nullptr; }
+
+#if defined(MOONLET_WARM)
+
+// Thaws the first image of this warm-up that fits. If none does, `refusal` is about the last one that is there.
+Then thaw_cached(const char* warm_up, fallback::Refusal& refusal) {
+  image::CachePath& cache = cache_path();
+  path = cache.text();
+  if (!cache.set_directory()) {
+    refusal = {"find", "a directory for MOONLET_WARM", ENOENT, "neither HOME nor XDG_CACHE_HOME is a path"};
+    return Then::kNothing;
+  }
+  cache.set_name(warm_up);
+  int last = 0;
+  for (int slot = 0; slot < image::kSlots; slot++) {
+    fallback::Refusal why = {};
+    cache.set_image(slot);
+    if (is_missing(enter(-1, image::Use::kNoted, why)) && slot != 0) continue;
+    refusal = why;
+    last = slot;
+  }
+  cache.set_image(last);  // the refusal may name it
+  return Then::kHaveFrozen;
+}
+
+#endif
+
 }  // namespace
 
-bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack,
+Then thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack,
           fallback::Refusal& refusal) {
   path = line.image != nullptr && *line.image != '\0' ? line.image : getenv("MOONLET_IMAGE");
   if (line.descriptor >= 0) path = "moonletd's image";
   const bool is_named = path != nullptr;
+#if defined(MOONLET_WARM)
+  const char* const warm_up = is_named || line.socket != nullptr ? nullptr : protocol::setting("MOONLET_WARM");
+#endif
   if (!is_named) {
     beside.set(socket);
     path = beside.text;
   } else if (*path == '\0') {
-    return false;  // none is wanted
+    return Then::kNothing;  // none is wanted
   }
   if (line.rehearses) line.argv[0] = const_cast<char*>(path);
   launch = {line.rehearses ? 0 : line.argc,
@@ -53,12 +94,11 @@ bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
             reinterpret_cast<uintptr_t>(stack),
             turn_back,
             fallback::is_verbose() ? say_what_was_thawed : nullptr};
-  const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
-                                    image::kBuild, image::hash_processor(launch.auxiliary)};
-  const image::Doubt doubt = image::enter(const_cast<char*>(path), line.descriptor, expected, launch);
-  refusal = {"thaw", path, doubt.error, doubt.reason};
-  if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
-  return !is_named && (doubt.path != path || doubt.reason != nullptr);
+#if defined(MOONLET_WARM)
+  if (warm_up != nullptr) return thaw_cached(warm_up, refusal);
+#endif
+  const image::Doubt doubt = enter(line.descriptor, image::Use::kNotNoted, refusal);
+  return is_named || is_missing(doubt) ? Then::kNothing : Then::kTellMoonletd;
 }
 
 }  // namespace moonlet::client

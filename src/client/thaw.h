@@ -7,12 +7,18 @@
 
 namespace moonlet::client {
 
+/// What else a launch does whose image is not right, before it becomes lua.
+enum class Then {
+  kNothing,
+  kTellMoonletd,  // it lies beside the socket
+  kHaveFrozen,    // it is one of MOONLET_WARM's: none is there, or none fits
+};
+
 /// Without raised privileges: thaws what --image-descriptor has open, else --image, else $MOONLET_IMAGE (empty:
-/// none), else what lies beside the socket, and runs the script there: then it does not return. `stack`: the
-/// address of argc, as the kernel left it. `refusal` gets why it was not thawed; if no image is wanted it stays
-/// as it is. Returns true if the image beside the socket is there, but not right: then moonletd should look at
-/// it.
-bool thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack,
+/// none), else, if no --socket is named, one of $MOONLET_WARM's, else what lies beside the socket, and runs the
+/// script there: then it does not return. `stack`: the address of argc, as the kernel left it. `refusal` gets
+/// why it was not thawed; if no image is wanted it stays as it is. It lives as long as the process.
+Then thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack,
           fallback::Refusal& refusal);
 
 }  // namespace moonlet::client

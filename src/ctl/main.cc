@@ -3,12 +3,14 @@
 
 #include "ctl/answer.h"
 #include "ctl/fail.h"
+#include "ctl/images.h"
 #include "ctl/json.h"
 #include "ctl/options.h"
 #include "ctl/run.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/top.h"
+#include "ctl/warm_up.h"
 #include "protocol/reload.h"
 #include "protocol/socket_path.h"
 
@@ -59,9 +61,18 @@ int main(int argc, char** argv) {
   using namespace moonlet::ctl;
   if (argc < 1) return EXIT_FAILURE;  // Linux 5.18 and later see to it that there is a name
   if (argc > 1 && strcmp(argv[1], "run") == 0) run(argc - 1, argv + 1);
+#if defined(MOONLET_WARM)
+  if (argc == 3 && strcmp(argv[1], "--freeze-warm-up") == 0) freeze_in_background(argv[2]);
+#endif
   const Options options = read_options(argv);
   const protocol::SocketAddress address = protocol::socket_address(options.socket);
   switch (options.task) {
+#if defined(MOONLET_WARM)
+    case Task::kImages:
+      return print_images();
+    case Task::kForget:
+      return forget_images();
+#endif
     case Task::kTop:
       return watch(address);
     case Task::kReload:

@@ -13,6 +13,9 @@ namespace {
 
 constexpr char kHelp[] =
     "usage: moonletctl [--socket PATH] --status[=json] | --top | --reload\n"
+#if defined(MOONLET_WARM)
+    "       moonletctl --images | --forget\n"
+#endif
     "       moonletctl run [--socket PATH] [--argv0 NAME] [lua's options] script [args]\n"
     "Tells how a moonletd is, has it load its modules anew, or has it run a script.\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
@@ -21,6 +24,10 @@ constexpr char kHelp[] =
     "  --status=json  the same, for programs\n"
     "  --top          print it each second; q ends that\n"
     "  --reload       have the warm-up run anew, and wait until it has\n"
+#if defined(MOONLET_WARM)
+    "  --images       print which images of MOONLET_WARM there are\n"
+    "  --forget       remove them\n"
+#endif
     "  --help         show this text\n"
     "  --version      show the version\n"
     "  run            run a script as moonlet does, but in a process that moonletd forks\n"
@@ -32,10 +39,13 @@ struct TaskOption {
   const char* name;
   Task task;
 };
-constexpr TaskOption kTasks[] = {{"--status", Task::kStatus},
-                                 {"--status=json", Task::kStatusAsJson},
-                                 {"--top", Task::kTop},
-                                 {"--reload", Task::kReload}};
+constexpr TaskOption kTasks[] = {
+    {"--status", Task::kStatus}, {"--status=json", Task::kStatusAsJson},
+    {"--top", Task::kTop},       {"--reload", Task::kReload},
+#if defined(MOONLET_WARM)
+    {"--images", Task::kImages}, {"--forget", Task::kForget},
+#endif
+};
 
 [[noreturn]] void print_and_exit(const char* text) {
   const bool printed = fputs(text, stdout) >= 0 && fflush(stdout) == 0;

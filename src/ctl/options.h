@@ -3,7 +3,7 @@
 
 namespace moonlet::ctl {
 
-enum class Task { kStatus, kStatusAsJson, kTop, kReload };
+enum class Task { kStatus, kStatusAsJson, kTop, kReload, kImages, kForget };
 
 struct Options {
   Task task;

@@ -1,6 +1,7 @@
 #include "ctl/table.h"
 
 #include "ctl/escape.h"
+#include "ctl/units.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -15,40 +16,6 @@ constexpr int kUserColumns = 8;
 constexpr int kBeforeScript =
     7 + 2 + kUserColumns + 2 + 6 + 2 + 8 + 2 + 8 + 2;  // as kTitles and add_script() have it
 constexpr const char* kTitles = "    PID  USER         AGE   PRIVATE    SHARED  SCRIPT";
-
-struct Short {
-  char text[16];
-};
-
-// The two largest units of a time.
-Short age(uint32_t seconds) {
-  Short it;
-  const uint32_t minutes = seconds / 60;
-  const uint32_t hours = minutes / 60;
-  if (hours >= 24) {
-    snprintf(it.text, sizeof it.text, "%ud%02uh", hours / 24, hours % 24);
-  } else if (hours > 0) {
-    snprintf(it.text, sizeof it.text, "%uh%02um", hours, minutes % 60);
-  } else if (minutes > 0) {
-    snprintf(it.text, sizeof it.text, "%um%02us", minutes, seconds % 60);
-  } else {
-    snprintf(it.text, sizeof it.text, "%us", seconds);
-  }
-  return it;
-}
-
-Short bytes(uint64_t size) {
-  Short it;
-  const auto kilobytes = static_cast<double>(size) / 1024;
-  if (kilobytes < 1000) {
-    snprintf(it.text, sizeof it.text, "%.0f KB", kilobytes);
-  } else if (kilobytes < 1000 * 1024) {
-    snprintf(it.text, sizeof it.text, "%.1f MB", kilobytes / 1024);
-  } else {
-    snprintf(it.text, sizeof it.text, "%.1f GB", kilobytes / 1024 / 1024);
-  }
-  return it;
-}
 
 // The parts of one table, line by line.
 class Table {

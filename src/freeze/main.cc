@@ -22,6 +22,7 @@
 #include "lua/host.h"
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
+#include "lua/modules.h"
 #include "lua/random_numbers.h"
 #include "lua/sealed_heap.h"
 #include "lua/state.h"
@@ -152,8 +153,11 @@ int main(int argc, char** argv) {
   if (lost + complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();
+  const auto heap = static_cast<uint32_t>(lua_gc(state, LUA_GCCOUNT, 0));
+  const char* const* const names = modules::names();
+  static constexpr const char* kNone[] = {nullptr};
   image::call_prepare_handlers();
-  _exit(write_image(options, asked, thawed, block,
-                    reinterpret_cast<uintptr_t>(__builtin_frame_address(
-                        0))));  // what a module has registered for the end is each launch's
+  const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  // What a module has registered for the end is each launch's.
+  _exit(write_image(options, asked, thawed, block, frame, names != nullptr ? names : kNone, heap));
 }

@@ -93,7 +93,7 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
 }  // namespace
 
 int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block,
-                uintptr_t frame) {
+                uintptr_t frame, const char* const* modules, uint32_t heap) {
   MOONLET_LARGE static image::Frozen frozen;
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
@@ -116,7 +116,9 @@ int write_image(const Options& options, const questions::Collected& asked, image
                                   asked.size,
                                   block,
                                   frame,
-                                  {log.address, log.address + log.size}};
+                                  {log.address, log.address + log.size},
+                                  modules,
+                                  heap};
   image::freeze(fd, content, frozen);
   if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
   MOONLET_LARGE static uintptr_t written[image::kMostWritten];

@@ -49,6 +49,12 @@ class Base {
   const char* end_ = nullptr;
 };
 
+bool is_asked(Asked asked, Which which) {
+  const bool is_file = asked <= Asked::kLastOfFiles;
+  if (which != Which::kOfSystem) return which == Which::kAll || !is_file;
+  return is_file || asked == Asked::kContent || asked == Asked::kHost || asked == Asked::kProcessors;
+}
+
 bool is_the_same(const Question* question, const Base& base, char** envp) {
   const char* text = text_of(question);
   if (question->asked != Asked::kVariable) {
@@ -61,7 +67,7 @@ bool is_the_same(const Question* question, const Base& base, char** envp) {
 
 }  // namespace
 
-Difference first_that_differs(const char* questions, uint32_t size, char** envp, bool without_files) {
+Difference first_that_differs(const char* questions, uint32_t size, char** envp, Which which) {
   const char* at = questions;
   const char* end = questions + size;
   Base base;
@@ -74,7 +80,7 @@ Difference first_that_differs(const char* questions, uint32_t size, char** envp,
       return {&kDamaged, nullptr};
     at += question->size;
     const Asked asked = question->asked;
-    if (without_files && asked <= Asked::kLastOfFiles) continue;
+    if (!is_asked(asked, which)) continue;
     // How far `aux` reaches: over the questions behind this one, or within the text.
     const size_t aux = question->aux;
     const bool holds_others = asked <= Asked::kDirectory;

@@ -15,10 +15,16 @@ struct Difference {
   const Question* base = nullptr;      // the kBase that its path is relative to, if any
 };
 
+/// Which questions are to be asked.
+enum class Which : uint8_t {
+  kAll,
+  kNoFiles,   // those that are not about files
+  kOfSystem,  // what is the same for all launches: files, contents in /proc and /sys, the host, the processors
+};
+
 /// Asks the `size` bytes of questions at `questions`, aligned to 8, in the process' own directory, with the
-/// environment `envp`. Without those about files if `without_files`. Leaves no descriptor open. The result lies
-/// within `questions`, or is static.
-Difference first_that_differs(const char* questions, uint32_t size, char** envp, bool without_files);
+/// environment `envp`. Leaves no descriptor open. The result lies within `questions`, or is static.
+Difference first_that_differs(const char* questions, uint32_t size, char** envp, Which which);
 
 /// Says in words what differs ("COLORTERM differs from the image's"), shortened to `size` bytes with its zero,
 /// at `words`.

@@ -14,16 +14,66 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace moonlet::image {
 
 namespace {
 
+#if defined(MOONLET_WARM)
+constexpr bool kTriesOthers = true;
+#else
+constexpr bool kTriesOthers = false;  // what is open or mapped when there is a doubt goes with the exec of lua
+#endif
+
 // Tables in memory: read, or mapped.
 struct Loaded : Tables {
   size_t mapped = 0;  // bytes; 0: they were read
+
+  Loaded() = default;
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
+  ~Loaded() {
+    if constexpr (kTriesOthers) unmap();
+  }
+  void unmap() {
+    if (mapped != 0) munmap(const_cast<char*>(at), mapped);
+    mapped = 0;
+  }
 };
+
+// The image, and the files that segments come from: open until all is mapped.
+struct OpenFiles {
+  int image;
+  bool is_given;
+  int descriptor[kMaxFiles];
+  uint32_t count = 0;
+
+  OpenFiles(int image_, bool is_given_) : image(image_), is_given(is_given_) {}
+  OpenFiles(const OpenFiles&) = delete;
+  OpenFiles& operator=(const OpenFiles&) = delete;
+  ~OpenFiles() {
+    if constexpr (kTriesOthers) {
+      if (!is_given && image >= 0) close_all();
+    }
+  }
+  void close_all() {
+    while (count > 0) close(descriptor[--count]);
+    close(image);
+    image = -1;
+  }
+};
+
+// A path for a Doubt, which outlives the tables.
+const char* keep(const char* path) {
+  if constexpr (!kTriesOthers) return path;
+  MOONLET_LARGE static char kept[512];
+  size_t i = 0;
+  for (; i + 1 < sizeof kept && path[i] != '\0'; i++) kept[i] = path[i];
+  kept[i] = '\0';
+  return kept;
+}
 
 // Tables that are small are read, which costs less than to map them: onto the stack, whose pages the script
 // needs too. At an offset, because a descriptor's own is shared by all who have it from moonletd.
@@ -62,8 +112,9 @@ Doubt ask(const Tables& tables, const Launch& launch) {
   const Header& header = tables.header();
   if (launch.argc == 0) return {};
 #if defined(MOONLET_QUESTIONS)
-  const Difference difference = first_that_differs(tables.at + header.questions, header.questions_size,
-                                                   launch.envp, (header.flags & kTrusted) != 0);
+  const Difference difference =
+      first_that_differs(tables.at + header.questions, header.questions_size, launch.envp,
+                         (header.flags & kTrusted) != 0 ? Which::kNoFiles : Which::kAll);
   if (difference.question == nullptr) return {};
   MOONLET_LARGE static char words[512];
   describe(difference, words, sizeof words);
@@ -74,17 +125,24 @@ Doubt ask(const Tables& tables, const Launch& launch) {
 #endif
 }
 
-// Opens each file that segments come from, at descriptor[i]: it is the very file that is then mapped.
-Doubt open_files(const Tables& tables, int* descriptor) {
+// Opens each file that segments come from: it is the very file that is then mapped.
+Doubt open_files(const Tables& tables, OpenFiles& open) {
   for (uint32_t i = 0; i < tables.header().files; i++) {
     const char* path = tables.path(i);
     FileStatus status;
-    descriptor[i] = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor[i] < 0) return {path, nullptr, errno};
-    if (look(descriptor[i], "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
-      return {path, "has changed"};
+    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return {keep(path), nullptr, errno};
+    open.descriptor[open.count++] = fd;
+    if (look(fd, "", Follow::kYes, &status) != 0 || identity(status) != tables.files()[i].identity)
+      return {keep(path), "has changed"};
   }
   return {};
+}
+
+// Sets the time of access. Where that cannot be, nobody knows of the use: no reason against it.
+void note_use(int image) {
+  const long times[] = {0, UTIME_NOW, 0, UTIME_OMIT};  // two of the kernel's struct timespec
+  syscall(SYS_utimensat, image, nullptr, times, 0);
 }
 
 bool map_segment(const Segment& it, int fd) {
@@ -102,10 +160,10 @@ bool map_segment(const Segment& it, int fd) {
   return it.nature != Nature::kWipedOnFork || madvise(address, size, MADV_WIPEONFORK) == 0;
 }
 
-Doubt map_segments(const Tables& tables, const char* path, int image, const int* descriptor) {
+Doubt map_segments(const Tables& tables, const char* path, const OpenFiles& open) {
   for (uint32_t i = 0; i < tables.header().segments; i++) {
     const Segment& it = tables.segments()[i];
-    const int fd = it.file >= 0 ? descriptor[it.file] : it.file == kOfImage ? image : -1;
+    const int fd = it.file >= 0 ? open.descriptor[it.file] : it.file == kOfImage ? open.image : -1;
     if (!map_segment(it, fd)) return {path, "cannot be mapped where it belongs", errno};
   }
   return {};
@@ -113,11 +171,11 @@ Doubt map_segments(const Tables& tables, const char* path, int image, const int*
 
 }  // namespace
 
-// What is open or mapped when there is a doubt goes with the exec of lua.
-Doubt enter(char* path, int given, const Expected& expected, const Launch& launch) {
-  int descriptor[kMaxFiles] = {};
+Doubt enter(char* path, int given, Use use, const Expected& expected, const Launch& launch) {
+  const int quietly = use == Use::kNoted ? O_NOATIME : 0;
+  const int image = given >= 0 ? given : ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | quietly);
+  OpenFiles open(image, given >= 0);
   Loaded tables;
-  const int image = given >= 0 ? given : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (image < 0) return {path, nullptr, errno};
   Header header;
   if (const char* problem = read_header(image, expected, header)) return {path, problem};
@@ -126,11 +184,11 @@ Doubt enter(char* path, int given, const Expected& expected, const Launch& launc
   if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
   if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
-  if (Doubt doubt = open_files(tables, descriptor)) return doubt;
-  if (Doubt doubt = map_segments(tables, path, image, descriptor)) return doubt;
-  for (uint32_t i = 0; i < header.files; i++) close(descriptor[i]);
-  close(image);
-  if (tables.mapped != 0) munmap(const_cast<char*>(tables.at), tables.mapped);
+  if (Doubt doubt = open_files(tables, open)) return doubt;
+  if (Doubt doubt = map_segments(tables, path, open)) return doubt;
+  if (use == Use::kNoted) note_use(image);
+  open.close_all();
+  tables.unmap();
   if (!set_thread_pointer(header.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
   call_on_stack(launch.stack, header.entry, &launch);
 }

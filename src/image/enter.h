@@ -16,11 +16,15 @@ struct Doubt {
   explicit operator bool() const { return reason != nullptr || error != 0; }
 };
 
+/// Whether the time of access of an image shall be that of its last thaw, whatever the file system's habits
+/// are.
+enum class Use : bool { kNotNoted, kNoted };
+
 /// Opens the image at `path` (writable memory), or takes it from the descriptor `given`, if that is not
 /// negative: then it does not matter where the image lies, and `path` is but its name in a Doubt. Asks its
 /// questions, maps it and jumps into it: then it does not return. If there is any doubt it returns why, and
 /// nothing has happened but that some of the window may be mapped. `given` stays open in that case, and is
 /// closed in the other. `launch` must live until the process ends.
-Doubt enter(char* path, int given, const Expected& expected, const Launch& launch);
+Doubt enter(char* path, int given, Use use, const Expected& expected, const Launch& launch);
 
 }  // namespace moonlet::image

@@ -6,6 +6,7 @@
 //     MappedFile[header.files]        the libraries that segments come from
 //     questions                       Question after Question, header.questions_size bytes
 //     texts                           zero-terminated; offsets count from the beginning of the file
+//     notes                           header.notes_size bytes
 //     ... the next page: pages
 #pragma once
 
@@ -19,7 +20,7 @@ using Word = uintptr_t;
 
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 4;
+constexpr uint32_t kFormat = 5;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
@@ -45,6 +46,11 @@ struct Header {
   uint32_t flags;           // Flag
   uint64_t build;           // of the moonlet that made it: another one's thaw may differ
   uint64_t processor;       // hash_processor() of the auxiliary vector
+  // For people, and no launch's business: the names of its modules, each zero-terminated, behind the tables.
+  uint32_t notes_size;  // bytes
+  uint32_t modules;     // how many
+  uint32_t heap;        // KiB that its Lua has in use
+  uint32_t unused;
 };
 
 enum Flag : uint32_t {

@@ -30,7 +30,7 @@ class Writer {
     frozen_.segments = work_.segments;
     if (!add_notes()) return;
     Header header = make_header();
-    header.file_size = place_segments((header.tables_size + page_ - 1) & ~(page_ - 1));
+    header.file_size = place_segments((header.tables_size + header.notes_size + page_ - 1) & ~(page_ - 1));
     if (header.tables_size > kMaxTables)
       return frozen_.fail("the warm-up has asked for too much (%zu bytes of questions)",
                           size_t{header.questions_size});
@@ -39,6 +39,7 @@ class Writer {
       if (work_.segment[i].file == kOfImage) write_segment(work_.segment[i]);
     }
     if (!frozen_.has_failed()) forget_stack();
+    if (!frozen_.has_failed()) write_notes(header.tables_size);
     if (!frozen_.has_failed()) write_tables(header);
   }
 
@@ -80,6 +81,9 @@ class Writer {
     Word text = Word{header.questions} + header.questions_size;
     for (uint32_t i = 0; i < work_.files; i++) text += strlen(work_.file[i].path) + 1;
     header.tables_size = (text + 8) & ~Word{7};  // at least one zero at the end
+    for (const char* const* name = content_.modules; *name != nullptr; name++, header.modules++)
+      header.notes_size += static_cast<uint32_t>(strlen(*name) + 1);
+    header.heap = content_.heap;
     return header;
   }
 
@@ -130,6 +134,14 @@ class Writer {
       from += written;
       offset += static_cast<size_t>(written);
       size -= static_cast<size_t>(written);
+    }
+  }
+
+  void write_notes(Word at) {
+    for (const char* const* name = content_.modules; *name != nullptr && !frozen_.has_failed(); name++) {
+      const size_t size = strlen(*name) + 1;
+      write_all(*name, size, at);
+      at += size;
     }
   }
 

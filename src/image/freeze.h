@@ -22,9 +22,11 @@ struct Content {
   uint32_t flags;         // Flag
   const char* questions;  // a multiple of 8 bytes; they are copied
   uint32_t questions_size;
-  uintptr_t block;  // address of argc, at the end of the stack
-  uintptr_t frame;  // of main: the stack below it is not frozen
-  Range left_out;   // what else is not
+  uintptr_t block;             // address of argc, at the end of the stack
+  uintptr_t frame;             // of main: the stack below it is not frozen
+  Range left_out;              // what else is not
+  const char* const* modules;  // names, null-terminated
+  uint32_t heap;               // KiB, for the notes
 };
 
 /// What came of it.

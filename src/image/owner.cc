@@ -20,11 +20,12 @@ bool is_safe(const FileStatus& status, uint32_t user) {
   return !others_write || ((status.mode & S_IFMT) == S_IFDIR && (status.mode & S_ISVTX) != 0);
 }
 
-// A file system in user space says what it likes of owners.
-bool is_on_fuse(int fd) {
-  constexpr long kFuse = 0x65735546;  // FUSE_SUPER_MAGIC
-  long status[32] = {};               // struct statfs, whose first word is the type on every machine
-  return syscall(SYS_fstatfs, fd, status) != 0 || status[0] == kFuse;
+// statfs(2), "filesystem types", or that of file systems in user space where it cannot be had. These say what
+// they like of owners.
+constexpr uint32_t kFuse = 0x65735546;
+uint32_t file_system(int fd) {
+  long status[32] = {};  // struct statfs, whose first word is the type on every machine
+  return syscall(SYS_fstatfs, fd, status) == 0 ? static_cast<uint32_t>(status[0]) : kFuse;
 }
 
 // The path that the kernel knows for `fd`, without links. False without /proc.
@@ -81,7 +82,7 @@ const char* judge_owner(int fd, char* name) {
   FileStatus status;
   if (look(fd, "", Follow::kYes, &status) != 0 || !is_safe(status, user))
     return "belongs to another user, or others may write it";
-  if (is_on_fuse(fd)) return "is on a file system in user space";
+  if (file_system(fd) == kFuse) return "is on a file system in user space";
   if (name == nullptr) return nullptr;
   Answer answer = Answer::kUnknown;
   // As it was named, if no link is on the way: /proc takes longer than all else here.
@@ -94,6 +95,31 @@ const char* judge_owner(int fd, char* name) {
     answer = judge_directories(path, user);
   }
   return answer == Answer::kSafe ? nullptr : "is in a directory of another user, or where others may write";
+}
+
+bool is_on_local_file_system(int fd) {
+  static constexpr uint32_t kLocal[] = {
+      0xef53,      // ext2, ext3, ext4
+      0x58465342,  // XFS
+      0x9123683e,  // Btrfs
+      0x01021994,  // tmpfs
+      0x794c7630,  // overlay
+      0x2fc12fc1,  // ZFS
+      0xf2f52010,  // F2FS
+      0xca451a4e,  // bcachefs
+      0x24051905,  // UBIFS
+      0x858458f6,  // ramfs
+      0xf15f,      // eCryptfs
+      0x3153464a,  // JFS
+      0x52654973,  // ReiserFS
+      0x3434,      // NILFS
+      0x72b6,      // JFFS2
+  };
+  const uint32_t its = file_system(fd);
+  for (const uint32_t type : kLocal) {
+    if (type == its) return true;
+  }
+  return false;
 }
 
 }  // namespace moonlet::image

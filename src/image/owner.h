@@ -9,4 +9,8 @@ namespace moonlet::image {
 /// null somebody else has opened it, who answers for the directories.
 const char* judge_owner(int fd, char* name);
 
+/// Whether the open file `fd` is on a file system of this machine: of a kind that is known for that. On another
+/// one, a network's or one in user space, a call may wait for ever, and a lock may mean nothing.
+bool is_on_local_file_system(int fd);
+
 }  // namespace moonlet::image

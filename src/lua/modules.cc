@@ -79,6 +79,16 @@ void list(lua_State* L) {
   }
 }
 
+const char** names() {
+  auto** const all = static_cast<const char**>(calloc(static_cast<size_t>(count) + 1, sizeof(char*)));
+  for (int i = 0; all != nullptr && i < count; i++) {
+    int at = i;
+    for (; at > 0 && strcmp(all[at - 1], listed[i].name) > 0; at--) all[at] = all[at - 1];
+    all[at] = listed[i].name;
+  }
+  return all;
+}
+
 void forget_list() {
   count = 0;
   depends_on_directory = false;

@@ -14,6 +14,10 @@ void remember_standard(lua_State* L);
 /// Where memory is short, what is listed until then counts.
 void list(lua_State* L);
 
+/// After the seal: the names of those that are listed, sorted, null-terminated; the caller's to free, but not
+/// the names. Null without memory.
+const char** names();
+
 /// In a child that becomes a zygote itself: the next list() begins anew.
 void forget_list();
 

@@ -5,15 +5,16 @@ import os
 import struct
 
 MAGIC = b"moonlet\n"
-FORMAT = 4
+FORMAT = 5
 OF_IMAGE, OF_NOTHING, WRITTEN, BORDER = -1, -2, -3, -4
 READ, WRITE, EXECUTE = 1, 2, 4
 TRUSTED = 1
 
 WORD = (1 << 64) - 1
-HEADER = "=8sIIQQQqqQQIIIIIIQQ"
+HEADER = "=8sIIQQQqqQQIIIIIIQQIIII"
 FIELDS = ["magic", "format", "lua", "checksum", "tables_size", "file_size", "made_seconds", "made_nanoseconds", "entry",
-          "thread_pointer", "segments", "files", "questions", "questions_size", "page_size", "flags", "build", "processor"]
+          "thread_pointer", "segments", "files", "questions", "questions_size", "page_size", "flags", "build", "processor",
+          "notes_size", "modules", "heap", "unused"]
 SEGMENT = "=QQQhBB4x"
 SEGMENT_FIELDS = ["address", "size", "offset", "file", "protection", "nature"]
 FILE = "=QII"

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -191,6 +192,14 @@ static int probe_open(lua_State *L) {
   return lua_pushinteger(L, open(luaL_checkstring(L, 1), O_RDWR | O_CREAT, 0600)), 1;
 }
 
+/* How wide the terminal is; nil if it is none. */
+static int probe_columns(lua_State *L) {
+  struct winsize size;
+  if (isatty((int)luaL_checkinteger(L, 1)) == 0 || ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0)
+    return lua_pushnil(L), 1;
+  return lua_pushinteger(L, size.ws_col), 1;
+}
+
 static int probe_dup(lua_State *L) { return lua_pushinteger(L, dup((int)luaL_checkinteger(L, 1))), 1; }
 static int probe_close(lua_State *L) {
   return lua_pushinteger(L, close((int)luaL_checkinteger(L, 1))), 1;
@@ -264,6 +273,7 @@ static const luaL_Reg functions[] = {{"pid", probe_pid},
                                      {"open", probe_open},
                                      {"close", probe_close},
                                      {"dup", probe_dup},
+                                     {"columns", probe_columns},
                                      {"write", probe_write},
                                      {"read", probe_read},
                                      {"comm", probe_comm},

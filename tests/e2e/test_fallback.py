@@ -169,8 +169,9 @@ def test_a_zygote_of_another_lua(start_zygote, tmp_path):
     """moonlet for 5.4 does not run its script in a zygote of 5.1: whatever lies beside this build."""
     others = [it for it in ("lua5.1", "lua5.2", "lua5.3") if it != "lua" + LUA]
     for other in others:
-        client = os.path.join(os.path.dirname(BUILD), other, "moonlet")
-        if os.path.exists(client):
+        programs = os.path.join(os.path.dirname(BUILD), other)
+        client = Command(f"{programs}/moonlet") if THAW else Command(f"{programs}/moonletctl", "run")
+        if os.path.exists(client.program):
             zygote = start_zygote()
             result = run(client, ["lua", "-e", CODE], environment(MOONLET_SOCKET=zygote.socket))
             reason = b"is of another Lua" if THAW else b"this moonletd is for"

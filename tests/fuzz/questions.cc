@@ -94,7 +94,7 @@ long kernel(long number, ...) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace moonlet;
   if (size == 0 || size > fuzz::kMostBytes) return 0;
-  const bool without_files = *data++ % 2 != 0;
+  const auto which = static_cast<image::Which>(*data++ % 3);
   size--;
   char* envp[fuzz::kVariables + 1] = {};
   for (int i = 0; i < fuzz::kVariables && size > 0; i++) {
@@ -108,7 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   questions = static_cast<char*>(realloc(questions, size == 0 ? 1 : size));
   memcpy(questions, data, size);
   const image::Difference found =
-      image::first_that_differs(questions, static_cast<uint32_t>(size), envp, without_files);
+      image::first_that_differs(questions, static_cast<uint32_t>(size), envp, which);
   PROMISE(fuzz::opened == 0);
   if (found.question != nullptr) {
     for (uint32_t room = 1; room < 64; room += 21) {

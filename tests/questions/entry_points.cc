@@ -98,7 +98,8 @@ int main(int argc, char** argv) {
   const questions::Collected all = questions::collect();
   expect(all.count > 5, "questions were recorded");
   unsetenv("ENTRY_POINTS");
-  const auto found = moonlet::image::first_that_differs(all.bytes, all.size, environ, false);
+  const auto found =
+      moonlet::image::first_that_differs(all.bytes, all.size, environ, moonlet::image::Which::kAll);
   if (found.question != nullptr) {
     char words[256];
     moonlet::image::describe(found, words, sizeof words);

@@ -52,8 +52,8 @@ class Questions {
   [[nodiscard]] uint32_t size() const { return static_cast<uint32_t>(bytes_.size() * 8); }
 
   // What differs, in words; nothing: nothing does.
-  std::string difference(bool without_files = false) {
-    const Difference found = first_that_differs(data(), size(), environ, without_files);
+  std::string difference(Which which = Which::kAll) {
+    const Difference found = first_that_differs(data(), size(), environ, which);
     if (found.question == nullptr) return "";
     char words[256];
     describe(found, words, sizeof words);
@@ -242,9 +242,9 @@ TEST_F(AskTest, FilesAreLeftOutWhereTheyAreTrusted) {
   const size_t base = questions.add(Asked::kBase, path("none"), 0, 0);
   questions.add(Asked::kFile, "file", 0, 1);
   questions.close(base);
-  EXPECT_EQ(questions.difference(true), "");
+  EXPECT_EQ(questions.difference(Which::kNoFiles), "");
   questions.variable("ASK_TEST=other");
-  EXPECT_EQ(questions.difference(true), "ASK_TEST differs from the image's");
+  EXPECT_EQ(questions.difference(Which::kNoFiles), "ASK_TEST differs from the image's");
 }
 
 TEST_F(AskTest, AVariableWithAnotherValueDiffers) {
@@ -268,8 +268,8 @@ TEST_F(AskTest, OfAVariableThatIsSetTwiceTheFirstCounts) {
   char* once[] = {bad, longer, first, second, nullptr};
   char* other[] = {bad, longer, second, first, nullptr};
   questions.variable("A=1");
-  EXPECT_EQ(first_that_differs(questions.data(), questions.size(), once, false).question, nullptr);
-  EXPECT_NE(first_that_differs(questions.data(), questions.size(), other, false).question, nullptr);
+  EXPECT_EQ(first_that_differs(questions.data(), questions.size(), once, Which::kAll).question, nullptr);
+  EXPECT_NE(first_that_differs(questions.data(), questions.size(), other, Which::kAll).question, nullptr);
 }
 
 TEST_F(AskTest, VariablesWithABeginningAreComparedExceptThoseLeftOut) {
@@ -342,7 +342,7 @@ TEST_F(AskTest, WhatTheSystemDoesNotTellDiffers) {
 
 TEST_F(AskTest, WordsAreShortenedToTheirRoom) {
   questions.add(Asked::kFile, "/dev/null", 0, 1);
-  const Difference found = first_that_differs(questions.data(), questions.size(), environ, false);
+  const Difference found = first_that_differs(questions.data(), questions.size(), environ, Which::kAll);
   char words[8] = "*******";
   describe(found, words, 6);
   EXPECT_STREQ(words, "/dev/");
@@ -367,7 +367,7 @@ class DamagedQuestionsTest : public AskTest {
   }
 
   static std::string ask(const char* bytes, uint32_t size) {
-    const Difference found = first_that_differs(bytes, size, environ, false);
+    const Difference found = first_that_differs(bytes, size, environ, Which::kAll);
     if (found.question == nullptr) return "";
     char words[256];
     describe(found, words, sizeof words);

@@ -16,7 +16,7 @@ function __moonlet_option
     __moonlet_runs; and set i 3
     while test $i -le (count $words)
         switch $words[$i]
-            case --help --version --status --top --reload --trust '--*=*'
+            case --help --version --status --top --reload --images --forget --trust '--*=*'
             case - -- '[^-]*' ''
                 return 1
             case '--?*' -e -l
@@ -91,6 +91,8 @@ switch $program
         complete -c $program -n $own -a --status=json -d 'Show it for programs'
         complete -c $program -n $own -l top -d 'Show it each second'
         complete -c $program -n $own -l reload -d 'Have the warm-up run anew'
+        complete -c $program -n $own -l images -d 'Show which images of MOONLET_WARM there are'
+        complete -c $program -n $own -l forget -d 'Remove them'
 end
 if test $program = moonletctl
     complete -c $program -n 'test (count (commandline -opc)) = 1' -x -a run -d 'Run a script through moonletd'

@@ -1,0 +1,18 @@
+// Times and sizes for people.
+#pragma once
+
+#include <stdint.h>
+
+namespace moonlet::ctl {
+
+struct Short {
+  char text[16];
+};
+
+/// The two largest units of a time.
+Short age(uint32_t seconds);
+
+/// A size in KB, MB or GB.
+Short bytes(uint64_t size);
+
+}  // namespace moonlet::ctl
