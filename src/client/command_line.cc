@@ -19,7 +19,9 @@ namespace {
 }
 
 #if defined(MOONLET_WARM)
-#define MOONLET_CACHE_OPTIONS ", --images, --forget"
+#define MOONLET_CACHE_OPTIONS              \
+  ", --images, --forget, --wrap PROGRAM\n" \
+  "  --argv0 NAME   the name of the interpreter, in the script's arg and in errors"
 #else
 #define MOONLET_CACHE_OPTIONS ""
 #endif
@@ -48,7 +50,7 @@ constexpr char kVersion[] = "moonlet " MOONLET_VERSION " (" MOONLET_LUA_NAME ")\
 
 bool is_for_companion(const char* option) {
 #if defined(MOONLET_WARM)
-  const char* its = "status\0status=json\0top\0reload\0images\0forget\0";
+  const char* its = "status\0status=json\0top\0reload\0images\0forget\0wrap\0";
 #else
   const char* its = "status\0status=json\0top\0reload\0";
 #endif
@@ -78,6 +80,7 @@ int descriptor_of(const char* option) {
 
 CommandLine read_command_line(int argc, char** argv) {
   CommandLine line = {argv, argc, nullptr, nullptr, -1, false, false, false};
+  const char* name = argv[0];
   // lua has no long options, so that ours, in front, never hide one of its own.
   while (argc > 1 && strncmp(line.argv[1], "--", 2) == 0 && line.argv[1][2] != '\0') {
     const char* option = line.argv[1] + 2;
@@ -100,7 +103,12 @@ CommandLine read_command_line(int argc, char** argv) {
       line.freezes = true;
       return line;
     }
-    if (is_option(option, "socket", length)) {
+#if defined(MOONLET_WARM)
+    if (is_option(option, "argv0", length)) {
+      value = &name;
+    } else
+#endif
+        if (is_option(option, "socket", length)) {
       value = &line.socket;
     } else if (is_option(option, "image", length)) {
       value = &line.image;
@@ -114,7 +122,7 @@ CommandLine read_command_line(int argc, char** argv) {
     if (option[length] == '\0') {
       *value = line.argv[2];
       if (*value == nullptr) {
-        fallback::print_refusal({option - 2, "", 0, "a path must follow"});
+        fallback::print_refusal({option - 2, "", 0, "its value must follow"});
         _exit(protocol::kOwnFailure);
       }
       taken = 2;
@@ -122,7 +130,7 @@ CommandLine read_command_line(int argc, char** argv) {
     line.argv += taken;
     argc -= taken;
   }
-  line.argv[0] = argv[0];
+  line.argv[0] = const_cast<char*>(name);
   line.argc = argc;
   line.interactive = fallback::needs_real_lua(line.argv);
   return line;

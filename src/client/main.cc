@@ -2,6 +2,7 @@
 
 #include "client/command_line.h"
 #include "client/companion.h"
+#include "client/first_line.h"
 #include "client/look_again.h"
 #include "client/thaw.h"
 #include "client/warm.h"
@@ -31,6 +32,9 @@ int fail(const Refusal& refusal) {
 
 // Runs the script in an image, or becomes lua.
 [[noreturn]] void run(const CommandLine& line, long* stack) {
+#if defined(MOONLET_WARM)
+  tell_of_first_line(line.argv);
+#endif
   const protocol::SocketAddress address = protocol::socket_address(line.socket);
   Refusal refusal = {"thaw", "an image", ENOENT, "none is wanted"};
   const Then then = thaw(line, address, stack, refusal);

@@ -27,6 +27,8 @@ class Mapped : public image::Tables {
     if (size_ != 0) munmap(const_cast<char*>(at), size_);
   }
 
+  bool is_of_another_lua = false;
+
   // What is wrong with the image `fd`, or null.
   const char* map(int fd) {
     const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
@@ -36,7 +38,11 @@ class Mapped : public image::Tables {
     if (look(fd, "", image::Follow::kYes, &status) != 0 ||
         pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
       return "is no image";
-    if (const char* problem = judge_header(header, status, expected)) return problem;
+    if (const char* problem = judge_header(header, status, expected)) {
+      is_of_another_lua = memcmp(header.magic, image::kMagic, sizeof header.magic) == 0 &&
+                          header.format == image::kFormat && header.lua != expected.lua;
+      return problem;
+    }
     const auto size = static_cast<size_t>(header.tables_size);
     void* const mapped = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (mapped == MAP_FAILED) return "cannot be read";
@@ -86,7 +92,7 @@ Judgement judge_image(const char* path, char* words, size_t size) {
   }
   if (const char* problem = tables.map(fd.get())) {
     snprintf(words, size, "%s", problem);
-    return Judgement::kOutdated;
+    return tables.is_of_another_lua ? Judgement::kDiffers : Judgement::kOutdated;
   }
   if (const char* changed = changed_file(tables)) {
     snprintf(words, size, "%s has changed", changed);

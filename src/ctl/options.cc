@@ -15,6 +15,7 @@ constexpr char kHelp[] =
     "usage: moonletctl [--socket PATH] --status[=json] | --top | --reload\n"
 #if defined(MOONLET_WARM)
     "       moonletctl --images | --forget\n"
+    "       moonletctl --wrap PROGRAM [-o FILE] [-- ARGUMENTS]\n"
 #endif
     "       moonletctl run [--socket PATH] [--argv0 NAME] [lua's options] script [args]\n"
     "Tells how a moonletd is, has it load its modules anew, or has it run a script.\n"
@@ -27,6 +28,7 @@ constexpr char kHelp[] =
 #if defined(MOONLET_WARM)
     "  --images       print which images of MOONLET_WARM there are\n"
     "  --forget       remove them\n"
+    "  --wrap PROGRAM write a file that starts PROGRAM with its modules warm\n"
 #endif
     "  --help         show this text\n"
     "  --version      show the version\n"

@@ -152,7 +152,7 @@ def help_of(program):
 def options(program):
     """What --help names; of moonletd's, which are those of lua says its manual page."""
     text = help_of(program)
-    found = set(re.findall(r"--[a-z][a-z0-9-]*", text)) - OF_RUN
+    found = set(re.findall(r"--[a-z][a-z0-9-]*", text)) - (OF_RUN if program == "moonletctl" else set())
     if program == "moonlet":
         [of_lua] = re.findall(r"^lua's options: (.*) \(", text, re.MULTILINE)
         found |= set(re.findall(r"-[A-Za-z]\b", of_lua))

@@ -16,6 +16,7 @@ import sys
 import termios
 import time
 
+import images
 import pytest
 from conftest import BUILD, LUA, MOONLET, MOONLETCTL, PATIENCE, REAL_LUA, Result, World, environment, needs_root, run
 
@@ -793,6 +794,15 @@ def test_images_are_listed(home, tmp_path):
         assert "0s ago: fits here" in text or "1s ago: fits here" in text
         assert text.count("\n    some\n") == 1  # the modules that are in it
         assert "failed " in text and "will be tried again in " in text and "module 'no.such.module' not found" in text
+
+
+def test_an_image_of_another_lua_is_not_outdated(home):
+    """It is another moonlet's."""
+    home.freeze(WARM)
+    image = images.Image.read(str(home.images()[0]))
+    image.lua += 1
+    image.write(str(home.images()[0]))
+    assert "not here: is of another Lua" in told(home, "--images").out.decode()
 
 
 def test_what_a_warm_up_is_called_cannot_steer_the_terminal(home):

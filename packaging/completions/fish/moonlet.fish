@@ -93,6 +93,7 @@ switch $program
         complete -c $program -n $own -l reload -d 'Have the warm-up run anew'
         complete -c $program -n $own -l images -d 'Show which images of MOONLET_WARM there are'
         complete -c $program -n $own -l forget -d 'Remove them'
+        complete -c $program -n $own -l wrap -x -a '(__fish_complete_command)' -d 'Write a file that starts a program with its modules warm'
 end
 if test $program = moonletctl
     complete -c $program -n 'test (count (commandline -opc)) = 1' -x -a run -d 'Run a script through moonletd'
@@ -102,6 +103,7 @@ if test $program = moonletctl
 end
 if test $program = moonlet
     complete -c $program -n $own -l image -r -F -d 'The image to thaw'
+    complete -c $program -n $own -l argv0 -x -d 'The name of the interpreter'
     complete -c $program -n $own -l freeze -r -F -d 'Freeze what the script loads into an image'
     complete -c $program -n $own -l trust -d 'Have the image ask after no file'
     complete -c $program -n $own -l ignore -r -F -a '(set -nx)' -d 'Nor after this variable or path'
