@@ -47,6 +47,7 @@ enum class Asks : uint8_t {
   kSeedOfRandom,
   kSeedOfRand48,
   kTuning,
+  kThread,
   // Something else stands in its place.
   kProcessId,
   kAdvice,

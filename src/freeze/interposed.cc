@@ -19,6 +19,7 @@ namespace moonlet::freeze::questions {
 #if defined(MOONLET_TRACER)
 constinit bool is_traced = false;
 #endif
+void (*observe_thread)() = nullptr;
 
 // Those that are functions of libc's alone. What is the first argument of a system call is the second of the
 // old forms of stat(2).
@@ -47,6 +48,7 @@ constexpr Call kSeedOfRand = plain(Asks::kSeedOfRand);
 constexpr Call kSeedOfRandom = plain(Asks::kSeedOfRandom);
 constexpr Call kSeedOfRand48 = plain(Asks::kSeedOfRand48);
 constexpr Call kTuning = plain(Asks::kTuning);
+constexpr Call kThread = plain(Asks::kThread);
 #if defined(MOONLET_HOOKS)
 constexpr Call kProcessId = plain(Asks::kProcessId);
 constexpr Call kAdvice = plain(Asks::kAdvice);
@@ -99,6 +101,9 @@ MOONLET_UNCHECKED void tell(Asks asks, const long* argument) {
                                        reinterpret_cast<Handler>(argument[2]));
     case Asks::kTuning:
       return note_tuning();
+    case Asks::kThread:
+      note_thread();
+      return observe_thread == nullptr ? void() : observe_thread();
     case Asks::kSeedOfRand:
     case Asks::kSeedOfRandom:
     case Asks::kSeedOfRand48:

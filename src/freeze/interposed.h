@@ -16,4 +16,7 @@ extern constinit bool is_traced;
 constexpr bool is_traced = false;
 #endif
 
+/// If not null, called before each thread is made, also when nothing is recorded any more.
+extern void (*observe_thread)();
+
 }  // namespace moonlet::freeze::questions

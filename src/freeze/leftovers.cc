@@ -33,9 +33,7 @@ long find_thread() {
 }
 
 int complain_of_threads() {
-  constexpr int kTries = 200;  // of a millisecond: a thread that was joined ends a little later
-  long thread;
-  for (int i = 0; (thread = find_thread()) != 0 && i < kTries; i++) usleep(1000);
+  const long thread = find_thread();
   return thread == 0 ? 0 : image::complain("the warm-up left a thread: %ld", thread);
 }
 
@@ -77,6 +75,15 @@ int complain_of_fork_handlers() {
 void remember_process() {
   remember_descriptors();
   remember_attributes();
+}
+
+bool has_left_threads() {
+  constexpr int kTries = 200;  // of a millisecond: a thread that was joined ends a little later
+  for (int i = 0; find_thread() != 0; i++) {
+    if (i == kTries) return true;
+    usleep(1000);
+  }
+  return false;
 }
 
 void note_module(const char* name) { note_descriptors(name); }

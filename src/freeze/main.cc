@@ -2,6 +2,7 @@
 // --freeze starts it (image/start.h).
 
 #include "freeze/generators.h"
+#include "freeze/interposed.h"
 #include "freeze/leftovers.h"
 #include "freeze/options.h"
 #include "freeze/plain_exit.h"
@@ -24,8 +25,10 @@
 #include "lua/lua_api.h"
 #include "lua/modules.h"
 #include "lua/random_numbers.h"
+#include "lua/requiring.h"
 #include "lua/sealed_heap.h"
 #include "lua/state.h"
+#include "lua/threaded_heap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +48,24 @@ bool take_bind_now() {
   return true;
 }
 
+// Calls it in protected mode. False, with a message, if there is no memory for it.
+bool call(lua_CFunction function) {
+  lua_pushcfunction(state, function);
+  if (lua_pcall(state, 0, 0, 0) == LUA_OK) return true;
+  image::complain("%s", lua_tostring(state, -1));
+  return false;
+}
+
+int seal_modules(lua_State* L) {
+  requiring::seal(L);
+  return 0;
+}
+
+int look_at_modules(lua_State* L) {
+  requiring::look_again(L);
+  return 0;
+}
+
 // lua(1), in the state that the warm-up has left. Returns the status of the script.
 int run(const image::Launch& launch) {
   const interpreter::Outline outline = interpreter::outline(launch.argv);
@@ -52,6 +73,7 @@ int run(const image::Launch& launch) {
   warm::freshen(state);
   if (const char* problem = warm::thaw(state, outline.ignores_environment)) launch.fall_back(problem);
   if (const char* problem = redo()) launch.fall_back(problem);
+  if (!call(look_at_modules)) exit(EXIT_FAILURE);
   image::restore_dispositions();
   if (launch.begin != nullptr) launch.begin();
   moonlet_host()->warm = true;
@@ -125,8 +147,12 @@ int main(int argc, char** argv) {
     remember_what_may_be_redone();
     image::remember_dispositions();
   }
-  warm::observe_opening = questions::forgive_seed;
-  state = warm::new_state();
+  questions::observe_thread = heap::expect_threads;
+  warm::observe_opening = [](lua_State* L) {
+    requiring::install(L);
+    questions::forgive_seed();
+  };
+  state = warm::new_state(heap::allocate_in_any_thread);
   if (state == nullptr) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
     return EXIT_FAILURE;
@@ -134,6 +160,7 @@ int main(int argc, char** argv) {
   interpreter::observe_module = [](const char* name) {
     const questions::Pause pause;
     note_module(name);
+    requiring::note_option(state);
   };
   const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   interpreter::observe_module = nullptr;
@@ -148,8 +175,9 @@ int main(int argc, char** argv) {
   const bool with_entropy = has_asked_for_entropy(asked);
   const bool libc_is_seeded = prepare_generators(with_entropy);
   random_numbers::go_on(state, with_entropy, libc_is_seeded);
+  if (!call(seal_modules)) return EXIT_FAILURE;
   heap::clear_at_seal();
-  warm::seal(state);
+  if (!has_left_threads()) warm::seal(state);  // else one may hold a stream, and all are to be flushed
   if (lost + complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();

@@ -61,6 +61,8 @@ MOONLET_UNCHECKED void note_exit_handler() {
 
 MOONLET_UNCHECKED void note_library() { is_plain = false; }
 
+void note_thread() { is_plain = false; }
+
 }  // namespace moonlet::freeze
 
 // In front of libc's, for liblua and every C module.

@@ -15,4 +15,8 @@ void note_exit_handler();
 /// A library is opened: it may have handlers or destructors. What a warm-up opens is looked at afterwards.
 void note_library();
 
+/// A thread is made. One that waits in a stream holds the stream's lock, for which flushing all of them would
+/// wait, and libc's own end does not.
+void note_thread();
+
 }  // namespace moonlet::freeze

@@ -89,6 +89,18 @@ void set(lua_State* L) {
   lua_pop(L, 2);
 }
 
+bool is_replaced(lua_State* L) {
+  const int top = lua_gettop(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, held);
+  lua_rawgeti(L, -1, 1);
+  push_globals(L);
+  lua_pushliteral(L, "arg");
+  lua_rawget(L, -2);
+  const bool is_replaced = lua_istable(L, top + 2) && lua_rawequal(L, top + 2, -1) == 0;
+  lua_settop(L, top);
+  return is_replaced;
+}
+
 void seal(lua_State* L) {
   metatable_at_seal = metatable_of_globals(L);
   lua_pushnil(L);

@@ -15,6 +15,10 @@ void push(lua_State* L, int argc, char** argv, int script);
 /// that this launch has set does. Raises Lua errors.
 void set(lua_State* L);
 
+/// In a script, whether a module holds the table that push() has filled, and the global `arg` is another one.
+/// Raises Lua errors.
+bool is_replaced(lua_State* L);
+
 /// At the seal, before the collection: takes the warm-up's `arg` away.
 void seal(lua_State* L);
 

@@ -26,14 +26,24 @@ const char* relative_module = nullptr;  // relative()
 bool depends_on_directory = false;      // one of those listed does
 FileIdentity directory;                 // at the seal
 
-void push_loaded(lua_State* L) { lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED"); }
-
 }  // namespace
+
+void push_loaded(lua_State* L) { lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED"); }
 
 void push_package(lua_State* L) {
   push_loaded(L);
   lua_getfield(L, -1, "package");
   lua_remove(L, -2);
+}
+
+void push_preload(lua_State* L) {
+#if LUA_VERSION_NUM >= 502
+  lua_getfield(L, LUA_REGISTRYINDEX, "_PRELOAD");
+#else
+  push_package(L);
+  lua_getfield(L, -1, "preload");
+  lua_remove(L, -2);
+#endif
 }
 
 void remember_standard(lua_State* L) {

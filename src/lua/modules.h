@@ -32,8 +32,11 @@ void describe(lua_State* L, int connection);
 /// Whether this process has another working directory than at the seal, and a listed module may depend on it.
 bool is_elsewhere();
 
-/// Pushes the table `package`.
+/// Pushes the table `package`, or those that are its fields `loaded` and `preload`, as `require` itself finds
+/// them.
 void push_package(lua_State* L);
+void push_loaded(lua_State* L);
+void push_preload(lua_State* L);
 
 /// Drops the listed modules if `require` would load one of them from another file now. It drops them all,
 /// because any of them may hold that one. `all`: the paths in the table `package` (at that index) have changed,

@@ -16,7 +16,7 @@
 
 namespace moonlet::warm {
 
-void (*observe_opening)() = nullptr;
+void (*observe_opening)(lua_State* L) = nullptr;
 
 namespace {
 
@@ -41,13 +41,13 @@ int renew_paths(lua_State* L) {
 
 }  // namespace
 
-lua_State* new_state() {
+lua_State* new_state(decltype(heap::allocate)* allocate) {
   lua_State* const standard = luaL_newstate();
   if (standard == nullptr) return nullptr;
 #if LUA_VERSION_NUM >= 505
-  lua_State* const L = lua_newstate(heap::allocate, nullptr, luaL_makeseed(nullptr));
+  lua_State* const L = lua_newstate(allocate, nullptr, luaL_makeseed(nullptr));
 #else
-  lua_State* const L = lua_newstate(heap::allocate, nullptr);
+  lua_State* const L = lua_newstate(allocate, nullptr);
 #endif
   if (L == nullptr) return standard;  // LuaJIT takes only its own allocator where pointers have 32 bits of 64
   lua_atpanic(L, lua_atpanic(standard, nullptr));
@@ -68,7 +68,7 @@ void open_libraries(lua_State* L) {
   finalizers::watch(L);
   modules::remember_standard(L);
   random_numbers::remember(L);
-  if (observe_opening != nullptr) observe_opening();
+  if (observe_opening != nullptr) observe_opening(L);
 }
 
 void seal(lua_State* L) {

@@ -3,16 +3,18 @@
 // has a file of its own.
 #pragma once
 
+#include "lua/sealed_heap.h"
+
 struct lua_State;
 
 namespace moonlet::warm {
 
-/// A new state, as luaL_newstate(3) makes it, on the sealed heap where this Lua allows that. Null without
-/// memory. At most once in a process.
-lua_State* new_state();
+/// A new state, as luaL_newstate(3) makes it, on the sealed heap where this Lua allows that. `allocate`: one of
+/// that heap's functions. Null without memory. At most once in a process.
+lua_State* new_state(decltype(heap::allocate)* allocate = heap::allocate);
 
 /// If not null, called when the standard libraries are open.
-extern void (*observe_opening)();
+extern void (*observe_opening)(lua_State* L);
 
 /// Opens the standard libraries in `L` as lua does at its start, and remembers what they were. Raises Lua
 /// errors: to be called within a protected call, before anything else but paths::ignore_environment(). At most

@@ -325,7 +325,7 @@ def without_addresses(result):
         if LUA == "5.3" and sys.maxsize < 1 << 32:
             # table.concat there takes eight bytes for the four of an int, and what lies beside them.
             result = re.sub(rb"invalid value \(nil\) at index \d+", b"invalid value (nil) at index 1", result)
-        return result.replace(b"function '_G.", b"function '") if LUA == "5.2" else result
+        return result.replace(b"'_G.", b"'") if LUA == "5.2" else result
     return result
 
 

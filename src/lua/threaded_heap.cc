@@ -1,0 +1,34 @@
+#include "lua/threaded_heap.h"
+
+#include "lua/sealed_heap.h"
+
+#include <pthread.h>
+
+namespace moonlet::heap {
+
+namespace {
+
+bool has_threads = false;
+pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+void lock() { pthread_mutex_lock(&mutex); }
+void unlock() { pthread_mutex_unlock(&mutex); }
+
+}  // namespace
+
+void* allocate_in_any_thread(void* context, void* block, size_t old_size, size_t new_size) {
+  if (!has_threads) return allocate(context, block, old_size, new_size);
+  lock();
+  void* const result = allocate(context, block, old_size, new_size);
+  unlock();
+  return result;
+}
+
+void expect_threads() {
+  if (has_threads) return;
+  has_threads = true;
+  pthread_atfork(lock, unlock,
+                 unlock);  // without memory for it a fork amidst a call leaves the copy's heap locked
+}
+
+}  // namespace moonlet::heap
