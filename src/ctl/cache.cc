@@ -127,7 +127,7 @@ uint64_t Cache::bytes() const {
 
 void Cache::remove(const CachedImage& image) const {
   char name[kNameLength + sizeof kImageEnding];
-  snprintf(name, sizeof name, "%s-%d.image", image.name, image.slot % image::kSlots);
+  snprintf(name, sizeof name, "%.16s-%u.image", image.name, static_cast<unsigned>(image.slot) % image::kSlots);
   unlinkat(directory(), name, 0);
 }
 
