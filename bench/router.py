@@ -19,8 +19,7 @@ def launches(session, name, script, warm_up, runs):
     """Median µs by contender."""
     with Field(session) as field:
         field.add_lua([WORKLOADS / script], VARIABLES, static=False)
-        for spare, key in enumerate(("moonlet", "moonlet-spare")):
-            field.add_served(key, name, warm_up, [WORKLOADS / script], VARIABLES, spare=spare)
+        field.add_served("moonlet", name, warm_up, [WORKLOADS / script], VARIABLES)
         measured = session.measure(name, field.contenders, runs)
         return {key: samples.wall().value for key, samples in measured.items()}
 
@@ -31,12 +30,11 @@ def idle_memory(session):
     with Idle(session, [session.lua], 0, MODULES, VARIABLES) as idle:
         idle.start(SCRIPTS)
         taken["lua"] = sum(memory(pid)["Pss"] for pid in idle.everything())
-    for spare, key in enumerate(("moonlet", "moonlet-spare")):
-        with session.moonletd("idle", *warm(MODULES), spare=spare, variables=VARIABLES) as zygote:
-            moonlet = [session.program("moonletctl"), "run", "--socket", zygote.socket]
-            with Idle(session, moonlet, 0, MODULES, VARIABLES, zygote) as idle:
-                idle.start(SCRIPTS)
-                taken[key] = sum(memory(pid)["Pss"] for pid in idle.everything())
+    with session.moonletd("idle", *warm(MODULES), variables=VARIABLES) as zygote:
+        moonlet = [session.program("moonletctl"), "run", "--socket", zygote.socket]
+        with Idle(session, moonlet, 0, MODULES, VARIABLES, zygote) as idle:
+            idle.start(SCRIPTS)
+            taken["moonlet"] = sum(memory(pid)["Pss"] for pid in idle.everything())
     return taken
 
 
@@ -51,11 +49,11 @@ def main():
             ("job", "a job with 360 KB of modules", launches(session, "job", "load.lua", warm(MODULES), 15)),
             ("memory", f"{SCRIPTS} idle scripts with them, KB", idle_memory(session))]
     session.close()
-    print("| on the router, µs | lua | moonlet | `--spare 1` | ratio | with a spare | at most |")
-    print("|---|---|---|---|---|---|---|")
+    print("| on the router, µs | lua | moonletctl run | ratio | at most |")
+    print("|---|---|---|---|---|")
     exceeded = []
     for key, name, taken in rows:
-        values = [taken[contender] for contender in ("lua", "moonlet", "moonlet-spare")]
+        values = [taken[contender] for contender in ("lua", "moonlet")]
         ratios = [value / values[0] for value in values[1:]]
         print(f"| {name} |", " | ".join(f"{value:,.0f}" for value in values), "|",
               " | ".join(f"{ratio:.3f}" for ratio in ratios), f"| {BOUNDS[key]:.2f} |")

@@ -1,4 +1,4 @@
-# Gives programs on MIPS a start and import stubs of their own (src/zygote/imports.S): a first link shows what a program
+# Gives programs on MIPS a start and import stubs of their own (src/server/imports.S): a first link shows what a program
 # imports, and the second one, which makes it, has a stub for each of these.
 
 enable_language(ASM)
@@ -18,7 +18,7 @@ function(link_with_imports target script exports) # and what list-imports is tol
     COMMAND ${CMAKE_SOURCE_DIR}/cmake/list-imports ${CMAKE_NM} ${imports}/${target}/imports.inc ${ARGN}
     DEPENDS cmake/list-imports ${program} ${ARGV5} VERBATIM)
   add_custom_target(${target}_list DEPENDS ${imports}/${target}/imports.inc)
-  add_library(${target}_imports OBJECT src/zygote/imports.S)
+  add_library(${target}_imports OBJECT src/server/imports.S)
   add_dependencies(${target}_imports ${target}_list)
   target_include_directories(${target}_imports PRIVATE ${imports}/${target})
   target_link_libraries(${target} PRIVATE ${target}_imports)
@@ -31,7 +31,7 @@ function(import_by_hash target objects address exports)
   set(script ${CMAKE_BINARY_DIR}/${target}.ld)
   configure_file(cmake/moonletd.ld ${script} @ONLY)
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${script})
-  target_sources(${objects} PRIVATE src/zygote/imports.cc)
+  target_sources(${objects} PRIVATE src/server/imports.cc)
   add_executable(${target}_importing)
   target_link_libraries(${target}_importing PRIVATE ${objects})
   set_target_properties(${target}_importing PROPERTIES LINKER_LANGUAGE C)

@@ -57,10 +57,10 @@ class Field:
         self.session.note_warm_size(name, moonlet, variables)
         self.add(key, [*moonlet, *script], variables, job=job)
 
-    def add_served(self, key, name, warm_up, script, variables=None, lua="5.4", spare=0):
+    def add_served(self, key, name, warm_up, script, variables=None, lua="5.4"):
         """moonlet through a moonletd of its own."""
         zygote = self.stack.enter_context(
-            self.session.moonletd(name, *warm_up, spare=spare, variables=variables, lua=lua))
+            self.session.moonletd(name, *warm_up, variables=variables, lua=lua))
         self.add(key, [self.session.program("moonletctl", lua), "run", "--socket", zygote.socket, *script], variables, zygote)
 
     def add_moonlet(self, name, warm_up, script, variables=None, lua="5.4"):

@@ -43,12 +43,12 @@ class Idle:
 
     def scripts(self):
         """The pids that the scripts themselves run in."""
-        return proc.children(self.zygote.pid) if self.zygote else [process.pid for process in self.processes]
+        return proc.children(self.zygote.server) if self.zygote else [process.pid for process in self.processes]
 
     def everything(self):
         """The pids of all that would not be there without them."""
         own = [process.pid for process in self.processes]
-        return own + (proc.children(self.zygote.pid) + [self.zygote.pid] if self.zygote else [])
+        return own + (proc.children(self.zygote.server) + [self.zygote.server, self.zygote.pid] if self.zygote else [])
 
 
 def private(session):

@@ -38,7 +38,6 @@ class Zygote:
 
     def __init__(self, session, argv, socket, variables):
         self.socket = socket
-        self.spare = "--spare" in argv
         self.log = open(socket + ".log", "w+")
         ready, told = os.pipe()
         argv = [str(told if word == "READY" else word) for word in argv]
@@ -56,10 +55,15 @@ class Zygote:
     def pid(self):
         return self.process.pid
 
+    @property
+    def server(self):
+        """The process whose children scripts are: moonletd's own first child."""
+        return proc.children(self.pid)[0]
+
     def served(self):
         """What it has cost so far, once it has reaped all that it served."""
         deadline = time.monotonic() + PATIENCE
-        while len(proc.children(self.pid)) > (1 if self.spare else 0):
+        while len(proc.children(self.server)) > 0:
             if time.monotonic() > deadline:
                 raise Trouble(f"children of process {self.pid} do not end")
             os.sched_yield()
@@ -119,19 +123,17 @@ class Session:
     def pick(self, full, quick):
         return quick if self.quick else full
 
-    # Of moonletd. As for any user: only root's looks at its clients (docs/benchmarks.md). It makes no image, which
-    # launches would thaw.
-    options = ["--compare-clients", "0", "--image", ""]
+    # Of moonletd. As for any user: only root's looks at its clients (docs/benchmarks.md).
+    options = ["--compare-clients", "0"]
 
     def program(self, name, lua="5.4"):
         return str(self.programs[lua] / name)
 
     @contextlib.contextmanager
-    def moonletd(self, name, *warm_up, spare=0, variables=None, lua="5.4"):
+    def moonletd(self, name, *warm_up, variables=None, lua="5.4"):
         """A context: moonletd with this warm-up, of the build for that Lua."""
-        socket = os.path.join(self.work, f"{name}-{spare}.sock")
-        argv = [self.program("moonletd", lua), *self.options, "--socket", socket, "--ready-fd", "READY",
-                *(["--spare", spare] if spare else []), *warm_up]
+        socket = os.path.join(self.work, f"{name}.sock")
+        argv = [self.program("moonletd", lua), *self.options, "--socket", socket, "--ready-fd", "READY", *warm_up]
         zygote = Zygote(self, argv, socket, variables or {})
         try:
             yield zygote

@@ -54,7 +54,7 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
 set(packaging ${CMAKE_CURRENT_SOURCE_DIR})
 set(examples ${CMAKE_INSTALL_DATADIR}/doc/moonlet/examples)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright ${CMAKE_SOURCE_DIR}/docs/deployment.md
-  ${CMAKE_SOURCE_DIR}/docs/design.md ${CMAKE_SOURCE_DIR}/docs/image.md ${CMAKE_SOURCE_DIR}/docs/layers.md ${CMAKE_SOURCE_DIR}/docs/lua-api.md
+  ${CMAKE_SOURCE_DIR}/docs/design.md ${CMAKE_SOURCE_DIR}/docs/image.md ${CMAKE_SOURCE_DIR}/docs/lua-api.md
   ${CMAKE_SOURCE_DIR}/docs/protocol.md ${CMAKE_SOURCE_DIR}/docs/security.md ${CMAKE_SOURCE_DIR}/docs/warm.md
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moonlet COMPONENT deb EXCLUDE_FROM_ALL)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/changelog changelog.Debian @ONLY)
@@ -63,14 +63,12 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.Debian
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/lintian-overrides RENAME moonlet
   DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides COMPONENT deb EXCLUDE_FROM_ALL)
 install(FILES ${packaging}/systemd/system/moonletd.service ${packaging}/systemd/system/moonletd.socket
-  ${packaging}/systemd/system/moonlet-layer@.service ${packaging}/systemd/system/moonlet-layer@.socket
   DESTINATION lib/systemd/system COMPONENT deb EXCLUDE_FROM_ALL)
 install(FILES ${packaging}/systemd/user/moonletd.service ${packaging}/systemd/user/moonletd.socket
-  ${packaging}/systemd/user/moonlet-layer@.service ${packaging}/systemd/user/moonlet-layer@.socket
   DESTINATION lib/systemd/user COMPONENT deb EXCLUDE_FROM_ALL)
 # The warm-up that the service runs: a text that does nothing until it is edited.
 install(FILES ${packaging}/moonletd.lua DESTINATION /etc COMPONENT deb EXCLUDE_FROM_ALL)
-install(DIRECTORY ${packaging}/s6 ${packaging}/busybox ${CMAKE_SOURCE_DIR}/docs/examples/layers
+install(DIRECTORY ${packaging}/s6 ${packaging}/busybox
   DESTINATION ${examples} USE_SOURCE_PERMISSIONS COMPONENT deb EXCLUDE_FROM_ALL)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/examples/parallel.lua DESTINATION ${examples} COMPONENT deb EXCLUDE_FROM_ALL)
 

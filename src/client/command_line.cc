@@ -1,6 +1,7 @@
 #include "client/command_line.h"
 
 #include "client/companion.h"
+#include "client/handed.h"
 #include "fallback/real_lua.h"
 #include "fallback/refusal.h"
 #include "protocol/protocol.h"
@@ -64,22 +65,14 @@ bool is_option(const char* option, const char* name, size_t& length) {
   return strncmp(option, name, length) == 0 && (option[length] == '=' || option[length] == '\0');
 }
 
-// The number N of "image-descriptor=N", or -1.
-int descriptor_of(const char* option) {
-  constexpr char kName[] = "image-descriptor=";
-  if (strncmp(option, kName, sizeof kName - 1) != 0) return -1;
-  unsigned number = 0;
-  for (const char* digit = option + sizeof kName - 1; *digit != '\0'; digit++) {
-    if (*digit < '0' || *digit > '9') return -1;
-    number = number * 10 + static_cast<unsigned>(*digit - '0');
-  }
-  return static_cast<int>(number);
-}
-
 }  // namespace
 
 CommandLine read_command_line(int argc, char** argv) {
-  CommandLine line = {argv, argc, nullptr, nullptr, -1, false, false, false};
+  CommandLine line = {argv, argc, nullptr, nullptr, take_handed(), false, false, false};
+  if (line.descriptor >= 0) {  // all of it is lua's
+    line.interactive = fallback::needs_real_lua(argv);
+    return line;
+  }
   const char* name = argv[0];
   // lua has no long options, so that ours, in front, never hide one of its own.
   while (argc > 1 && strncmp(line.argv[1], "--", 2) == 0 && line.argv[1][2] != '\0') {
@@ -90,11 +83,6 @@ CommandLine read_command_line(int argc, char** argv) {
     if (is_for_companion(option)) become_companion(argv);
     const char** value = nullptr;
     size_t length = 0;
-    if (line.argv == argv && (line.descriptor = descriptor_of(option)) >= 0) {
-      line.argv++;
-      argc--;
-      break;  // moonletd's own: all that follows is lua's
-    }
     if (is_option(option, "freeze", length)) {
       if (line.argv != argv) {
         fallback::print_refusal({"--freeze", "", 0, "it must be the first option"});

@@ -8,7 +8,7 @@ struct CommandLine {
   int argc;
   const char* socket;  // --socket, or null
   const char* image;   // --image, or null
-  int descriptor;      // --image-descriptor, or -1: it has the image open, and is this program's to close
+  int descriptor;      // of take_handed()
   bool freezes;        // --freeze: all is moonlet-lua's to read
   bool rehearses;      // --rehearse: thaw `image`, whatever it asks (image/launch.h)
   bool interactive;    // lua would start its read-eval-print loop, or it needs what only lua can do

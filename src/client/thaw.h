@@ -14,7 +14,7 @@ enum class Then {
   kHaveFrozen,    // it is one of MOONLET_WARM's: none is there, or none fits
 };
 
-/// Without raised privileges: thaws what --image-descriptor has open, else --image, else $MOONLET_IMAGE (empty:
+/// Without raised privileges: thaws what moonletd has handed over, else --image, else $MOONLET_IMAGE (empty:
 /// none), else, if no --socket is named, one of $MOONLET_WARM's, else what lies beside the socket, and runs the
 /// script there: then it does not return. `stack`: the address of argc, as the kernel left it. `refusal` gets
 /// why it was not thawed; if no image is wanted it stays as it is. It lives as long as the process.

@@ -48,8 +48,8 @@ void add_command(Text& out, const Script& script) {
   out.add("]");
 }
 
-void add_script(Text& out, const protocol::LaunchStatus& launch, pid_t zygote) {
-  const Script script(launch.pid, zygote);
+void add_script(Text& out, const protocol::LaunchStatus& launch, pid_t parent) {
+  const Script script(launch.pid, parent);
   out.add("{");
   add_number(out, "pid", static_cast<uint64_t>(launch.pid));
   out.add(", ");
@@ -76,7 +76,7 @@ void add_scripts(Text& out, const Answer& answer) {
     if (answer.launch[i].pid <= 0) continue;
     out.add(is_first ? "\n    " : ",\n    ");
     is_first = false;
-    add_script(out, answer.launch[i], answer.pid);
+    add_script(out, answer.launch[i], parent_of_scripts(answer));
   }
   out.add(is_first ? "]" : "\n  ]");
 }
@@ -97,12 +97,32 @@ void add_json(Text& out, const Answer& answer, const char* socket) {
   out.add(kNext);
   add_number(out, "uptime_seconds", seconds_since(counts.started));
   out.add(kNext);
-  add_number(out, "warm_heap_bytes", uint64_t{answer.image.kilobytes} * 1024);
+  const bool has_image = answer.image.kilobytes != 0;
+  add_number_or_null(out, "image_bytes", uint64_t{answer.image.kilobytes} * 1024, has_image);
+  out.add(kNext);
+  add_number_or_null(out, "image_age_seconds", seconds_since(answer.image.made_at), has_image);
+  out.add(kNext);
+  add_number(out, "warm_heap_bytes", uint64_t{answer.image.heap} * 1024);
   out.add(kNext);
   add_names(out, "modules", answer.modules);
   out.add(kNext);
-  add_names(out, "watched", answer.watched);
-  const protocol::NamedCounts named = protocol::name_counts(counts);
+  add_names(out, "files", answer.paths);
+  out.add(kNext);
+  add_number(out, "variables", answer.image.variables);
+  out.add(kNext);
+  add_number(out, "other_questions", answer.image.others);
+  out.add(kNext);
+  out.format("\"warm_up_runs\": %s", answer.keeper.is_making != 0 ? "true" : "false");
+  out.add(kNext);
+  out.format("\"warm_up_fails\": %s", answer.keeper.is_failing != 0 ? "true" : "false");
+  out.add(kNext);
+  add_string(out, "error", answer.error);
+  out.add(kNext);
+  add_number_or_null(out, "error_age_seconds", seconds_since(answer.keeper.failed_at),
+                     answer.keeper.failures != 0);
+  out.add(kNext);
+  add_string(out, "made_anew", answer.reason);
+  const protocol::NamedCounts named = protocol::name_counts(answer);
   for (const auto& it : named.each) {
     out.add(kNext);
     add_number(out, it.name, it.value);

@@ -49,7 +49,7 @@ int reload(const protocol::SocketAddress& address) {
     return EXIT_FAILURE;
   }
   printf("moonletd %d has reloaded: %u module%s, %u KB\n", answer.pid, answer.modules.count,
-         answer.modules.count == 1 ? "" : "s", answer.image.kilobytes);
+         answer.modules.count == 1 ? "" : "s", answer.image.heap);
   return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -28,8 +28,10 @@ class Table {
     out_.add(colours_.title);
     out_.add("moonletd ");
     add_printable(out_, head.moonletd, strlen(head.moonletd), INT_MAX);
-    out_.format("%s, %s, up %s\n", colours_.off, name_of_lua(head.lua),
+    out_.format("%s, %s, up %s: ", colours_.off, name_of_lua(head.lua),
                 age(seconds_since(answer_.counts.started)).text);
+    add_verdict();
+    out_.add("\n");
   }
 
   void add_place(const char* socket) {
@@ -45,14 +47,27 @@ class Table {
   }
 
   void add_image(bool brief) {
+    const protocol::ImageStatus& image = answer_.image;
+    add_label("image");
+    if (image.kilobytes != 0) {
+      out_.format("%s, ", bytes(uint64_t{image.kilobytes} * 1024).text);
+      out_.format("%s old, ", age(seconds_since(image.made_at)).text);
+      out_.format("%u so far\n", answer_.keeper.images);
+    } else {
+      out_.add("none\n");
+    }
+    if (!brief) add_line("made anew", answer_.reason);
     add_label("warm heap");
-    out_.format("%s\n", bytes(uint64_t{answer_.image.kilobytes} * 1024).text);
+    out_.format("%s\n", bytes(uint64_t{image.heap} * 1024).text);
     add_label("modules");
     out_.format("%u", answer_.modules.count);
     if (!brief) add_modules();
     out_.add("\n");
-    add_label("watched");
-    out_.format("%u file%s\n", answer_.watched.count, answer_.watched.count == 1 ? "" : "s");
+    add_label("asks for");
+    out_.format("%u file%s, ", image.paths, image.paths == 1 ? "" : "s");
+    out_.format("%u variable%s, ", image.variables, image.variables == 1 ? "" : "s");
+    out_.format("%u other%s\n", image.others, image.others == 1 ? "" : "s");
+    add_failures();
   }
 
   void add_counts() {
@@ -69,10 +84,6 @@ class Table {
     out_.add(", ");
     add_number(counts.connections - counts.running, "waiting", colours_.attention);
     out_.add("\n");
-    add_label("spares");
-    out_.format("%u\n", counts.spares);
-    add_label("reloads");
-    out_.format("%u\n", counts.reloads);
   }
 
   void add_scripts() {
@@ -84,6 +95,34 @@ class Table {
   }
 
  private:
+  // In a word or some: whether launches are warm.
+  void add_verdict() {
+    const protocol::KeeperStatus& keeper = answer_.keeper;
+    const bool is_warm = answer_.image.kilobytes != 0;
+    const bool is_failing = keeper.is_failing != 0;
+    out_.add(is_failing ? colours_.bad : is_warm ? colours_.good : colours_.attention);
+    out_.add(is_warm ? "warm" : "cold");
+    if (is_failing) out_.add(", the warm-up fails");
+    if (keeper.is_making != 0) out_.add(", a warm-up runs");
+    out_.add(colours_.off);
+  }
+
+  void add_line(const char* label, const char* text) {
+    if (*text == '\0') return;
+    add_label(label);
+    add_printable(out_, text, strlen(text), columns_ - kLabelColumns);
+    out_.add("\n");
+  }
+
+  void add_failures() {
+    const protocol::KeeperStatus& keeper = answer_.keeper;
+    if (keeper.failures == 0) return;
+    add_label("warm-ups");
+    add_number(keeper.failures, "failed", keeper.is_failing != 0 ? colours_.bad : colours_.attention);
+    out_.format(", the last one %s ago\n", age(seconds_since(keeper.failed_at)).text);
+    add_line("error", answer_.error);
+  }
+
   void add_label(const char* label) {
     out_.format("%s%s%s", colours_.label, label, colours_.off);
     out_.add_spaces(kLabelColumns - static_cast<int>(strlen(label)));
@@ -120,7 +159,7 @@ class Table {
   }
 
   void add_script(const protocol::LaunchStatus& launch) {
-    const Script script(launch.pid, answer_.pid);
+    const Script script(launch.pid, parent_of_scripts(answer_));
     const char* user = name_of_user(launch.uid);
     out_.format("%7d  ", launch.pid);
     out_.add_spaces(kUserColumns - add_printable(out_, user, strlen(user), kUserColumns));

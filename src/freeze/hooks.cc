@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 extern "C" {
-// src/zygote/imports.S: what the program imports, then what is interposed; how many of each, which the linker
+// src/server/imports.S: what the program imports, then what is interposed; how many of each, which the linker
 // knows as addresses; and the entry points.
 [[gnu::visibility("hidden")]] extern uintptr_t import_table[];
 [[gnu::visibility("hidden")]] extern const char import_count[];

@@ -5,28 +5,14 @@ struct lua_State;
 
 namespace moonlet::collector {
 
-/// Leaves the collector in its incremental mode, where lua would enter the generational one (5.4 and later). To
-/// be called before start().
-void use_incremental();
-
 /// Before the libraries are opened: no collection while they are, where lua has none.
 void hold(lua_State* L);
 
 /// After the libraries are opened: the collector is as lua has it for a script.
 void start(lua_State* L);
 
-/// Before the seal: whether the image that it makes is to have layers on it, which shall share as much of it as
-/// they can. That takes a little memory.
-void expect_layers(bool expected);
-
-/// In a child that becomes a zygote itself: what was in use at the last seal lies in the image below.
-void unseal();
-
 /// At the seal: collects all garbage. Runs finalizers. Where the collector is generational, what is left is old
 /// afterwards: a script's collections neither visit nor write it.
 void collect(lua_State* L);
-
-/// At the end of the seal: remembers how much is in use.
-void seal(lua_State* L);
 
 }  // namespace moonlet::collector

@@ -1,5 +1,5 @@
-// What moonletd and the Lua module `moonlet` have for each other. The module may be in moonletd itself, or a
-// file that any program with Lua in it loads.
+// What moonlet-lua and the Lua module `moonlet` have for each other. The module may be in moonlet-lua itself,
+// or a file that any program with Lua in it loads.
 #pragma once
 
 struct lua_State;
@@ -7,21 +7,14 @@ struct lua_State;
 namespace moonlet {
 
 struct Host {
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   using Function = int (*)(lua_State* L);
 
   int version = kVersion;  // raised with each change: a module of another release is on its own
 
-  // Filled in by moonletd.
+  // Filled in by moonlet-lua.
 
   bool warm = false;  // this process runs a script: moonlet.warm
-  // The functions of the same name (docs/lua-api.md), in moonletd and in its children. The module has checked
-  // that `serve` gets a table. A null one is not there.
-  Function serve = nullptr;
-  Function run = nullptr;
-
-  /// A script, from the file `script` or null, has loaded the module: it may become a zygote.
-  void (*observe)(const char* script) = nullptr;
 
   // Filled in by the module.
 
@@ -33,5 +26,5 @@ struct Host {
 
 }  // namespace moonlet
 
-/// There is one in a process. Defined in moonletd alone, and exported: the module finds it, or nothing.
+/// There is one in a process. Defined in moonlet-lua alone, and exported: the module finds it, or nothing.
 extern "C" [[gnu::visibility("default")]] moonlet::Host* moonlet_host();

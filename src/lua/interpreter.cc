@@ -222,7 +222,6 @@ int run_protected(lua_State* L) {
 
 int run(lua_State* L, int argc, char** argv, Purpose purpose) {
   rename(argv[0]);
-  if (purpose == Purpose::kRenewal) report_renewal();
   Run run = {argc, argv, purpose, false};
 #if LIKE_LUA51
   const int status = lua_cpcall(L, run_protected, &run);

@@ -6,9 +6,8 @@ struct lua_State;
 namespace moonlet::interpreter {
 
 enum class Purpose {
-  kWarmUp,   // opens the standard libraries first; without a script nothing is run
-  kRenewal,  // the same; errors are told by report_renewal()
-  kLaunch,   // in a state that a warm-up has prepared; without a script standard input is run
+  kWarmUp,  // opens the standard libraries first; without a script nothing is run
+  kLaunch,  // in a state that a warm-up has prepared; without a script standard input is run
 };
 
 /// If not null, called when an option -l has loaded `name`, which may be "global=module".

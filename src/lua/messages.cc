@@ -1,7 +1,6 @@
 #include "lua/messages.h"
 
 #include "lua/lua_api.h"
-#include "lua/modules.h"
 
 #include <stdio.h>
 
@@ -10,21 +9,8 @@ namespace moonlet::interpreter {
 namespace {
 
 const char* program_name = nullptr;  // never empty
-bool renewal = false;                // report_renewal()
-
-#if defined(MOONLET_BUILTIN_MODULE)
-char leaving;  // its address is the error value of leave()
-bool is_leaving(lua_State* L) { return lua_touserdata(L, -1) == &leaving; }
-#else
-constexpr bool is_leaving(lua_State*) { return false; }
-#endif
 
 int describe_error(lua_State* L) {
-  if (is_leaving(L)) return 1;
-  if (renewal) {
-    modules::drop_unfinished(L);
-    return 1;
-  }
 #if LUA_VERSION_NUM == 501 && !defined(MOONLET_LUAJIT)
   if (lua_isstring(L, 1) == 0) return 1;
   lua_getfield(L, LUA_GLOBALSINDEX, "debug");
@@ -73,15 +59,7 @@ int describe_error(lua_State* L) {
 
 constinit lua_CFunction message_handler = describe_error;
 
-void rename(const char* name) {
-  program_name = *name != '\0' ? name : MOONLET_PROGRAM_NAME;
-  renewal = false;
-}
-
-void report_renewal() {
-  program_name = "moonletd: the warm-up fails, what it has loaded is served";
-  renewal = true;
-}
+void rename(const char* name) { program_name = *name != '\0' ? name : MOONLET_PROGRAM_NAME; }
 
 void print_message(const char* message) {
   fprintf(stderr, "%s: %s\n", program_name, message);
@@ -89,7 +67,7 @@ void print_message(const char* message) {
 }
 
 int report(lua_State* L, int status) {
-  if (status == LUA_OK || is_leaving(L)) return status;
+  if (status == LUA_OK) return status;
 #if LUA_VERSION_NUM < 503
   if (lua_isnil(L, -1)) return status;
 #endif
@@ -106,12 +84,5 @@ int report(lua_State* L, int status) {
 #endif
   return status;
 }
-
-#if defined(MOONLET_BUILTIN_MODULE)
-void leave(lua_State* L) {
-  lua_pushlightuserdata(L, &leaving);
-  lua_error(L);
-}
-#endif
 
 }  // namespace moonlet::interpreter

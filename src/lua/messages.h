@@ -9,13 +9,9 @@ namespace moonlet::interpreter {
 /// program's name. A compiler puts its own in its place (Host::load_script).
 extern int (*message_handler)(lua_State* L);  // NOLINT(bugprone-dynamic-static-initializers): it is none
 
-/// From here on errors are told in full, as those of a program that was started as `name`. `name` lives as long
+/// From here on errors are told as those of a program that was started as `name`. `name` lives as long
 /// as the process.
 void rename(const char* name);
-
-/// From here on an error takes one line of the log, and `require` forgets the modules that it has interrupted:
-/// for a warm-up that is served although it fails.
-void report_renewal();
 
 /// Prints `message` as lua does.
 void print_message(const char* message);
@@ -23,8 +19,5 @@ void print_message(const char* message);
 /// Prints the error on top of the stack, if `status` (of lua_pcall or luaL_load) is one, and pops it. Returns
 /// `status`.
 int report(lua_State* L, int status);
-
-/// Raises an error that ends the innermost run() of `L`'s main thread without a message. It does not return.
-void leave(lua_State* L);
 
 }  // namespace moonlet::interpreter

@@ -13,7 +13,6 @@ namespace moonlet::modules {
 namespace {
 
 int standard = 0;  // reference in the registry: set of the names of the standard libraries
-lua_CFunction require = nullptr;
 
 struct WarmModule {
   char* name;
@@ -22,9 +21,8 @@ struct WarmModule {
 
 WarmModule* listed = nullptr;
 int count = 0;
-const char* relative_module = nullptr;  // relative()
-bool depends_on_directory = false;      // one of those listed does
-FileIdentity directory;                 // at the seal
+bool depends_on_directory = false;  // one of those listed does
+FileIdentity directory;             // at the seal
 
 }  // namespace
 
@@ -47,9 +45,6 @@ void push_preload(lua_State* L) {
 }
 
 void remember_standard(lua_State* L) {
-  lua_getglobal(L, "require");
-  require = lua_tocfunction(L, -1);
-  pop(L);
   lua_newtable(L);
   push_loaded(L);
   for (lua_pushnil(L); lua_next(L, -2) != 0;) {
@@ -85,7 +80,6 @@ void list(lua_State* L) {
     added.origin = origin;
     count++;
     depends_on_directory |= origin.depends_on_directory;
-    if (origin.is_relative) relative_module = added.name;
   }
 }
 
@@ -97,23 +91,6 @@ const char** names() {
     all[at] = listed[i].name;
   }
   return all;
-}
-
-void forget_list() {
-  count = 0;
-  depends_on_directory = false;
-  relative_module = nullptr;
-}
-
-const char* relative() { return relative_module; }
-
-void describe(lua_State* L, int connection) {
-  const uint32_t size[] = {static_cast<uint32_t>(lua_gc(L, LUA_GCCOUNT, 0)), static_cast<uint32_t>(count)};
-  [[maybe_unused]] ssize_t written = write(connection, size, sizeof size);
-  for (int i = 0; i < count; i++) {
-    const char* name = listed[i].name;
-    written = write(connection, name, strlen(name) + 1);
-  }
 }
 
 bool is_elsewhere() { return depends_on_directory && !directory.is_at("."); }
@@ -131,20 +108,6 @@ void drop_misplaced(lua_State* L, int package, bool all) {
   for (int i = 0; i < count; i++) {
     lua_pushnil(L);
     lua_setfield(L, -2, listed[i].name);
-  }
-  pop(L);
-}
-
-void drop_unfinished(lua_State* L) {
-  lua_Debug frame;
-  push_loaded(L);
-  for (int level = 0; lua_getstack(L, level, &frame) != 0; level++) {
-    lua_getinfo(L, "f", &frame);
-    const bool loads = lua_tocfunction(L, -1) == require;
-    pop(L);
-    if (!loads || lua_getlocal(L, &frame, 1) == nullptr) continue;  // its argument
-    lua_pushnil(L);
-    lua_rawset(L, -3);
   }
   pop(L);
 }

@@ -18,17 +18,6 @@ void list(lua_State* L);
 /// the names. Null without memory.
 const char** names();
 
-/// In a child that becomes a zygote itself: the next list() begins anew.
-void forget_list();
-
-/// After the seal: the name of a module that was found through a relative entry of the path, so that a script
-/// in another directory finds another or none; null if there is none. It lives as long as the process.
-const char* relative();
-
-/// After the seal, in a child: writes to `connection` how large the heap is and which modules are listed, as
-/// status requests have it (protocol/status.h). Runs no Lua.
-void describe(lua_State* L, int connection);
-
 /// Whether this process has another working directory than at the seal, and a listed module may depend on it.
 bool is_elsewhere();
 
@@ -42,8 +31,5 @@ void push_preload(lua_State* L);
 /// because any of them may hold that one. `all`: the paths in the table `package` (at that index) have changed,
 /// so each module is looked for; else only those that depend on the directory are. Raises Lua errors.
 void drop_misplaced(lua_State* L, int package, bool all);
-
-/// In the message handler of an error: drops the modules that `require` has not finished loading.
-void drop_unfinished(lua_State* L);
 
 }  // namespace moonlet::modules

@@ -280,8 +280,4 @@ void seal() {
   memset(heap.free, 0, sizeof heap.free);
 }
 
-void prefault() {
-  if (heap.fresh != nullptr) madvise(heap.fresh, kFirst, MADV_POPULATE_WRITE);
-}
-
 }  // namespace moonlet::heap

@@ -1,6 +1,6 @@
 // The heap of the warm state: what lua_Alloc takes its memory from. After the seal it never again writes to
-// a page that was there before, so that the pages of the warm-up stay shared between the zygote and all its
-// children. There is one heap in a process.
+// a page that was there before, so that the pages of the warm-up stay shared between all launches of an
+// image. There is one heap in a process.
 #pragma once
 
 #include <stddef.h>
@@ -18,11 +18,6 @@ void* allocate(void* context, void* block, size_t old_size, size_t new_size);
 void clear_at_seal();
 
 /// From here on nothing that is free now is handed out, and what is freed of now's blocks is left as it is.
-/// May be called again, in a child that becomes a zygote itself.
 void seal();
-
-/// In a child, before its script: backs the first fresh pages with memory in one call, not by one fault each.
-/// A kernel without MADV_POPULATE_WRITE (5.14) leaves that to the faults.
-void prefault();
 
 }  // namespace moonlet::heap

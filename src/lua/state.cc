@@ -81,25 +81,12 @@ void seal(lua_State* L) {
   random_numbers::seal(L);
   time_zone::seal();
   streams::seal();
-  collector::seal(L);
   heap::seal();  // last: from here on each block that is freed lies idle
 }
-
-#if defined(MOONLET_BUILTIN_MODULE)
-void unseal(lua_State* L) {
-  collector::unseal();
-  paths::remember_environment(L);
-  modules::forget_list();
-}
-#endif
 
 void freshen(lua_State* L) {
   random_numbers::freshen(L);
   warnings::switch_off(L);
-}
-
-void rehearse(lua_State* L) {
-  if (luaL_loadfile(L, "/dev/null") != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK) pop(L);
 }
 
 const char* thaw(lua_State* L, bool ignores_environment) {

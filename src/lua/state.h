@@ -25,16 +25,9 @@ void open_libraries(lua_State* L);
 /// which file each module came from. Call it before the first launch. `L`'s stack is empty.
 void seal(lua_State* L);
 
-/// In a child that becomes a zygote itself, before it seals `L` anew: that seal takes the state, the modules
-/// and the environment as the child's script has left them.
-void unseal(lua_State* L);
-
 /// In a launch, before anything is known of its script: makes fresh what would be fresh in a lua that starts
 /// now.
 void freshen(lua_State* L);
-
-/// In a launch that has time: loads and runs an empty file, for the page faults of that.
-void rehearse(lua_State* L);
 
 /// In a launch, with its environment, descriptors and working directory in place, before its script:
 /// package.path and package.cpath as lua would have them under that environment (`ignores_environment`: option

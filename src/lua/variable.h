@@ -6,7 +6,7 @@ namespace moonlet {
 class RememberedVariable {
  public:
   /// Remembers the variable `name` as it is now, in a copy from malloc(3). The copy of an earlier call is not
-  /// freed: in a layer it lies in a page that is shared with the image below.
+  /// freed.
   void remember(const char* name);
 
   /// Whether the variable `name` is now what it was: the same text, or not set.

@@ -2,7 +2,6 @@
 
 #include "lua/host.h"
 #include "lua/lua_api.h"
-#include "module/restart.h"
 #include "module/spawn.h"
 #include "module/status.h"
 #include "module/translate.h"
@@ -18,20 +17,11 @@ namespace moonlet::module_of_lua {
 
 namespace {
 
-// Null too in a moonletd of another release.
+// Null too in a moonlet-lua of another release.
 Host* host() {
   if (moonlet_host == nullptr) return nullptr;
   Host* its = moonlet_host();
   return its->version == Host::kVersion ? its : nullptr;
-}
-
-// Calls what moonletd has for a function, or says that there is none.
-int call_host(lua_State* L, int (*Host::*function)(lua_State*)) {
-  const Host* its = host();
-  if (its != nullptr && its->*function != nullptr) return (its->*function)(L);
-  lua_pushnil(L);
-  lua_pushliteral(L, "not in moonletd");
-  return 2;
 }
 
 // What a file is linked to that somebody has switched off.
@@ -45,7 +35,7 @@ int watch(lua_State* L) {
     lua_pushliteral(L, "not in a warm-up");
     return 2;
   }
-  // moonletd watches whatever is opened. Anything but these may wait for somebody, or do something.
+  // The warm-up is asked about whatever it opens. Anything but these may wait for somebody, or do something.
   struct stat found;
   if (stat(path, &found) != 0 || S_ISREG(found.st_mode) || S_ISDIR(found.st_mode) || is_null(found)) {
     FILE* file = fopen(path, "r");
@@ -53,24 +43,6 @@ int watch(lua_State* L) {
   }
   lua_pushboolean(L, 1);
   return 1;
-}
-
-int serve(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  return host() != nullptr ? call_host(L, &Host::serve) : restart_in_moonletd(L);
-}
-
-int run(lua_State* L) { return call_host(L, &Host::run); }
-
-// The script's file was loaded before this module could know.
-void observe(lua_State* L, const Host& its) {
-  lua_getglobal(L, "arg");
-  if (lua_istable(L, -1)) {
-    lua_rawgeti(L, -1, 0);
-    its.observe(lua_tostring(L, -1));
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
 }
 
 // `warm` changes when a script begins: a warm-up may have loaded the module.
@@ -90,12 +62,8 @@ extern "C" [[gnu::visibility("default")]] int luaopen_moonlet(lua_State* L) {
   constexpr struct {
     const char* name;
     lua_CFunction function;
-  } kFunctions[] = {{"spawn", spawn}, {"status", status}, {"reload", reload},
-                    {"watch", watch}, {"serve", serve},   {"run", run}};
-  if (moonlet::Host* its = host()) {
-    its->load_script = load_translated;
-    if (its->observe != nullptr) observe(L, *its);
-  }
+  } kFunctions[] = {{"spawn", spawn}, {"status", status}, {"reload", reload}, {"watch", watch}};
+  if (moonlet::Host* its = host()) its->load_script = load_translated;
   lua_newtable(L);
   for (const auto& it : kFunctions) {
     lua_pushcfunction(L, it.function);

@@ -104,7 +104,7 @@ void set_command(lua_State* L, const protocol::RunningScript& script) {
 
 void push_script(lua_State* L, const protocol::LaunchStatus& launch, Asked& asked) {
   const protocol::RunningScript& script = asked.script;
-  look_at(launch.pid, asked.answer.pid, asked.script);
+  look_at(launch.pid, parent_of_scripts(asked.answer), asked.script);
   lua_newtable(L);
   set_number(L, "pid", static_cast<uint64_t>(launch.pid));
   set_number(L, "client_pid", static_cast<uint64_t>(launch.client));
@@ -138,11 +138,13 @@ void push_status(lua_State* L, Asked& asked, const char* socket) {
   if (answer.pid != 0) set_number(L, "pid", static_cast<uint64_t>(answer.pid));
   if (counts.max != 0) set_number(L, "max", counts.max);
   set_number(L, "uptime_seconds", protocol::seconds_since(counts.started));
-  set_number(L, "warm_heap_bytes", uint64_t{answer.image.kilobytes} * 1024);
-  const protocol::NamedCounts named = protocol::name_counts(counts);
+  set_number(L, "image_bytes", uint64_t{answer.image.kilobytes} * 1024);
+  set_number(L, "warm_heap_bytes", uint64_t{answer.image.heap} * 1024);
+  if (answer.keeper.is_failing != 0) set_string(L, "error", answer.error);
+  const protocol::NamedCounts named = protocol::name_counts(answer);
   for (const auto& it : named.each) set_number(L, it.name, it.value);
   set_names(L, "modules", answer.modules);
-  set_names(L, "watched", answer.watched);
+  set_names(L, "files", answer.paths);
   set_scripts(L, asked);
 }
 

@@ -79,10 +79,13 @@ bool parse(Answer& answer, Problem& problem) {
                 answer.head.moonletd);
     return false;
   }
-  uint32_t watched = 0;
-  const bool complete = parts.take(answer.counts) && parts.take_launches(answer) && parts.take(answer.image) &&
-                        parts.take_names(answer.modules, answer.image.modules) && parts.take(watched) &&
-                        parts.take_names(answer.watched, watched);
+  Names texts;
+  const bool complete = parts.take(answer.counts) && parts.take_launches(answer) && parts.take(answer.keeper) &&
+                        parts.take_names(texts, 2) && parts.take(answer.image) &&
+                        parts.take_names(answer.modules, answer.image.modules) &&
+                        parts.take_names(answer.paths, answer.image.paths);
+  answer.error = complete ? texts.first : "";
+  answer.reason = complete ? next(texts.first) : "";
   if (!complete) problem.add("the answer broke off");
   return complete;
 }
@@ -140,15 +143,18 @@ bool ask(const SocketAddress& address, Answer& answer, Problem& problem) {
   return false;
 }
 
-NamedCounts name_counts(const StatusCounts& counts) {
+NamedCounts name_counts(const Answer& answer) {
+  const StatusCounts& counts = answer.counts;
   return {{{"launches", counts.launches},
            {"failed", counts.failed},
            {"declined", counts.declined},
            {"running", counts.running},
            {"waiting", counts.connections - counts.running},
-           {"spares", counts.spares},
-           {"reloads", counts.reloads}}};
+           {"images", answer.keeper.images},
+           {"failed_warm_ups", answer.keeper.failures}}};
 }
+
+pid_t parent_of_scripts(const Answer& answer) { return answer.pid != 0 ? answer.counts.server : 0; }
 
 uint32_t seconds_since(uint32_t time) {
   timespec now = {};

@@ -25,24 +25,31 @@ struct Answer {
   pid_t pid = 0;  // of the zygote, from the kernel; 0: it is in a pid namespace that cannot be seen from here
   StatusHead head = {};
   StatusCounts counts = {};
+  KeeperStatus keeper = {};
   ImageStatus image = {};
   const LaunchStatus* launch = nullptr;  // counts.connections of them
+  const char* error = nullptr;           // of the warm-up that failed last, or ""
+  const char* reason = nullptr;          // for the last image that was made anew, or ""
   Names modules;
-  Names watched;
+  Names paths;  // that the warm-up has asked for
 };
 
 /// Asks the zygote at `address`. One that is telling somebody else is asked again, for four seconds. False if
 /// there is no answer: `problem` is then why. An answer that was there before gives its memory to this one.
 bool ask(const SocketAddress& address, Answer& answer, Problem& problem);
 
-/// The zygote's counts under the names by which moonletctl and the Lua module tell them, in their order.
+/// The server's and the keeper's counts under the names by which moonletctl and the Lua module tell them, in
+/// their order.
 struct NamedCounts {
   struct {
     const char* name;
     uint32_t value;
   } each[7];
 };
-NamedCounts name_counts(const StatusCounts& counts);
+NamedCounts name_counts(const Answer& answer);
+
+/// The process whose children the scripts of `answer` are; 0: it cannot be seen from here.
+pid_t parent_of_scripts(const Answer& answer);
 
 /// Seconds since `time`, of the clock that zygotes go by.
 uint32_t seconds_since(uint32_t time);

@@ -20,9 +20,11 @@ constexpr int kBetweenLooks = 20;  // milliseconds
 // The process that shall reload.
 struct Zygote {
   pid_t pid = 0;
-  UniqueFd pidfd;        // owns none before Linux 5.3, or where a filter forbids the call
-  uint32_t reloads = 0;  // so far
+  UniqueFd pidfd;      // owns none before Linux 5.3, or where a filter forbids the call
+  uint32_t ended = 0;  // warm-ups, so far; with one that runs now
 };
+
+uint32_t ended_warm_ups(const Answer& answer) { return answer.keeper.images + answer.keeper.failures; }
 
 // Waits so many milliseconds, or until the zygote has ended, which is true.
 bool has_ended(const Zygote& zygote, int milliseconds) {
@@ -48,7 +50,7 @@ bool find(const SocketAddress& address, Zygote& zygote, Answer& answer, Problem&
     problem.add("moonletd %d has just ended", zygote.pid);
     return false;
   }
-  zygote.reloads = answer.counts.reloads;
+  zygote.ended = ended_warm_ups(answer) + answer.keeper.is_making;
   return true;
 }
 
@@ -66,11 +68,14 @@ time_t now() {
 // Returns null when it has.
 const char* reload(const Zygote& zygote, const SocketAddress& address, Answer& answer) {
   if (!send_hangup(zygote)) return strerror(errno);
-  const time_t deadline = now() + kPatienceSeconds;
+  time_t deadline = now() + kPatienceSeconds;
   while (now() < deadline) {
     if (has_ended(zygote, kBetweenLooks)) return "it has ended";
     Problem problem;  // of one that is just about it: the next look tells
-    if (ask(address, answer, problem) && answer.counts.reloads != zygote.reloads) return nullptr;
+    const bool is_told = ask(address, answer, problem);
+    if (is_told && ended_warm_ups(answer) > zygote.ended)
+      return answer.keeper.is_failing != 0 ? answer.error : nullptr;
+    if (is_told && answer.keeper.is_making != 0) deadline = now() + kPatienceSeconds;
   }
   return "it has not done so within ten seconds (its log may say why)";
 }

@@ -18,7 +18,6 @@ BUILD = os.environ["MOONLET_BUILD"]
 REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]
 SOURCE = os.environ["MOONLET_SOURCE"]
-SPARE = os.environ.get("MOONLET_SPARE", "0")  # how many spares each zygote of the tests keeps
 # Launches thaw an image that lies where moonletd would have it, and no moonletd runs.
 THAW = os.environ.get("MOONLET_THAW") == "1"
 about_moonletd = pytest.mark.skipif(THAW, reason="IT IS ABOUT MOONLETD")
@@ -39,7 +38,7 @@ def programs():
     copy = tempfile.mkdtemp(prefix="moonlet-test-")
     atexit.register(shutil.rmtree, copy)
     os.chmod(copy, 0o755)
-    for name in ("moonlet", "moonletctl", "moonletd"):
+    for name in ("moonlet", "moonlet-lua", "moonletctl", "moonletd"):
         shutil.copy(os.path.join(BUILD, name), copy)
     return copy
 
@@ -115,6 +114,11 @@ def environment(**changes):
     return {name: value for name, value in env.items() if value is not None}
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(child) for child in children.read().split()]
+
+
 class Zygote:
     """A moonletd of the test's own. It serves when the constructor returns."""
 
@@ -124,11 +128,11 @@ class Zygote:
                  command=(MOONLETD,), **popen):
         self.socket = os.path.join(str(directory), "zygote.sock")
         self.log_path = os.path.join(str(directory), "zygote.log")
+        self.serves = None
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--socket", self.socket, "--ready-fd", str(told), "--spare", SPARE, *COMPARE,
-                 *options, *warm_up],
+                [*command, "--socket", self.socket, "--ready-fd", str(told), *COMPARE, *options, *warm_up],
                 stdin=stdin, stdout=log, stderr=log, pass_fds=(told,),
                 env=environment() if env is None else env, **popen)
         os.close(told)
@@ -149,25 +153,36 @@ class Zygote:
         with open(self.log_path, errors="replace") as log:
             return log.read()
 
+    @property
+    def image(self):
+        return self.socket.removesuffix(".sock") + ".image"
+
+    @property
+    def server(self):
+        """The process that listens, and whose children scripts are; moonletd itself keeps the image."""
+        if self.serves is None:
+            self.serves = children_of(self.pid)[0]  # the oldest
+        return self.serves
+
     def descriptors(self):
-        return sorted(int(fd) for fd in os.listdir(f"/proc/{self.pid}/fd"))
+        """Of the process that listens."""
+        return sorted(int(fd) for fd in os.listdir(f"/proc/{self.server}/fd"))
 
     def children(self):
-        with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
-            return [int(pid) for pid in children.read().split()]
+        """Scripts, and who tells the status."""
+        return children_of(self.server)
 
     def is_idle(self):
-        """No launch runs or waits: it has one socket to listen on, and one for each spare."""
+        """No launch runs or waits: there is the socket to listen on, and the one to the keeper."""
         try:
-            links = [os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in self.descriptors()]
-            # A child that has become a script has another name than a spare.
-            names = [pathlib.Path(f"/proc/{pid}/comm").read_text() for pid in self.children()]
+            links = [os.readlink(f"/proc/{self.server}/fd/{fd}") for fd in self.descriptors()]
         except (FileNotFoundError, ProcessLookupError):  # gone since they were listed
             return False
-        if any(name != "moonletd\n" for name in names):
-            return False
-        sockets = sum(link.startswith("socket:") for link in links)
-        return len(self.children()) == int(SPARE) and sockets == 1 + int(SPARE)
+        return self.children() == [] and sum(link.startswith("socket:") for link in links) == 2
+
+    def is_fresh(self):
+        """No warm-up runs, and none is due that the keeper knows of."""
+        return children_of(self.pid) == [self.server]
 
     def stop(self):
         if self.process.poll() is None:
@@ -364,17 +379,16 @@ class PairInEach(Pair):
 
     def __init__(self, start, *warm_up, **options):
         self.make = lambda env: start(*warm_up, env=env, **options)
-        super().__init__(None if THAW else self.make(None))
+        super().__init__(None)
 
     def programs(self, env=None):
-        if THAW:
-            self.zygote = self.make(env)
+        self.zygote = self.make(env)
         return super().programs(env)
 
 
 def may_be_cold(env):
     """Where this environment, or something else, is not as it was when the image was made, a launch is lua's."""
-    return dict(env, MOONLET_FALLBACK=REAL_LUA) if THAW else env
+    return dict(env, MOONLET_FALLBACK=REAL_LUA)
 
 
 class Launch:

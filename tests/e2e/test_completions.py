@@ -186,7 +186,7 @@ def test_options_of_moonletctl_run_are_offered_behind_that(shell):
 
 
 def test_the_beginning_of_an_option_is_completed(shell):
-    assert plain(shell.offers("moonletd --s")) == {"--socket", "--spare"}
+    assert plain(shell.offers("moonletd --m")) == {"--mode", "--max"}
 
 
 def test_options_of_moonlet_are_not_offered_behind_those_of_lua(shell):
@@ -194,7 +194,7 @@ def test_options_of_moonlet_are_not_offered_behind_those_of_lua(shell):
 
 
 def test_options_of_moonletd_are_offered_behind_those_of_lua(shell):
-    assert plain(shell.offers("moonletd -e x --s")) == {"--socket", "--spare"}
+    assert plain(shell.offers("moonletd -e x --m")) == {"--mode", "--max"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -218,7 +218,7 @@ def test_the_value_of_an_option_that_names_a_file_is_a_file(shell, line):
 def test_the_value_may_stand_behind_an_equals_sign(shell):
     assert shell.offers("moonlet --socket=greet.") == ["--socket=greet.lua"]
     assert shell.offers("moonlet --freeze=greet.") == ["--freeze=greet.lua"]
-    assert shell.offers("moonletd --gc=inc") == ["--gc=incremental"]
+    assert shell.offers("moonletd --mode=060") == ["--mode=0600"]
 
 
 def test_variables_that_an_image_need_not_ask_for_are_offered(shell):
@@ -234,14 +234,10 @@ def test_the_form_of_the_status_is_offered(shell):
     assert shell.offers("moonlet --status=j") == ["--status=json"]
 
 
-@pytest.mark.parametrize("option", ["moonletd --max", "moonletd --spare", "moonletd --idle-exit", "moonletd --ready-fd", "moonletd -e", "moonlet -e",
+@pytest.mark.parametrize("option", ["moonletd --max", "moonletd --warm-up-time", "moonletd --ready-fd", "moonletd -e", "moonlet -e",
                                     "moonlet-bench --runs", "moonlet-bench --concurrency", "moonlet-bench --seconds"])
 def test_nothing_is_offered_where_a_number_or_a_statement_stands(shell, option):
     assert shell.offers(f"{option} ") == []
-
-
-def test_the_modes_of_the_collector_are_offered(shell):
-    assert set(shell.offers("moonletd --gc ")) == {"incremental", "generational"}
 
 
 def test_permissions_of_a_socket_are_offered(shell):

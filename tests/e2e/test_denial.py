@@ -19,7 +19,7 @@ import pytest
 from conftest import BUILD, BY_MOONLET, MOONLETD, PATIENCE, environment, needs_root, run, serves_other_users
 from test_hostile import answer, connected, send, serves, settled
 
-ATTENTION = 10  # seconds that moonletd has for the rest of a request (kPatience in src/zygote/request.cc)
+ATTENTION = 10  # seconds that moonletd has for the rest of a request (kPatience in src/child/request.cc)
 AT_ONCE = 5  # seconds: no bound of moonletd's own, but far below that one, on a machine with other things to do
 LARGE = 1 << 20  # bytes of a request that never comes
 
@@ -150,11 +150,12 @@ def test_a_script_that_eats_all_memory(start_zygote):
 def test_a_script_that_forks_without_end(start_zygote, open_directory):
     """Its user's limit on processes is the end of it; other users are served."""
     path = str(open_directory / "s")
-    zygote = start_zygote(options=["--mode", "0666", "--socket", path])
+    env = environment(LUA_CPATH=f"{open_directory}/?.so")
+    zygote = start_zygote(options=["--mode", "0666", "--socket", path], env=env)
     zygote.socket = path
     probe = pathlib.Path(BUILD, "modules", "probe.so").read_bytes()
     (open_directory / "probe.so").write_bytes(probe)
-    env = environment(MOONLET_SOCKET=path, LUA_CPATH=f"{open_directory}/?.so")
+    env["MOONLET_SOCKET"] = path
     bomb = """
 local probe = require 'probe'
 print(probe.pid()) io.stdout:flush()

@@ -23,7 +23,7 @@ HOST = """
     ip link set eth0 up
     mkfifo /run/ready
     exec 8<>/run/ready
-    {moonletd} --ready-fd 8 -e "host = '$1'" &
+    env -u LUA_CPATH {moonletd} --ready-fd 8 -e "host = '$1'" &
     read -r _ <&8
     dropbear -E -s -r {directory}/host_key -p $2:22 -P /run/dropbear.pid
     echo >{directory}/up

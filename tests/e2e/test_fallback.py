@@ -364,7 +364,8 @@ def test_a_zygote_that_cannot_fork(start_zygote, open_directory):
     os.chown(open_directory, 54322, 54322)
     path = str(open_directory / "s")
     who = dict(user=54322, group=54322, extra_groups=[], cwd="/")
-    zygote = start_zygote(command=["prlimit", "--nproc=1", MOONLETD], options=["--socket", path, "--spare", "0"], **who)
+    zygote = start_zygote(options=["--socket", path], **who)
+    subprocess.run(["prlimit", f"--pid={zygote.server}", "--nproc=1"], check=True, **who)
     before = len(zygote.descriptors())
     for _ in range(3):
         falls_back(path, reason="moonletd cannot fork: see its log", **who)

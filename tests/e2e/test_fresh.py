@@ -6,8 +6,8 @@ import resource
 import subprocess
 
 import pytest
-from conftest import (BY_MOONLET, JIT, LUA, PATIENCE, REAL_LUA, SANITIZED, THAW, Pair, PairInEach, about_images, about_moonletd,
-                      about_the_file, both, environment, may_be_cold, run)
+from conftest import (BY_MOONLET, LUA, PATIENCE, REAL_LUA, SANITIZED, Pair, PairInEach, about_moonletd, about_the_file,
+                      both, environment, may_be_cold, run)
 
 RANDOM = "print(math.random(1, 2^30), math.random(1, 2^30), math.random())"
 SEEDED_ANEW = LUA in ("5.4", "5.5")
@@ -28,13 +28,9 @@ def test_random_numbers(same):
 def test_random_numbers_after_a_warm_up_that_took_some(start_zygote):
     warm_up = "for i = 1, 100 do math.random() end math.randomseed(42) math.random()"
     zygote = start_zygote("-e", warm_up)
-    if THAW:  # a constant seed is the warm-up's, and goes on in each launch as in the lua that ran both
-        expected = run(REAL_LUA, ["lua", "-e", warm_up, "-e", RANDOM], environment())
-        assert expected.status == 0 and launch_once(zygote, RANDOM).out == launch_once(zygote, RANDOM).out == expected.out
-    elif SEEDED_ANEW:
-        assert launch_once(zygote, RANDOM).out != launch_once(zygote, RANDOM).out
-    else:
-        Pair(zygote)("-e", RANDOM)
+    # A constant seed is the warm-up's, and goes on in each launch as in the lua that ran both.
+    expected = run(REAL_LUA, ["lua", "-e", warm_up, "-e", RANDOM], environment())
+    assert expected.status == 0 and launch_once(zygote, RANDOM).out == launch_once(zygote, RANDOM).out == expected.out
 
 
 def test_random_numbers_after_a_warm_up_that_broke_the_library(start_zygote):
@@ -72,10 +68,9 @@ def test_the_time_zone_is_the_client_s(start_zygote, zone):
     ask = "os.date() os.time()"
     tell = "print(os.date('%Y-%m-%d %H:%M %Z', 1e9), os.time{year = 2001, month = 9, day = 9, hour = 3})"
     Pair(start_zygote("-e", ask, env=environment(TZ="America/New_York")))("-e", tell, env=may_be_cold(environment(TZ=zone)))
-    if THAW:
-        PairInEach(start_zygote, "-e", ask)("-e", tell, env=environment(TZ=zone))
-        # Who has not asked for the time has not asked for the zone.
-        Pair(start_zygote(env=environment(TZ="America/New_York")))("-e", tell, env=environment(TZ=zone))
+    PairInEach(start_zygote, "-e", ask)("-e", tell, env=environment(TZ=zone))
+    # Who has not asked for the time has not asked for the zone.
+    Pair(start_zygote(env=environment(TZ="America/New_York")))("-e", tell, env=environment(TZ=zone))
 
 
 SHOW_STATE = """
@@ -128,7 +123,6 @@ def test_the_parent_never_changes(start_zygote):
         assert resident(zygote.pid) <= memory + 64
 
 
-@about_images
 def test_an_image_never_changes(start_zygote):
     """Nor does what a launch finds, whatever the ones before it have done."""
     zygote = start_zygote("-l", "probe")
@@ -226,7 +220,7 @@ def test_finalizers_at_the_seal_speak_once(start_zygote, tmp_path):
             return setmetatable({{}}, {{__gc = f}})
         end
         file = io.open('{out}', 'w')
-        on_end(function() io.write('from a finalizer ') file:write('once ') math.random() {'file:close()' * THAW} end)
+        on_end(function() io.write('from a finalizer ') file:write('once ') math.random() file:close() end)
     """)
     same = Pair(zygote)
     for _ in range(3):

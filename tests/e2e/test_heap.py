@@ -1,13 +1,10 @@
 """The sealed heap and the collector, as a script and its machine see them."""
 
-import mmap
-import re
 import resource
 
 import pytest
 
-from conftest import (BY_LUA, BY_MOONLET, JIT, LUA, MOONLETD, REAL_LUA, SANITIZED, THAW, Pair, about_moonletd, environment, run,
-                      without_addresses)
+from conftest import (BY_LUA, BY_MOONLET, JIT, LUA, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses)
 
 HAS_GENERATIONS = LUA in ("5.4", "5.5")
 needs_generations = pytest.mark.skipif(not HAS_GENERATIONS, reason="the collector has one mode")
@@ -21,8 +18,6 @@ local fields = file:read('*a'):match('%) (.*)')
 local n = 2
 for field in fields:gmatch('%S+') do n = n + 1 if n == 10 then print(field) end end
 """
-
-PRINT_PID = "print((io.open('/proc/self/stat'):read('*a'):match('%d+')))"
 
 PRIVATE = """
 local function private()
@@ -54,15 +49,15 @@ def test_out_of_memory_is_lua_s_error(start_zygote, tmp_path, limit, fill):
 
 @not_sanitized
 def test_a_short_script_takes_few_page_faults(start_zygote):
-    """What a child copies of the warm heap does not grow with it. lua takes some 100 faults for the same; a launch that thaws
-    has those of a whole process, and some more that read: of a large image fewer pages come with their neighbours."""
+    """What a launch copies of the warm heap does not grow with it. lua takes some 100 faults for the same; a launch has those of
+    a whole process, and some more that read: of a large image fewer pages come with their neighbours."""
     counts = []
     for warm_up in (WARM, WARM.replace("20000", "200000")):
         zygote = start_zygote("-e", warm_up)
         for _ in range(3):
             counts.append(int(run(BY_MOONLET, ["lua", "-e", FAULTS], environment(MOONLET_SOCKET=zygote.socket)).out))
     under_lua = int(run(REAL_LUA, ["lua", "-e", FAULTS], environment()).out)
-    assert max(counts) <= (1.25 * under_lua if THAW else 90), (counts, under_lua)
+    assert max(counts) <= 1.25 * under_lua, (counts, under_lua)
 
 
 @not_sanitized
@@ -70,33 +65,6 @@ def test_an_idle_script_shares_the_warm_heap(start_zygote):
     zygote = start_zygote("-e", WARM)
     out = run(BY_MOONLET, ["lua", "-e", PRIVATE + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
     assert float(out) < 400  # KB; the warm heap has 3000
-
-
-def pages_of_variables(pid, program):
-    """How many pages of a program's variables a process has to itself: in what is mapped from its file for writing, and what
-    follows that."""
-    kilobytes = end = 0
-    is_its = False
-    with open(f"/proc/{pid}/smaps") as file:
-        for line in file:
-            mapping = re.match(r"(\w+)-(\w+) (\S+) \S+ \S+ \d+ *(.*)", line)
-            if mapping:
-                follows = is_its and end == mapping[1] and mapping[4] == ""
-                is_its = follows or (mapping[4] == program and mapping[3] == "rw-p")
-                end = mapping[2]
-            elif is_its and line.startswith("Private_Dirty:"):
-                kilobytes += int(line.split()[1])
-    return kilobytes * 1024 // mmap.PAGESIZE
-
-
-@about_moonletd
-@not_sanitized
-def test_what_a_launch_writes_lies_together(start_zygote, launch):
-    """Of moonletd's variables a child has one page to itself, and one with its strings."""
-    zygote = start_zygote()
-    running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), f"{PRINT_PID} io.flush() io.read()")
-    child = running.hear()
-    assert pages_of_variables(child, MOONLETD) == 2
 
 
 @not_sanitized
@@ -207,7 +175,7 @@ def test_a_finalizer_that_collects_garbage_is_not_cut_off(start_zygote, collect)
 ])
 def test_files_that_a_script_leaves_open(start_zygote, tmp_path, leave, end):
     """They are flushed and closed in lua's order, and programs at the other end of a pipe are waited for."""
-    warm_up = ["-e", "left = io.open('/dev/null')" + " left:close()" * THAW]
+    warm_up = ["-e", "left = io.open('/dev/null')" + " left:close()"]
     zygote = start_zygote("-e", WARM, *warm_up)
     written = []
     for program, before in ((BY_LUA, warm_up), (BY_MOONLET, [])):
@@ -229,29 +197,12 @@ def test_the_warm_up_s_garbage_is_finalized_once(start_zygote):
 
 @needs_generations
 def test_the_collector_s_mode(start_zygote):
-    """As in lua; --gc=incremental asks for the other one; what the warm-up chose stays."""
+    """As in lua; what the warm-up chose stays."""
     ask = "print(collectgarbage('incremental'))"
     Pair(start_zygote())("-e", ask)
-    options = [] if THAW else [["--gc=incremental"], ["--gc", "incremental"]]
-    for arguments in (*options, ["-e", "collectgarbage 'incremental'"]):
-        zygote = start_zygote(*arguments)
-        assert run(BY_MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
-    Pair(start_zygote(*(["-e", "collectgarbage 'generational'"] if THAW else ["--gc", "generational"])))("-e", ask)
-
-
-@about_moonletd
-@needs_generations
-@pytest.mark.parametrize("mode", ["", "none", "Incremental"])
-def test_modes_that_there_are_not(mode):
-    done = run(MOONLETD, ["moonletd", "--gc", mode], environment())
-    assert done.status == 1 and b"--gc: '%s' is no mode of the collector" % mode.encode() in done.err
-
-
-@about_moonletd
-@pytest.mark.skipif(HAS_GENERATIONS, reason="there are two modes to choose from")
-def test_without_generations_there_is_no_mode_to_choose():
-    done = run(MOONLETD, ["moonletd", "--gc", "incremental"], environment())
-    assert done.status == 1 and b"unrecognized option '--gc'" in done.err
+    zygote = start_zygote("-e", "collectgarbage 'incremental'")
+    assert run(BY_MOONLET, ["lua", "-e", ask], environment(MOONLET_SOCKET=zygote.socket)).out == b"incremental\n"
+    Pair(start_zygote("-e", "collectgarbage 'generational'"))("-e", ask)
 
 
 @pytest.mark.skipif(not HAS_GENERATIONS, reason="warnings came with 5.4")

@@ -8,7 +8,7 @@ import sys
 
 import client
 import pytest
-from conftest import PATIENCE, Command, Result, environment, on_kernel, run
+from conftest import PATIENCE, SERVED, Command, Result, environment, on_kernel, run
 
 OLD_MOONLET, OLD_MOONLETD = Command(on_kernel("4.14", "moonletctl"), "run"), on_kernel("4.14", "moonletd")
 
@@ -31,15 +31,16 @@ ask("MADV_DONTNEED", libc.madvise, at, ctypes.c_size_t(mmap.PAGESIZE), 4)
 
 
 @pytest.mark.parametrize("program", [OLD_MOONLET, OLD_MOONLETD])
-def test_the_old_kernel_of_the_tests_lacks_what_it_lacked(tmp_path, program):
+def test_the_old_kernel_of_the_tests_lacks_what_it_lacked(tmp_path, start_zygote, program):
     """What the programs become or start has the same kernel."""
     (tmp_path / "asks.py").write_text(ASKS)
     ask = [sys.executable, str(tmp_path / "asks.py")]
     if program == OLD_MOONLET:
         answers = run(program, ask, environment(MOONLET_SOCKET="/nonexistent", MOONLET_FALLBACK=ask[0]))
     else:
-        answers = run(program, ["moonletd", "-e", "os.execute(os.getenv('ASK')) os.exit(0)"],
-                      environment(ASK=" ".join(ask)))
+        zygote = start_zygote(command=(program,))
+        answers = run(SERVED, ["lua", "-e", "os.execute(os.getenv('ASK'))"],
+                      environment(ASK=" ".join(ask), MOONLET_SOCKET=zygote.socket))
     assert answers == Result(0, b"pidfd_send_signal ENOSYS\npidfd_open ENOSYS\nclone3 ENOSYS\nclose_range ENOSYS\n"
                              b"MADV_POPULATE_WRITE EINVAL\nMADV_COLLAPSE EINVAL\nMADV_DONTNEED works\n", b"")
 
@@ -73,7 +74,7 @@ def test_a_script_without_the_connection_is_lost_with_its_zygote(start_zygote, l
         io.read() """ + ends)
     running.hear()
     running.say("")
-    zygote.process.kill()
+    os.kill(zygote.server, signal.SIGKILL)
     result = running.process.wait(PATIENCE)
     assert result == 125 and b"moonletd is gone" in running.process.stderr.readline()
 
@@ -123,7 +124,7 @@ def test_without_a_pidfd_the_connection_shows_that_the_script_lives(start_zygote
         client.send(connection, ["client", "-e", "require('probe').pause()"], environment(), {}, "/")
         kind, pid, *pidfd = client.receive(connection)
         assert kind == client.STARTED and not pidfd
-        zygote.process.kill()
+        os.kill(zygote.server, signal.SIGKILL)
         zygote.process.wait()
         with pytest.raises(BlockingIOError):
             connection.recv(1, socket.MSG_DONTWAIT)

@@ -9,12 +9,12 @@ import stat
 import subprocess
 
 import pytest
-from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SPARE, Pair,
+from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED,
                       about_the_file, environment, run, wait_gone, without_addresses)
 
 
-def launch(path, code="print('served')", **options):
-    return run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path)), **options)
+def launch(path, code="print('served')", **variables):
+    return run(BY_MOONLET, ["lua", "-e", code], environment(MOONLET_SOCKET=str(path), **variables))
 
 
 def fails(*arguments, env=None, **options):
@@ -22,16 +22,6 @@ def fails(*arguments, env=None, **options):
     result = run(MOONLETD, ["moonletd", *arguments], environment() if env is None else env, **options)
     assert result.status == 1, result
     return result.err.decode()
-
-
-@about_the_file
-@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer's own start is another")
-def test_a_loader_that_is_told_to_run_it():
-    """LD_BIND_NOW is for the next start; there the program is the loader, which could not start itself anew."""
-    headers = subprocess.run(["readelf", "-l", MOONLETD], capture_output=True, text=True, check=True).stdout
-    loader = headers.split("interpreter: ")[1].split("]")[0]
-    shown = run(loader, [loader, MOONLETD, "--version"], environment())
-    assert shown.status == 0 and shown.out.startswith(b"moonletd 0."), shown
 
 
 def test_help_and_version():
@@ -46,7 +36,8 @@ def test_help_and_version():
 
 
 @pytest.mark.parametrize("arguments, said", [
-    (["--bogus"], "--bogus"), (["--socket"], "--socket: a value must follow"), (["--mode", "9"], "'9' is no octal number"),
+    (["--bogus"], "--bogus"), (["--image", ""], "--image: a path must follow"), (["--warm-up-time", "0"], "'0' is no number"),
+    (["--spare", "1"], "--spare"), (["--socket"], "--socket: a value must follow"), (["--mode", "9"], "'9' is no octal number"),
     (["--mode", "01000"], "'01000'"), (["--mode", ""], "''"), (["--max", "0"], "'0' is no number"), (["--max", "x"], "'x'"),
     (["--max", "-1"], "'-1'"), (["--max", "99999999999"], "'99999999999'"), (["--ready-fd", "77"], "--ready-fd 77: Bad file descriptor"),
     (["--ready-fd", "-1"], "'-1'"), (["--maximum", "1"], "unrecognized option '--maximum'"), (["-i"], "unrecognized option '-i'"),
@@ -57,21 +48,86 @@ def test_options_that_are_wrong(arguments, said, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+def serves_with_lua(zygote):
+    return launch(zygote.socket, MOONLET_FALLBACK=REAL_LUA).out == b"served\n"
+
+
 @pytest.mark.parametrize("arguments", [
     ["-e", "error('boom')"], ["-l", "nomodule"], ["/nonexistent.lua"], ["-e", "x = = 1"], ["-e", "error()"],
-    ["-e", "error({})"], ["-e", "os.exit(7)"],
+    ["-e", "error({})"],
 ])
-def test_a_warm_up_that_fails(arguments, tmp_path):
-    """Its error as lua would print it, and no server."""
+def test_a_warm_up_that_fails(arguments, start_zygote):
+    """Its error in the log as lua would print it; launches are lua's."""
     expected = run(REAL_LUA, ["moonletd", *arguments], environment())
-    got = run(MOONLETD, ["moonletd", "--socket", str(tmp_path / "s"), *arguments], environment())
-    assert without_addresses(got) == without_addresses(expected)
-    assert not (tmp_path / "s").exists()
+    zygote = start_zygote(*arguments)
+    assert without_addresses(zygote.log().encode()).startswith(without_addresses(expected.err)), zygote.log()
+    assert "moonletd: no new image: the warm-up failed\n" in zygote.log()
+    assert not os.path.exists(zygote.image) and serves_with_lua(zygote)
+
+
+ENDS = {
+    "exits": ("os.exit(0)", "it ended with status 0"),
+    "exits with a status": ("os.exit(7)", "it ended with status 7"),
+    "kills itself": ("os.execute('kill -9 $PPID')", "it died of signal 9"),
+    "kills its session": ("os.execute('trap \"\" TERM; kill 0')", "it died of signal 15"),
+    "hangs": ("while true do end", "it took more than 1 s"),
+    "waits for another": ("os.execute('sleep 1000')", "it took more than 1 s"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_warm_up_that_ends_otherwise(end, start_zygote):
+    """It ends itself, or is ended, and nobody else. What it has started ends with it."""
+    code, said = ENDS[end]
+    zygote = start_zygote("-e", code, options=["--warm-up-time", "1"])
+    assert f"moonletd: the warm-up: {said}\n" in zygote.log() and serves_with_lua(zygote)
+    assert not os.path.exists(zygote.image)
+
+
+def test_what_a_warm_up_leaves_running_ends_with_it(start_zygote, tmp_path):
+    pid = tmp_path / "pid"
+    zygote = start_zygote("-e", f"os.execute('sleep 1000 & echo $! >{pid}')")
+    wait_gone(int(pid.read_text()))
+    assert serves_with_lua(zygote)
+
+
+def test_a_limit_of_memory(start_zygote):
+    zygote = start_zygote("-e", "text = ('x'):rep(50 * 2^20)", options=["--warm-up-memory", "40"])
+    assert "not enough memory" in zygote.log() and serves_with_lua(zygote)
+    zygote = start_zygote("-e", "text = ('x'):rep(50 * 2^20)", options=["--warm-up-memory", "400"])
+    assert launch(zygote.socket, "print(#text)").out == b"%d\n" % (50 << 20)
+
+
+def test_it_ends_while_a_warm_up_runs(tmp_path):
+    """At once, and the warm-up with it."""
+    path, pid = str(tmp_path / "s"), tmp_path / "pid"
+    os.mkfifo(pid)
+    process = subprocess.Popen([MOONLETD, "--socket", path, "-e", f"os.execute('echo $$ >{pid}; exec sleep 1000')"],
+                               stderr=subprocess.DEVNULL, env=environment())
+    child = int(pid.read_text())
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    wait_gone(child)
+    assert os.listdir(tmp_path) == ["pid"]
+
+
+def test_launches_before_there_is_an_image_are_lua_s(tmp_path):
+    path, go = str(tmp_path / "s"), tmp_path / "go"
+    os.mkfifo(go)
+    process = subprocess.Popen([MOONLETD, "--socket", path, "--ready-fd", "1", "-e", f"io.open '{go}':read() warm = 'warm'"],
+                               stdout=subprocess.PIPE, env=environment())
+    with open(go, "w"):  # when the warm-up has opened it
+        assert launch(path, "print(warm)", MOONLET_FALLBACK=REAL_LUA).out == b"nil\n"
+    assert process.stdout.read() == b"\n"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    process.stdout.close()
 
 
 @pytest.mark.parametrize("options", [["-x"], ["-e"], ["-e", "print('not run')", "-l"]])
-def test_options_that_lua_rejects(options, tmp_path):
-    assert fails("--socket", str(tmp_path / "s"), *options) == f"moonletd: lua cannot use option '{options[-1]}'\n"
+def test_options_that_lua_rejects(options, start_zygote):
+    zygote = start_zygote(*options)
+    assert f"moonletd: lua cannot use option '{options[-1]}'\n" in zygote.log() and serves_with_lua(zygote)
 
 
 def test_the_warm_up_takes_lua_s_options(start_zygote, tmp_path):
@@ -85,13 +141,6 @@ def test_the_warm_up_takes_lua_s_options(start_zygote, tmp_path):
         assert b"/x/" not in launch(zygote.socket, "print(b)").out
 
 
-def test_a_warm_up_on_standard_input(start_zygote, tmp_path):
-    (tmp_path / "in").write_text("from_stdin = true")
-    with open(tmp_path / "in") as file:
-        zygote = start_zygote("-", stdin=file)
-    assert launch(zygote.socket, "print(from_stdin)").out == b"true\n"
-
-
 def test_own_options_may_stand_anywhere_before_the_script(start_zygote):
     zygote = start_zygote("-e", "a = 1", "--max", "3", "-e", "b = 2", "--mode=0640")
     assert launch(zygote.socket, "print(a, b)").out == b"1\t2\n"
@@ -103,11 +152,6 @@ def test_warnings_of_the_warm_up_are_not_its_scripts(start_zygote):
     zygote = start_zygote("-W", "-e", "warn('of the warm-up')")
     assert "of the warm-up" in zygote.log()
     assert launch(zygote.socket, "warn('of the script')").err == b""
-
-
-def test_lua_init_of_the_warm_up(start_zygote):
-    zygote = start_zygote(env=environment(LUA_INIT="from_init = 1"))
-    assert launch(zygote.socket, "print(from_init)").out == b"1\n"
 
 
 @pytest.mark.parametrize("mode, expected", [([], 0o600), (["--mode", "0666"], 0o666), (["--mode", "660"], 0o660)])
@@ -178,7 +222,7 @@ def test_two_that_start_at_once_do_not_remove_each_other(tmp_path):
             for process in started:
                 if process.pid == pid:
                     process.returncode = 1
-        assert launch(path).out == b"served\n"
+        assert launch(path, MOONLET_FALLBACK=REAL_LUA).out == b"served\n"
         (winner,) = [process for process in started if process.returncode is None]
         winner.terminate()
         assert winner.wait(PATIENCE) == 0
@@ -243,7 +287,7 @@ def test_max_lets_the_others_wait_and_loses_none(start_zygote):
     for _ in range(12):
         ready, _, _ = select.select([p.stdout for p in running if p.pid not in seen], [], [], PATIENCE)
         assert ready
-        assert len(zygote.children()) <= 3 + int(SPARE)
+        assert len(zygote.children()) <= 3
         process = next(p for p in running if p.stdout is ready[0])
         assert process.stdout.readline() == b"runs\n"
         seen.add(process.pid)
@@ -264,7 +308,7 @@ def test_max_1_runs_them_one_after_another(start_zygote, tmp_path):
 def test_who_waits_is_not_dropped_where_descriptors_are_short(start_zygote):
     """With --max scripts running nobody can know who has sent nothing."""
     few = ["prlimit", "--nofile=24"]
-    zygote = start_zygote(options=["--max", "1", "--spare", "0"], command=[*few, MOONLETD])
+    zygote = start_zygote(options=["--max", "1"], command=[*few, MOONLETD])
     env = environment(MOONLET_SOCKET=zygote.socket)
     first = subprocess.Popen([*few, *BY_MOONLET.words, "-e", "print('runs') io.stdout:flush() io.read()"], env=env, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
@@ -278,7 +322,7 @@ def test_who_waits_is_not_dropped_where_descriptors_are_short(start_zygote):
 
 def test_clients_leave_while_as_many_run_as_may(start_zygote):
     """Neither waits for room: the one that waits is forgotten, and the script of the one that runs ends."""
-    zygote = start_zygote(options=["--max", "1", "--spare", "0"])
+    zygote = start_zygote(options=["--max", "1"])
     env = environment(MOONLET_SOCKET=zygote.socket)
     pause = ["-e", "print(require('probe').pid()) io.stdout:flush() require('probe').pause()"]
     running = subprocess.Popen([*BY_MOONLET.words, *pause], env=env, stdout=subprocess.PIPE)
@@ -347,7 +391,7 @@ def test_what_a_supervisor_hands_over_is_not_for_programs_of_the_warm_up(tmp_pat
     with os.fdopen(ready, "rb") as pipe:
         assert pipe.read() == b"\n"  # and then the end: moonletd has closed it
     assert "socket:" not in log.read_text()
-    assert launch(path).out == b"served\n"
+    assert launch(path, MOONLET_FALLBACK=REAL_LUA).out == b"served\n"
     process.terminate()
     assert process.wait(PATIENCE) == 0
 
@@ -376,10 +420,11 @@ def test_a_socket_on_descriptor_0(tmp_path):
     """As s6-ipcserver-socketbinder leaves it; scripts do not find it there."""
     path = str(tmp_path / "s")
     with listener(path) as it:
-        process = subprocess.Popen([MOONLETD, "-e", "stdin_of_warm_up = io.read('*a')", "--ready-fd", "1"], stdin=it,
+        process = subprocess.Popen([MOONLETD, "-e", "warm = 1", "--ready-fd", "1"], stdin=it,
                                    stdout=subprocess.PIPE, env=environment())
     assert process.stdout.read(1) == b"\n"
-    assert launch(path, "print(stdin_of_warm_up, io.read('*a'))", input=b"mine").out == b"\tmine\n"
+    done = run(BY_MOONLET, ["lua", "-e", "print(warm, io.read('*a'))"], environment(MOONLET_SOCKET=path), input=b"mine")
+    assert done.out == b"1\tmine\n"
     process.terminate()
     assert process.wait(PATIENCE) == 0
     process.stdout.close()
@@ -425,22 +470,9 @@ def test_closed_standard_descriptors(tmp_path):
     assert process.wait(PATIENCE) == 0
 
 
-@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer replaces the creation of threads")
-def test_a_warm_up_that_leaves_threads_is_refused(tmp_path):
-    error = fails("--socket", str(tmp_path / "s"), "-e", "require('probe').thread()")
-    assert "a thread" in error and "probe-sleeper (" in error and len(error.splitlines()) == 1
-
-
-def test_a_warm_up_that_leaves_processes_and_handlers(start_zygote):
-    zygote = start_zygote("-e", "os.execute('sleep 0.1 &') io.popen('sleep 0.2') require('probe').catch(10, 15, 17)")
-    same = Pair(zygote)
-    same("-e", "io.write(require('probe').signals()) print(os.execute('exit 3'))")
-    assert zygote.stop() == 0
-
-
 @about_the_file
 def test_the_programs_need_no_more_than_they_should():
-    """libc and liblua; the client, linked against musl, nothing; libstdc++ neither."""
+    """libc; the client, linked against musl, nothing; libstdc++ neither. No moonletd runs Lua."""
     if SANITIZED:
         pytest.skip("the sanitizers bring libstdc++ along")
     needed = {}
@@ -448,9 +480,7 @@ def test_the_programs_need_no_more_than_they_should():
         shown = subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout
         needed[program] = [line.split("[")[1].rstrip("]") for line in shown.splitlines() if "NEEDED" in line]
         assert not any("stdc++" in name or "gcc_s" in name for name in needed[program]), needed
-    # liblua once: shared, or, from a tree that has no shared one, linked in.
-    assert len([name for name in needed[MOONLETD] if "lua" in name]) <= 1
-    assert all(name.startswith(("libc.", "liblua", "libm.", "libdl")) for name in needed[MOONLETD]), needed
+    assert all(name.startswith("libc.") for name in needed[MOONLETD]), needed
     import shutil
     if shutil.which("musl-gcc"):
         assert needed[MOONLET] == needed[MOONLETCTL] == []

@@ -56,8 +56,8 @@ def test_descriptors(go, tmp_path):
 
 
 def test_a_request_that_is_declined(zygote, go):
-    with pytest.raises(client.Declined, match="interactive"):
-        client.launch(zygote.socket, ["client", "-i"], environment())
+    with pytest.raises(client.Declined, match="more than exec takes"):
+        client.launch(zygote.socket, ["client", "-e", "", "x" * (1 << 17)], environment())
     with pytest.raises(client.Declined, match="working directory"):
         with open("/dev/null") as null:
             fixed, variable = client.request(["client", "-e", ""], [], {0: 0})

@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import BY_MOONLET, FIRST_REAL_TIME, PATIENCE, THAW, Result, about_moonletd, both, environment, run, wait_gone
+from conftest import (BY_MOONLET, FIRST_REAL_TIME, PATIENCE, THAW, Result, about_moonletd, both, environment, may_be_cold,
+                      wait_gone)
 
 PROBE = "local probe = require 'probe' "
 HANDLES = PROBE + """
@@ -220,7 +221,9 @@ def test_the_zygote_is_killed_while_a_script_runs(start_zygote, launch):
 def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote, launch):
     """Three are what moonlet opens before its script starts. The script's pidfd must still find room."""
     zygote = start_zygote()
-    running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), "print('ready') io.flush() io.read() os.exit(6)",
+    # So few are not enough for a thaw.
+    env = may_be_cold(environment(MOONLET_SOCKET=zygote.socket))
+    running = launch(BY_MOONLET, env, "print('ready') io.flush() io.read() os.exit(6)",
                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6)))
     assert running.hear() == "ready"
     zygote.process.kill()
@@ -230,13 +233,30 @@ def test_the_zygote_is_killed_while_a_client_has_no_descriptor_left(start_zygote
 
 
 @about_moonletd
-def test_the_zygote_is_gone_and_the_script_dies_of_a_signal(start_zygote, launch):
+def test_the_zygote_is_killed_and_the_script_dies_of_a_signal(start_zygote, launch):
+    """Who serves outlives who has started it, until the last script has ended."""
     zygote = start_zygote()
     running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), WAITS)
     running.hear()
+    server = zygote.server
     zygote.process.kill()
     zygote.process.wait()
     running.kill(signal.SIGTERM)
+    assert running.end() == Result(-signal.SIGTERM, b"", b"")
+    wait_gone(server)
+
+
+@about_moonletd
+@pytest.mark.parametrize("end", ["os.exit(6)", "os.execute('kill -9 $PPID')"])
+def test_who_serves_is_killed_while_a_script_runs(start_zygote, launch, end):
+    """Nobody is left who could tell how it ended. moonletd ends too, so that a supervisor starts it again."""
+    zygote = start_zygote()
+    running = launch(BY_MOONLET, environment(MOONLET_SOCKET=zygote.socket), "print('ready') io.flush() io.read() " + end)
+    assert running.hear() == "ready"
+    os.kill(zygote.server, signal.SIGKILL)
+    assert zygote.process.wait(PATIENCE) == 1
+    assert not os.path.exists(zygote.socket)
+    running.say("")
     result = running.end()
     assert result.status == 125 and b"moonletd is gone" in result.err, result
 

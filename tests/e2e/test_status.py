@@ -16,8 +16,8 @@ import termios
 
 import client
 import pytest
-from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, PATIENCE, PROGRAMS, SOURCE, Result, environment, needs_root, run,
-                      wait_gone)
+from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, PROGRAMS, SOURCE, Result,
+                      environment, needs_root, run, wait_gone)
 
 MOONLETCTL = os.path.join(PROGRAMS, "moonletctl")
 WAITS = "print('runs') io.flush() io.read()"
@@ -80,8 +80,8 @@ def running(launch):
 def large(start_zygote, tmp_path):
     """A zygote with so much to tell that no socket holds it."""
     (tmp_path / "any.lua").touch()
-    warm_up = "for i = 1, 10000 do package.loaded[('x'):rep(100) .. i] = true end"
-    return start_zygote("-e", warm_up, env=environment(LUA_PATH=str(tmp_path / "any.lua")))
+    warm_up = f"package.path = '{tmp_path}/any.lua' for i = 1, 10000 do package.loaded[('x'):rep(100) .. i] = true end"
+    return start_zygote("-e", warm_up)
 
 
 class OnTerminal:
@@ -122,12 +122,43 @@ def test_the_table_tells_of_the_zygote(start_zygote):
     zygote = start_zygote(options=["--max", "3"])
     lines = table(zygote, COLUMNS="200").splitlines()
     its_lua = "LuaJIT" if JIT else f"Lua {LUA}"
-    assert re.fullmatch(rf"moonletd \d+\.\d+\.\d+, {re.escape(its_lua)}, up \d+s", lines[0])
+    assert re.fullmatch(rf"moonletd \d+\.\d+\.\d+, {re.escape(its_lua)}, up \d+s: warm", lines[0])
     told = {line[:11].rstrip(): line[11:] for line in lines[1:]}
     assert re.fullmatch(r"\d+ KB", told.pop("warm heap"))
-    assert told == {"socket": zygote.socket, "pid": str(zygote.pid), "modules": "0", "watched": "0 files",
-                    "launches": "0 so far, 0 failed, 0 declined", "running": "0 of at most 3, 0 waiting", "spares": "0",
-                    "reloads": "0"}
+    assert re.fullmatch(r"\d\.\d MB, \d+s old, 1 so far|\d+ KB, \d+s old, 1 so far", told.pop("image"))
+    assert re.fullmatch(r"\d+ files, \d+ variables?, \d+ others?", told.pop("asks for"))
+    assert told == {"socket": zygote.socket, "pid": str(zygote.pid), "modules": "0",
+                    "launches": "0 so far, 0 failed, 0 declined", "running": "0 of at most 3, 0 waiting"}
+
+
+def test_a_warm_up_that_fails_is_told(start_zygote):
+    zygote = start_zygote("-e", "error('no such luck')")
+    lines = table(zygote, COLUMNS="200").splitlines()
+    assert lines[0].endswith(": cold, the warm-up fails")
+    assert "image      none" in lines and "error      moonletd: (command line):1: no such luck" in lines
+    assert any(re.fullmatch(r"warm-ups   \d+ failed, the last one \d+s ago", line) for line in lines)
+    found = status(zygote)
+    assert (found["warm_up_fails"], found["image_bytes"], found["image_age_seconds"]) == (True, None, None)
+    assert found["error"] == "moonletd: (command line):1: no such luck" and 0 <= found["error_age_seconds"] < PATIENCE
+
+
+def test_a_warm_up_that_runs_is_told(tmp_path):
+    os.mkfifo(tmp_path / "go")
+    path = str(tmp_path / "s")
+    with subprocess.Popen([MOONLETD, "--socket", path, "-e", f"io.open '{tmp_path}/go':read()"], env=environment()) as process:
+        with open(tmp_path / "go", "w"):  # when the warm-up has opened it
+            done = run(MOONLET, ["moonlet", "--socket", path, "--status"], environment())
+            assert done.out.splitlines()[0].endswith(b": cold, a warm-up runs"), done
+        process.terminate()
+
+
+def test_why_an_image_was_made_anew_is_told(start_zygote, tmp_path):
+    (tmp_path / "one.lua").write_text("return 1")
+    zygote = start_zygote("-l", "one", env=environment(LUA_PATH=f"{tmp_path}/?.lua"))
+    (tmp_path / "one.lua").write_text("return 2")
+    found = until(zygote, images=2)
+    assert found["made_anew"] == f"{tmp_path}/one.lua has changed" and f"{tmp_path}/one.lua" in found["files"]
+    assert f"made anew  {tmp_path}/one.lua has changed" in table(zygote, COLUMNS="200").splitlines()
 
 
 def test_json_has_the_members_that_its_page_names_and_no_other(start_zygote, running):
@@ -145,7 +176,7 @@ def test_warm_modules_are_listed(start_zygote, tmp_path):
         (tmp_path / f"{name}.lua").write_text("return {}")
     zygote = start_zygote("-l", "one", "-e", "require 'warm.two'", env=environment(LUA_PATH=f"{tmp_path}/?.lua"))
     assert sorted(status(zygote)["modules"]) == ["one", "warm.two"]
-    label, *names = re.search(r"^modules.*?(?=^watched)", table(zygote), re.M | re.S).group().split()[1:]
+    label, *names = re.search(r"^modules.*?(?=^asks for)", table(zygote), re.M | re.S).group().split()[1:]
     assert (label, sorted(names)) == ("2:", ["one", "warm.two"])
 
 
@@ -185,7 +216,10 @@ def test_scripts_are_counted_and_those_that_fail(start_zygote, running):
 
 def test_what_is_declined_is_counted_apart(start_zygote):
     zygote = start_zygote()
-    assert launched(zygote, "-e", "", LD_OF_NOBODY="1").status == 125
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(zygote.socket)
+        client.send(connection, ["lua", "x" * (1 << 17)], {}, {})
+        assert client.receive(connection)[0] == client.DECLINED
     found = until(zygote, running=0)
     assert (found["failed"], found["declined"]) == (0, 1)
 
@@ -230,12 +264,6 @@ def test_those_that_wait_run_in_the_order_in_which_they_came(start_zygote, runni
     assert (tmp_path / "log").read_text().split() == [str(i) for i in range(20)]
 
 
-def test_spares_are_told(start_zygote):
-    zygote = start_zygote(options=["--spare", "2"])
-    until(zygote, spares=2)
-    assert "\nspares     2\n" in table(zygote)
-
-
 def test_moonlet_and_moonletctl_find_the_same_socket(start_zygote):
     zygote = start_zygote()
     pids = [json.loads(run(program, ["name", *arguments, "--status=json"], env).out)["pid"]
@@ -273,9 +301,9 @@ def test_json_is_valid_whatever_a_script_is_called(start_zygote, running):
 
 
 def test_lines_are_no_wider_than_80_columns_or_the_terminal(start_zygote, running, tmp_path):
-    modules = "for i = 1, 100 do package.loaded['module' .. i] = true end"
+    modules = f"package.path = '{tmp_path}/any.lua' for i = 1, 100 do package.loaded['module' .. i] = true end"
     (tmp_path / "any.lua").touch()
-    zygote = start_zygote("-e", modules, env=environment(LUA_PATH=str(tmp_path / "any.lua")))
+    zygote = start_zygote("-e", modules)
     running(zygote, "x" * 300)
     lines = {columns: table(zygote, COLUMNS=columns).splitlines() for columns in (None, "100")}
     terminal = OnTerminal(zygote, "--status", columns=120, NO_COLOR="1")
@@ -319,7 +347,7 @@ def test_top_shows_what_changes_until_a_key_ends_it(start_zygote, running, key):
 
 def test_top_restores_the_terminal_when_a_signal_ends_it(start_zygote):
     terminal = OnTerminal(start_zygote(), "--top")
-    terminal.hear("reloads")
+    terminal.hear("running")
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.end().endswith("\x1b[?1049l")
     assert (terminal.process.returncode, terminal.after) == (128 + signal.SIGTERM, terminal.before)
@@ -478,7 +506,7 @@ def test_a_moonletd_that_knows_of_no_status_declines_and_is_quoted(tmp_path):
 
 
 def test_a_moonletd_of_another_version_is_named(tmp_path):
-    answer = struct.pack("=IHH12sI", 0x534f4f4d, 2, 20, b"9.9.9", 504) + bytes(100)
+    answer = struct.pack("=IHH12sI", 0x534f4f4d, 3, 20, b"9.9.9", 504) + bytes(100)
     expected = "moonletd is of version 9.9.9, and its status is for who is of that version too"
     assert complaint_about(answer, tmp_path / "s") == expected
 
@@ -524,7 +552,7 @@ def hang_up(*_):
     global reloads
     if on_hangup == "end":
         sys.exit()
-    reloads += on_hangup == "reload"
+    reloads += on_hangup in ("reload", "fail")
 signal.signal(signal.SIGHUP, hang_up)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
@@ -533,8 +561,10 @@ print("serves", flush=True)
 while True:
     connection, name = listener.accept()
     assert name  # it asks for the status
-    head = struct.pack("=IHH12sI", 0x534f4f4d, 1, 20, b"0.1.0", 504)
-    connection.sendall(head + struct.pack("=9I", *[0] * 8, reloads) + struct.pack("=3I", 77, 0, 0))
+    head = struct.pack("=IHH12sI", 0x534f4f4d, 2, 20, b"0.1.0", 504) + bytes(32)
+    failures = reloads if on_hangup == "fail" else 0
+    keeper = struct.pack("=5I", reloads - failures, failures, 0, failures, 0) + b"it fails\\0\\0"
+    connection.sendall(head + keeper + struct.pack("=7I", 1000, 0, 77, 0, 0, 0, 0))
     connection.close()
 """
 
@@ -559,6 +589,21 @@ def reload(tmp_path):
 def test_reload_says_when_the_zygote_has_reloaded(reload):
     done, pid = reload("reload")
     assert done == Result(0, f"moonletd {pid} has reloaded: 0 modules, 77 KB\n".encode(), b"")
+
+
+def test_reload_says_if_the_warm_up_fails(reload):
+    done, pid = reload("fail")
+    assert done == Result(1, b"", f"moonletctl: reload moonletd {pid}: it fails\n".encode())
+
+
+def test_reload_of_a_warm_up_that_fails_now(start_zygote, tmp_path):
+    script = tmp_path / "warm.lua"
+    script.write_text("warm = 1")
+    zygote = start_zygote(str(script), options=["--trust"])
+    assert moonlet(zygote, "--reload").status == 0
+    script.write_text("error('no more')")
+    done = moonlet(zygote, "--reload")
+    assert (done.status, done.out) == (1, b"") and b"warm.lua:1: no more\n" in done.err, done
 
 
 def test_reload_says_if_the_zygote_ends_of_it(reload):

@@ -1,7 +1,6 @@
 """A launch thaws an image, or it is lua's: whatever is wrong with the image, the script runs once, with lua's output."""
 
 import ctypes
-import fcntl
 import os
 import resource
 import shutil
@@ -524,22 +523,26 @@ LISTS_DESCRIPTORS = """
 
 
 def from_descriptor(path, *arguments, least=0, fallback=REAL_LUA, **options):
-    """The result of a launch that has the image open, as `least` or a higher number."""
+    """The result of a launch that has the image open, as `least` or a higher number, as src/protocol/handed.h has it."""
+    first = max(least, 50)
+    while any(os.path.exists(f"/proc/self/fd/{first + i}") for i in range(4)):
+        first += 4
+    os.dup2(os.open(os.path.dirname(MOONLET), os.O_PATH | os.O_DIRECTORY), first)
     with open(path, "rb") as image:
-        descriptor = fcntl.fcntl(image, fcntl.F_DUPFD, least)
+        os.dup2(image.fileno(), first + 1)
     try:
         env = environment(MOONLET_FALLBACK=fallback, **options.pop("more", {}))
-        argv = ["lua", f"--image-descriptor={descriptor}", *arguments]
-        result = run(MOONLET, argv, env, pass_fds=(descriptor,), **options)
-        assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0  # it belongs to all launches together
+        result = run(f"/dev/fd/{first}/.//moonlet", ["lua", *arguments], env, pass_fds=(first, first + 1), **options)
+        assert os.lseek(first + 1, 0, os.SEEK_CUR) == 0  # it belongs to all launches together
         return result
     finally:
-        os.close(descriptor)
+        os.close(first)
+        os.close(first + 1)
 
 
 @pytest.mark.parametrize("least", [0, 39, 300])
 def test_an_image_from_a_descriptor(shared, least):
-    """The script has the descriptor no longer, nor does it see the option."""
+    """The script has the descriptor no longer. What would be an option of moonlet's is lua's to reject."""
     assert from_descriptor(shared.path, "-e", LISTS_DESCRIPTORS, least=least, fallback="").out == b"warm\t0 1 2\n"
     script = "print(WARM, arg[-1], arg[-2], arg[0], ...)"
     expected = Result(0, f"warm\tlua\tnil\t{shared.directory}/names.lua\t--image-descriptor=3\n".encode(), b"")
@@ -585,10 +588,27 @@ def test_lua_gets_no_descriptor_of_an_image(tmp_path, shared, arguments, output)
     assert output in from_descriptor(shared.path, *arguments, least=39, input=b"").out
 
 
-def test_a_descriptor_of_an_image_is_the_first_option_or_none(shared):
-    for arguments in (["--image-descriptor=x"], ["--image-descriptor"], ["--image", shared.path, "--image-descriptor=3"]):
-        told = run(MOONLET, ["lua", *arguments, "-e", ""], environment(MOONLET_FALLBACK=REAL_LUA))
-        assert told.status == 1 and b"usage:" in told.err
+def test_what_looks_like_an_option_of_moonlet_s_is_lua_s(shared):
+    told = from_descriptor(shared.path, "--version")
+    expected = run(REAL_LUA, ["lua", "--version"], environment())
+    assert told == expected and told.status == 1
+
+
+def test_the_process_is_called_as_it_is_told(shared):
+    first = 60
+    os.dup2(os.open(os.path.dirname(MOONLET), os.O_PATH | os.O_DIRECTORY), first)
+    with open(shared.path, "rb") as image:
+        os.dup2(image.fileno(), first + 1)
+    title, told = os.pipe()
+    os.write(told, b"some name".ljust(16, b"\0"))
+    os.dup2(title, first + 2)
+    for descriptor in (title, told):
+        os.close(descriptor)
+    code = "for line in io.lines '/proc/self/comm' do print(line) end" + LISTS_DESCRIPTORS
+    result = run(f"/dev/fd/{first}/.//moonlet", ["lua", "-e", code], environment(), pass_fds=(first, first + 1, first + 2))
+    for i in range(3):
+        os.close(first + i)
+    assert result == Result(0, b"some name\nwarm\t0 1 2\n", b"")
 
 
 # What it says

@@ -31,7 +31,7 @@ SCRIPTS = {
     "stops": (BEGIN + "local p = require 'probe'; p.kill(p.pid(), 19); os.exit(5)", 5),
     "waits": (BEGIN + "io.read(); os.exit(7)", 7),
 }
-ROLES = ("client", "child", "zygote", "next spare")
+ROLES = ("client", "child", "zygote")  # of moonletd's two processes the one that serves: the other has no part in a launch
 
 
 class Wrong(Exception):
@@ -69,7 +69,7 @@ class Launch:
             if runs and not is_struck and status != self.expected:
                 raise Wrong(f"status {status}")
             return
-        is_lost = not zygote_lives and any(it.status < 0 and not it.said_farewell for it in scripts)
+        is_lost = not zygote_lives and bool(scripts)  # who serves knows the end, and nobody else
         has_no_lua = fault and fault.role == "client" and fault.name == "execve"
         if status == 125 and runs != ["lua"] and (is_lost or has_no_lua):
             return
@@ -79,11 +79,9 @@ class Launch:
 class World:
     """A moonletd of its own, all traced. Ends with the `with`."""
 
-    may_end = False  # whether the zygote may, of something that fails
-
-    def __init__(self, spares, kernel):
-        self.spares, self.kernel = spares, kernel
-        self.name = ", ".join([self.NAME, f"{spares} spares", *[f"Linux {kernel}"] * bool(kernel)])
+    def __init__(self, kernel):
+        self.kernel = kernel
+        self.name = ", ".join([self.NAME, *[f"Linux {kernel}"] * bool(kernel)])
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="moonlet-faults-"))
         self.socket = str(self.directory / "zygote.sock")
         self.log_path = self.directory / "log"
@@ -91,7 +89,7 @@ class World:
         self.read_end, self.write_end = os.pipe()
         self.tracer = Tracer()
         self.tracer.role_of_fork = self.role_of_fork
-        self.zygote = None
+        self.keeper = self.zygote = None
         for name in ("moonletctl", "moonletd") if kernel else ():
             (self.directory / name).symlink_to(os.path.join(BUILD, name))
             (self.directory / kernel).mkdir(exist_ok=True)
@@ -103,25 +101,21 @@ class World:
         return self.tracer.start(role, [program, *arguments], env, stdin, self.log, 2 if self.kernel else 1)
 
     def role_of_fork(self, parent):
-        if parent.role != "zygote":
-            return parent.role + "'s child"
-        return "next spare" if self.has_child else "child"
-
-    @property
-    def has_child(self):
-        return any(it.role == "child" for it in [*self.tracer.processes.values(), *self.tracer.ended])
+        if parent.role == "keeper":
+            return "warm-up" if any(it.role == "zygote" for it in self.tracer.processes.values()) else "zygote"
+        return "child" if parent.role == "zygote" else parent.role + "'s child"
 
     def begin(self):
         """Sees to it that a zygote serves, as at the beginning."""
         if self.zygote is not None:
             return
         os.ftruncate(self.log, 0)
-        env = {"PATH": os.environ["PATH"], "MOONLET_IMAGE": ""}  # images have their faults in test_image_faults.py
+        env = {"PATH": os.environ["PATH"], "LUA_CPATH": os.path.join(BUILD, "modules", "?.so")}
         null = os.open("/dev/null", os.O_RDWR)
-        self.zygote = self.start("zygote", "moonletd", ["--socket", self.socket, "--spare", str(self.spares),
-                                                        "-e", WARM_UP], env, null)
+        self.keeper = self.start("keeper", "moonletd", ["--socket", self.socket, "-e", WARM_UP], env, null)
         os.close(null)
         self.tracer.run()
+        self.zygote = next((it for it in self.tracer.processes.values() if it.role == "zygote"), self.keeper)
         self.descriptors = self.list_descriptors()
         if not self.lives():
             raise Wrong("moonletd does not serve: " + self.log_path.read_text())
@@ -137,9 +131,6 @@ class World:
         return descriptors == self.descriptors
 
     def arm(self, fault):
-        for it in self.tracer.processes.values():
-            if it is not self.zygote:
-                it.role = "child"
         self.tracer.arm(fault)
 
     def settle(self):
@@ -154,16 +145,16 @@ class World:
     def check(self, fault):
         """Nothing is left but a zygote that serves, or nothing at all."""
         if not self.lives():
-            if fault is None or fault.role != "zygote" or fault.kind == FAIL and not self.may_end:
+            if fault is None or fault.role != "zygote" or fault.kind == FAIL:
                 raise Wrong(f"the zygote has ended with {self.zygote.status}")
             self.zygote = None
             if self.tracer.processes:
                 raise Wrong("left over: " + self.tracer.describe())
             return
         # A child that is not waited for any more is still one of the zygote's.
-        others = [it for it in self.tracer.processes.values() if it is not self.zygote]
+        others = [it for it in self.tracer.processes.values() if it not in (self.keeper, self.zygote)]
         with open(f"/proc/{self.zygote.pid}/task/{self.zygote.pid}/children") as children:
-            if len(children.read().split()) != len(others) or len(others) != self.spares:
+            if children.read().split() or others:
                 raise Wrong("left over, or a zombie: " + self.tracer.describe())
         if not self.are_right(self.list_descriptors()):
             raise Wrong(f"descriptors {self.list_descriptors()}, not {self.descriptors}: {self.tracer.describe()}")
@@ -171,11 +162,11 @@ class World:
     def stop(self):
         """The zygote ends as it should."""
         if self.lives():
-            os.kill(self.zygote.pid, signal.SIGTERM)
+            os.kill(self.keeper.pid, signal.SIGTERM)
             self.tracer.arm()
             self.tracer.run()
-            if self.zygote.status != 0 or self.tracer.processes or os.path.exists(self.socket):
-                raise Wrong(f"SIGTERM: status {self.zygote.status}, {self.tracer.describe()}")
+            if self.keeper.status != 0 or self.zygote.status != 0 or self.tracer.processes or os.path.exists(self.socket):
+                raise Wrong(f"SIGTERM: status {self.keeper.status} and {self.zygote.status}, {self.tracer.describe()}")
         self.zygote = None
 
     def round(self, fault):
@@ -211,9 +202,9 @@ class World:
 
 
 class OneLaunch(World):
-    def __init__(self, script, spares, kernel):
+    def __init__(self, script, kernel):
         self.NAME = self.script = script
-        super().__init__(spares, kernel)
+        super().__init__(kernel)
 
     def course(self):
         launch = Launch(self, self.script)
@@ -225,7 +216,6 @@ class Renewal(World):
     """SIGHUP, while one script runs and another one is asked for."""
 
     NAME = "renewal"
-    may_end = True  # in the hands of the loader, which has nobody to fall back to
 
     def course(self):
         fault, self.tracer.fault = self.tracer.fault, None
@@ -235,32 +225,27 @@ class Renewal(World):
             if it.role == "child" and it.left_group:
                 it.role = "first child"
         self.tracer.fault, self.tracer.counts = fault, {}
-        os.kill(self.zygote.pid, signal.SIGHUP)
+        os.kill(self.keeper.pid, signal.SIGHUP)
         second = Launch(self, "exits with 7")
         self.settle()
         os.write(self.write_end, b"go on\n")
         self.settle()
         return [first, second]
 
-    def are_right(self, descriptors):
-        """A new image that could not have one goes on without: nothing is told of changes, or no image follows it."""
-        rest = list(self.descriptors)
-        return all(it in rest and not rest.remove(it) for it in descriptors)
-
     def check(self, fault):
         super().check(fault)
         self.stop()  # the next one begins anew
 
 
-def make(script, spares, kernel=""):
-    return OneLaunch(script, spares, kernel) if script != Renewal.NAME else Renewal(spares, kernel)
+def make(script, kernel=""):
+    return OneLaunch(script, kernel) if script != Renewal.NAME else Renewal(kernel)
 
 
-SCENARIOS = [(script, spares) for script in [*SCRIPTS, Renewal.NAME] for spares in (0, 1) if script != "waits"]
-SCENARIOS += [(script, spares, "4.14") for script in ("exits with 7", "is killed", "stops") for spares in (0, 1)]
+SCENARIOS = [(script,) for script in [*SCRIPTS, Renewal.NAME] if script != "waits"]
+SCENARIOS += [(script, "4.14") for script in ("exits with 7", "is killed", "stops")]
 # The quick form: of these each call is killed; what once failed in a way that was wrong fails again; of all else a small
 # part happens, another one in each scenario.
-QUICK = [("exits with 7", 0), ("exits with 7", 1)]
+QUICK = [("exits with 7",)]
 ONCE_WRONG = [("zygote", "accept4"), ("client", "recvmsg"), ("zygote", "sendto"), ("zygote", "read")]
 ONE_IN = 100
 
@@ -281,7 +266,7 @@ def list_faults(scenario, quick):
         return faults
     return [it for i, it in enumerate(faults) if (i + len(faults)) % ONE_IN == 0 or
             scenario in QUICK and it[3] == KILL or
-            scenario[1] == 0 and it[:2] in ONCE_WRONG and it[3] == FAIL]
+            len(scenario) == 1 and it[:2] in ONCE_WRONG and it[3] == FAIL]
 
 
 def run_part(task):

@@ -3,7 +3,6 @@
 // NUL.
 
 #include "fuzz.h"
-#include "zygote/renewal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,27 +24,25 @@ int is_terminal(int) { return has_terminal ? 1 : 0; }
 }  // namespace
 }  // namespace moonlet::fuzz
 
-// This is a first image.
-namespace moonlet::zygote {
-constinit Handover handover;
-}
-
 #define isatty moonlet::fuzz::is_terminal
 #define exit moonlet::fuzz::exit_with
 #define _exit moonlet::fuzz::exit_with
 #define write(file, text, size) moonlet::fuzz::print(text, size)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
+#include "child/log.cc"
 #include "client/command_line.cc"
 #include "fallback/real_lua.cc"
 #include "fallback/refusal.cc"
 #include "lua/command_line.cc"
-#include "zygote/log.cc"
-#include "zygote/options.cc"
+#include "server/options.cc"
 #undef isatty
 #undef exit
 #undef _exit
 #undef write
 #undef writev
+
+// It was not moonletd that started it.
+int moonlet::client::take_handed() { return -1; }
 
 namespace moonlet::fuzz {
 namespace {
@@ -98,10 +95,10 @@ void read_client(const uint8_t* data, size_t size) {
 void read_zygote(const uint8_t* data, size_t size) {
   Arguments arguments(data, size);
   if (setjmp(way_out) != 0) return;
-  const zygote::Options options = zygote::read_options(arguments.argc, arguments.argv);
+  const server::Options options = server::read_options(arguments.argc, arguments.argv);
   PROMISE(arguments.has(options.argv, options.argc));
   PROMISE(options.mode >= 0 && options.mode <= 0777);
-  PROMISE(options.max >= 0 && options.spare >= 0 && options.spare <= zygote::kMaxSpares);
+  PROMISE(options.max >= 0 && options.warm_up_seconds > 0 && options.warm_up_megabytes >= 0);
   interpreter::outline(options.argv);
 }
 

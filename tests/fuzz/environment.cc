@@ -3,7 +3,6 @@
 // NUL; one that begins with a byte of 1 is not set.
 
 #include "fuzz.h"
-#include "zygote/renewal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,11 +71,6 @@ ssize_t notify(const char* text, const void* address, socklen_t size) {
 }  // namespace
 }  // namespace moonlet::fuzz
 
-// This is a first image.
-namespace moonlet::zygote {
-constinit Handover handover;
-}
-
 #define getenv moonlet::fuzz::value_of
 #define _exit moonlet::fuzz::exit_with
 #define exit moonlet::fuzz::exit_with
@@ -87,10 +81,10 @@ constinit Handover handover;
 #define fcntl(...) 0
 #define write(file, text, size) moonlet::fuzz::print(text, size)
 #define writev(file, parts, count) moonlet::fuzz::print(parts, count)
+#include "child/log.cc"
 #include "fallback/fallback.cc"
 #include "fallback/refusal.cc"
-#include "zygote/listener.cc"
-#include "zygote/log.cc"
+#include "server/listener.cc"
 #undef getenv
 #undef _exit
 #undef exit
@@ -103,7 +97,7 @@ constinit Handover handover;
 #undef writev
 
 // What standard input would be, were it a socket to listen on.
-void moonlet::zygote::open_standard_descriptors() {}
+void moonlet::open_standard_descriptors() {}
 
 namespace moonlet::fuzz {
 namespace {
@@ -123,8 +117,8 @@ void fall_back() {
 
 void start_zygote() {
   if (setjmp(way_out) != 0) return;
-  PROMISE(zygote::inherited_listener().release() <= 3);
-  zygote::announce_ready(-1);
+  PROMISE(server::inherited_listener().release() <= 3);
+  server::announce_ready(-1);
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ void* map(size_t size) {
 
 #define poll moonlet::fuzz::poll
 #define mmap(address, size, protection, flags, file, offset) moonlet::fuzz::map(size)
-#include "zygote/request.cc"
+#include "child/request.cc"
 #undef poll
 #undef mmap
 
@@ -103,7 +103,7 @@ namespace moonlet::fuzz {
 namespace {
 
 // What the child relies on in a request that it was given.
-void check(const zygote::LaunchRequest& request) {
+void check(const child::LaunchRequest& request) {
   const protocol::Request& header = request.header;
   PROMISE(request.argc >= 1 && static_cast<uint32_t>(request.argc) == header.argc);
   PROMISE(request.argv[0] == request.strings && request.argv[request.argc] == nullptr);
@@ -139,9 +139,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   PROMISE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
   fuzz::Client client({data, size}, pair[0], pair[1]);
   fuzz::client = &client;
-  static zygote::LaunchRequest request;
+  static child::LaunchRequest request;
   memset(&request, 0xa5, sizeof request - sizeof request.received);
-  if (zygote::read_request(pair[1], request) == nullptr) fuzz::check(request);
+  if (child::read_request(pair[1], request) == nullptr) fuzz::check(request);
   free(fuzz::pages);
   fuzz::pages = nullptr;
   return 0;

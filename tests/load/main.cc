@@ -26,7 +26,6 @@ namespace {
 
 constexpr int kInFlight = 6;
 constexpr int kMax = 100;  // scripts at once, of a zygote
-constexpr int kSpares = 2;
 constexpr uint64_t kCrowd = 1000;
 constexpr uint64_t kRound = 10000;  // launches of a mix, before a crowd
 // How much more a zygote may have written, and have page tables for, than before its first launch.
@@ -46,8 +45,8 @@ class Load {
       : launches_(launches),
         random_(seed),
         driver_(programs + "/moonletctl", directory),
-        zygotes_{Zygote(programs, modules, directory, kMax, 0),
-                 Zygote(programs, modules, directory, kMax, kSpares)} {}
+        zygotes_{Zygote(programs, modules, directory, kMax, false),
+                 Zygote(programs, modules, directory, kMax, true)} {}
 
   // True if all is as it must be.
   bool run() {
@@ -117,9 +116,9 @@ class Load {
     }
     if (!zygote.has_connections(static_cast<int>(size))) complain("not all of a crowd are open at once");
     const Sample sample = zygote.sample();
-    Sample& peak = peak_[zygote.spares() == 0 ? 0 : 1];
+    Sample& peak = peak_[zygote.trusts() ? 1 : 0];
     if (sample.descriptors >= peak.descriptors) peak = sample;
-    if (sample.children > kMax + zygote.spares() || driver_.writing() != running)
+    if (sample.children > kMax || driver_.writing() != running)
       complain("%d children, %d scripts, --max is %d", sample.children, driver_.writing(), kMax);
     driver_.release(random_);
     for (int step = 0; driver_.in_flight() > 0; step++) {
@@ -133,7 +132,7 @@ class Load {
   // counted. While they are listed one may go and another come: what is too many is so at each look.
   static bool exceeds_max(const Zygote& zygote) {
     for (int look = 0; look < 3; look++) {
-      if (static_cast<int>(children_of(zygote.pid()).size()) <= kMax + zygote.spares()) return false;
+      if (static_cast<int>(children_of(zygote.server()).size()) <= kMax) return false;
     }
     return true;
   }
@@ -193,7 +192,7 @@ class Load {
     }
   }
 
-  // What loses its parent becomes this process' child: spares, and what should not be there.
+  // What loses its parent becomes this process' child: the one that serves, and what should not be there.
   void end_stragglers() {
     const double until = now() + 10;
     pid_t pid = 0;

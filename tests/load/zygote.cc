@@ -65,7 +65,7 @@ std::vector<std::string> descriptors_of(pid_t pid) {
   return descriptors;
 }
 
-// It listens on one, and has one for each spare.
+// It listens on one, and has one to the keeper of the image.
 int sockets_of(pid_t pid) {
   int count = 0;
   for (const std::string& descriptor : descriptors_of(pid))
@@ -83,10 +83,10 @@ std::vector<pid_t> children_of(pid_t pid) {
 }
 
 Zygote::Zygote(const std::string& programs, const std::string& modules, const std::string& directory, int max,
-               int spares)
-    : socket_(directory + "/" + std::to_string(spares) + ".sock"),
-      log_(directory + "/" + std::to_string(spares) + ".log"),
-      spares_(spares) {
+               bool trusts)
+    : socket_(directory + (trusts ? "/trusting.sock" : "/asking.sock")),
+      log_(directory + (trusts ? "/trusting.log" : "/asking.log")),
+      trusts_(trusts) {
   // Nothing is hidden by a fallback: where a launch fails, the status is 125.
   strings_ = {"PATH=/usr/bin:/bin", "LANG=C",         "LUA_CPATH=" + modules + "/?.so;;",
               "MOONLET_FALLBACK=",  "MOONLET_IMAGE=", "MOONLET_SOCKET=" + socket_};
@@ -97,7 +97,7 @@ Zygote::Zygote(const std::string& programs, const std::string& modules, const st
   if (pipe2(ready, O_CLOEXEC) != 0) fail("pipe: %s", strerror(errno));
   const int log = open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const std::string program = programs + "/moonletd";
-  const std::string limit = std::to_string(max), ahead = std::to_string(spares);
+  const std::string limit = std::to_string(max);
   pid_ = fork();
   if (pid_ < 0) fail("fork: %s", strerror(errno));
   if (pid_ == 0) {
@@ -111,8 +111,11 @@ Zygote::Zygote(const std::string& programs, const std::string& modules, const st
     dup2(log, STDERR_FILENO);
     dup2(ready[1], null);  // without close-on-exec
     const std::string told = std::to_string(null);
-    execle(program.c_str(), "moonletd", "--ready-fd", told.c_str(), "--max", limit.c_str(), "--spare",
-           ahead.c_str(), "-l", "probe", static_cast<char*>(nullptr), environment_.data());
+    std::vector<const char*> argv = {"moonletd",    "--ready-fd", told.c_str(), "--max",
+                                     limit.c_str(), "-l",         "probe"};
+    if (trusts) argv.push_back("--trust");
+    argv.push_back(nullptr);
+    execve(program.c_str(), const_cast<char* const*>(argv.data()), environment_.data());
     _exit(127);
   }
   close(log);
@@ -120,22 +123,21 @@ Zygote::Zygote(const std::string& programs, const std::string& modules, const st
   char byte = 0;
   if (read(ready[0], &byte, 1) != 1) fail("%s does not serve: %s", program.c_str(), unexpected_log().c_str());
   close(ready[0]);
+  server_ = children_of(pid_).front();
 }
 
-std::string Zygote::name() const {
-  return spares_ == 0 ? "moonletd" : "moonletd --spare " + std::to_string(spares_);
-}
+std::string Zygote::name() const { return trusts_ ? "moonletd --trust" : "moonletd"; }
 
 Sample Zygote::sample() const {
   Sample sample;
-  const std::string rollup = proc(pid_, "smaps_rollup");
+  const std::string rollup = proc(server_, "smaps_rollup");
   sample.resident = field(rollup, "Rss");
   sample.proportional = field(rollup, "Pss");
   sample.private_dirty = field(rollup, "Private_Dirty");
   sample.anonymous = field(rollup, "Anonymous");
-  sample.page_tables = field(proc(pid_, "status"), "VmPTE");
-  sample.descriptors = static_cast<int>(descriptors_of(pid_).size());
-  for (const pid_t child : children_of(pid_)) {
+  sample.page_tables = field(proc(server_, "status"), "VmPTE");
+  sample.descriptors = static_cast<int>(descriptors_of(server_).size());
+  for (const pid_t child : children_of(server_)) {
     sample.children++;
     sample.zombies += state_of(child) == 'Z' ? 1 : 0;
   }
@@ -144,15 +146,9 @@ Sample Zygote::sample() const {
 
 bool Zygote::becomes_quiet() const {
   return within_ten_seconds([this] {
-    const std::vector<pid_t> children = children_of(pid_);
-    if (static_cast<int>(children.size()) != spares_) return false;
-    for (const pid_t child : children) {
-      std::string name;
-      std::getline(std::ifstream(proc(child, "comm")), name);
-      if (name != "moonletd" || state_of(child) == 'Z') return false;  // a launch has its own name
-    }
+    if (!children_of(server_).empty()) return false;
     // It closes what it then forgets: it has done so when it waits again.
-    return connections() == 0 && sockets_of(pid_) == 1 + spares_ && state_of(pid_) == 'S';
+    return connections() == 0 && sockets_of(server_) == 2 && state_of(server_) == 'S';
   });
 }
 

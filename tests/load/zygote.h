@@ -9,10 +9,10 @@ namespace moonlet::load {
 
 /// What a zygote takes of the machine. Sizes are in KB.
 struct Sample {
-  long resident = 0;       ///< VmRSS
-  long proportional = 0;   ///< Pss
-  long private_dirty = 0;  ///< less while spares share it
-  long anonymous = 0;      ///< all that it has written, shared with children or not: what would grow
+  long resident = 0;      ///< VmRSS
+  long proportional = 0;  ///< Pss
+  long private_dirty = 0;
+  long anonymous = 0;  ///< all that it has written, shared with children or not: what would grow
   long page_tables = 0;
   int descriptors = 0;
   int children = 0;
@@ -26,10 +26,11 @@ class Zygote {
   /// Starts PROGRAMS/moonletd with its socket and log in `directory`. It serves when the constructor returns.
   /// It gets SIGTERM when this process dies, however that happens.
   Zygote(const std::string& programs, const std::string& modules, const std::string& directory, int max,
-         int spares);
+         bool trusts);
 
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  [[nodiscard]] int spares() const { return spares_; }
+  /// The process that listens, and whose children scripts are; moonletd itself keeps the image.
+  [[nodiscard]] pid_t server() const { return server_; }
+  [[nodiscard]] bool trusts() const { return trusts_; }
   [[nodiscard]] const std::string& socket() const { return socket_; }
   [[nodiscard]] std::string name() const;
 
@@ -38,8 +39,7 @@ class Zygote {
 
   [[nodiscard]] Sample sample() const;
 
-  /// Waits until no launch runs or waits, and all spares are there; false if that does not happen within 10
-  /// seconds.
+  /// Waits until no launch runs or waits; false if that does not happen within 10 seconds.
   [[nodiscard]] bool becomes_quiet() const;
 
   /// Waits until so many connections are open, accepted or not; false if that does not happen within 10
@@ -59,8 +59,9 @@ class Zygote {
   std::string socket_, log_;
   std::vector<std::string> strings_;
   std::vector<char*> environment_;
-  int spares_;
+  bool trusts_;
   pid_t pid_ = 0;
+  pid_t server_ = 0;
 };
 
 }  // namespace moonlet::load

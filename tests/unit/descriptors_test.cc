@@ -1,6 +1,6 @@
 // Closing by the range, also on a kernel that cannot: close_range(2) came with Linux 5.9.
 
-#include "zygote/descriptors.h"
+#include "child/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace moonlet::zygote {
+namespace moonlet::child {
 namespace {
 
 // From here on close_range fails in this process as it does on an old kernel.
@@ -54,4 +54,4 @@ TEST(CloseAllBut, KeepsWhatIsListedAndNothingElse) { EXPECT_EQ(close_in_child(fa
 TEST(CloseAllBut, DoesTheSameWithoutCloseRange) { EXPECT_EQ(close_in_child(true), 0); }
 
 }  // namespace
-}  // namespace moonlet::zygote
+}  // namespace moonlet::child

@@ -1,7 +1,7 @@
 // The reader of requests, with a socket pair for a client. The end-to-end tests send it what is wrong
 // (test_hostile.py); here is what needs a kernel or a moment of our choice.
 
-#include "zygote/request.h"
+#include "child/request.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-namespace moonlet::zygote {
+namespace moonlet::child {
 namespace {
 
 // A request as a client lays it out.
@@ -141,4 +141,4 @@ TEST_F(RequestTest, AClaimOfMemoryIsBoundedByWhatIsSent) {
 }
 
 }  // namespace
-}  // namespace moonlet::zygote
+}  // namespace moonlet::child

@@ -1,8 +1,8 @@
 ## moonletd
 ## ========
 ##
-## Keeps one Lua interpreter warm, and starts each script of moonlet as a
-## forked copy of it.
+## Keeps an image of a Lua interpreter in which modules are loaded, and runs
+## scripts from it.
 
 { config, lib, pkgs, ... }:
 let
@@ -11,7 +11,7 @@ let
 in
 {
   options.system.service.moonletd = mkOption {
-    description = "Lua interpreter that moonlet's scripts are copies of";
+    description = "Lua interpreter whose image moonlet's scripts are thawed from";
     type = liminix.lib.types.serviceDefn;
   };
 
@@ -45,16 +45,6 @@ in
     max = mkOption {
       description = "number of scripts that may run at once; null: any";
       type = types.nullOr types.ints.positive;
-      default = null;
-    };
-    spare = mkOption {
-      description = "number of children to keep forked ahead";
-      type = types.ints.between 0 1000;
-      default = 0;
-    };
-    gc = mkOption {
-      description = "mode of the garbage collector that scripts find, with Lua 5.4 and later; null: that of this Lua";
-      type = types.nullOr (types.enum [ "generational" "incremental" ]);
       default = null;
     };
   };

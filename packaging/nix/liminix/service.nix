@@ -13,8 +13,6 @@
   socket,
   mode,
   max,
-  spare,
-  gc,
 }:
 let
   inherit (builtins) toJSON;
@@ -25,8 +23,8 @@ let
   luaPath = concatMapStrings (p: "${p}/${share}/?.lua;${p}/${share}/?/init.lua;") packages;
   luaCpath = concatMapStrings (p: "${p}/lib/lua/${lua.luaversion}/?.so;") packages;
 
-  # The paths are set here and not by LUA_PATH, which scripts do not have: warm modules are used by whoever has
-  # the variables that moonletd was started with.
+  # The paths are set here and not by LUA_PATH, which scripts do not have: an image is for whoever has the variables
+  # that moonletd was started with.
   script = writeText "moonletd.lua" ''
     package.path = ${toJSON luaPath} .. package.path
     package.cpath = ${toJSON luaCpath} .. package.cpath
@@ -34,9 +32,8 @@ let
   '';
 
   options =
-    [ "--ready-fd" "10" "--socket" socket "--mode" mode "--spare" (toString spare) ]
-    ++ optionals (max != null) [ "--max" (toString max) ]
-    ++ optionals (gc != null) [ "--gc" gc ];
+    [ "--ready-fd" "10" "--socket" socket "--mode" mode ]
+    ++ optionals (max != null) [ "--max" (toString max) ];
 in
 longrun {
   name = "moonletd";

@@ -1,0 +1,58 @@
+// What the keeper reads of an image: what its warm-up has asked of the world, and whether that would be
+// answered in the same way now.
+#pragma once
+
+#include "base/file_identity.h"
+#include "image/tables.h"
+#include "protocol/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace moonlet::server {
+
+class Frozen {
+ public:
+  Frozen() = default;
+  Frozen(const Frozen&) = delete;
+  Frozen& operator=(const Frozen&) = delete;
+  ~Frozen() { forget(); }
+
+  /// Reads the tables of the image at `path`, in the place of those that it had. False, with none, if there is
+  /// no image of this build, or no memory. With `with_notes` what for_each_module() needs, too.
+  bool read(const char* path, bool with_notes = false);
+
+  /// Whether it has tables.
+  [[nodiscard]] bool has_image() const { return tables_.at != nullptr; }
+
+  /// Which file it has read.
+  [[nodiscard]] const FileIdentity& file() const { return file_; }
+
+  /// What there is to tell of it, but paths: all 0 without an image.
+  [[nodiscard]] protocol::ImageStatus status() const;
+
+  /// Calls `each` with the name of every module. A name lives during the call.
+  void for_each_module(void (*each)(const char* name, void* context), void* context) const;
+
+  /// Asks again what is the same for all launches: files, contents of /proc, the host, the processors. False if
+  /// each answer is the image's, or there is no image. Else `words`, of `size` bytes, gets what differs.
+  [[nodiscard]] bool differs(char* words, size_t size) const;
+
+  /// Whether a file that was asked for has changed since the image was made: then not by its warm-up.
+  [[nodiscard]] bool has_changed_since() const;
+
+  /// Calls `each` with the path of every file that was asked for, and of those that libraries are mapped from.
+  /// A path lives during the call.
+  void for_each_path(void (*each)(const char* path, void* context), void* context) const;
+
+ private:
+  void forget();
+  template <typename Each>
+  void for_each_question(Each each) const;
+
+  image::Tables tables_;
+  char* notes_ = nullptr;  // header.notes_size bytes
+  FileIdentity file_;
+};
+
+}  // namespace moonlet::server

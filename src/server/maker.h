@@ -1,0 +1,63 @@
+// The process that makes an image: moonlet --freeze, with the warm-up of moonletd's command line. Whatever that
+// does, it is done in a session of its own, under limits, and ends with it.
+#pragma once
+
+#include "base/kernel.h"
+#include "base/unique_fd.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+namespace moonlet::server {
+
+struct Options;
+
+class Maker {
+ public:
+  /// To be called once. `image`: path of the image, which must live on, as `options`. `directory`: a descriptor
+  /// of the one that moonlet is in. `mask`: of blocked signals, for the warm-up. False without memory.
+  bool prepare(const Options& options, const char* image, int directory, const kernel::SignalSet& mask);
+
+  /// Starts it. False, and logged, if that cannot be.
+  bool start();
+
+  /// Process number while it runs, else 0.
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+  /// Readable when it says something; -1: nothing is to be heard.
+  [[nodiscard]] int output() const { return output_.get(); }
+
+  /// Reads what it has said, for the log.
+  void listen();
+
+  /// Kills it, and all that it has started in its session's process group. It is to be reaped then.
+  void kill();
+
+  /// Kills it, and waits for its end.
+  void end();
+
+  /// Whether it has ended; then all that was left in its process group is killed, and `status` is as waitpid(2)
+  /// has it.
+  bool has_ended(int& status);
+
+  /// Writes to the log what it has said, and returns true; if it has failed, and has said what the last one
+  /// that failed has said, it writes nothing and returns false. Copies the line that tells most of that to
+  /// `words`, of `size` bytes: "" if it has said nothing.
+  bool report(bool has_failed, char* words, size_t size);
+
+ private:
+  [[noreturn]] void become(int output) const;
+
+  char** argv_ = nullptr;
+  int directory_ = -1;
+  uint64_t megabytes_ = 0;
+  kernel::SignalSet mask_;
+  pid_t pid_ = 0;
+  UniqueFd output_;
+  size_t said_ = 0;            // bytes in text_
+  char text_[4096];            // begins with what it has said
+  bool is_long_ = false;       // it has said more than that, which is in the log
+  uint32_t last_failure_ = 0;  // hash of what the last one said that failed
+};
+
+}  // namespace moonlet::server
