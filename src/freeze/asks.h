@@ -48,6 +48,7 @@ enum class Asks : uint8_t {
   kSeedOfRand48,
   kTuning,
   kThread,
+  kBuffering,  // the stream: setvbuf
   // Something else stands in its place.
   kProcessId,
   kAdvice,

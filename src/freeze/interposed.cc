@@ -20,6 +20,7 @@ namespace moonlet::freeze::questions {
 constinit bool is_traced = false;
 #endif
 void (*observe_thread)() = nullptr;
+void (*observe_buffering)(const void* stream) = nullptr;
 
 // Those that are functions of libc's alone. What is the first argument of a system call is the second of the
 // old forms of stat(2).
@@ -49,6 +50,7 @@ constexpr Call kSeedOfRandom = plain(Asks::kSeedOfRandom);
 constexpr Call kSeedOfRand48 = plain(Asks::kSeedOfRand48);
 constexpr Call kTuning = plain(Asks::kTuning);
 constexpr Call kThread = plain(Asks::kThread);
+constexpr Call kBuffering = plain(Asks::kBuffering);
 #if defined(MOONLET_HOOKS)
 constexpr Call kProcessId = plain(Asks::kProcessId);
 constexpr Call kAdvice = plain(Asks::kAdvice);
@@ -104,6 +106,9 @@ MOONLET_UNCHECKED void tell(Asks asks, const long* argument) {
     case Asks::kThread:
       note_thread();
       return observe_thread == nullptr ? void() : observe_thread();
+    case Asks::kBuffering:
+      return observe_buffering == nullptr ? void()
+                                          : observe_buffering(reinterpret_cast<const void*>(argument[0]));
     case Asks::kSeedOfRand:
     case Asks::kSeedOfRandom:
     case Asks::kSeedOfRand48:

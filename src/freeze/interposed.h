@@ -19,4 +19,7 @@ constexpr bool is_traced = false;
 /// If not null, called before each thread is made, also when nothing is recorded any more.
 extern void (*observe_thread)();
 
+/// If not null, called before setvbuf(3) of a stream, likewise.
+extern void (*observe_buffering)(const void* stream);
+
 }  // namespace moonlet::freeze::questions

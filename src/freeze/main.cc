@@ -17,6 +17,7 @@
 #include "image/libc_state.h"
 #include "image/rehearsal.h"
 #include "image/start.h"
+#include "lua/collector.h"
 #include "lua/command_line.h"
 #include "lua/finalizers.h"
 #include "lua/finish.h"
@@ -28,6 +29,7 @@
 #include "lua/requiring.h"
 #include "lua/sealed_heap.h"
 #include "lua/state.h"
+#include "lua/streams.h"
 #include "lua/threaded_heap.h"
 
 #include <stdio.h>
@@ -148,6 +150,7 @@ int main(int argc, char** argv) {
     image::remember_dispositions();
   }
   questions::observe_thread = heap::expect_threads;
+  questions::observe_buffering = streams::note_buffering;
   warm::observe_opening = [](lua_State* L) {
     requiring::install(L);
     questions::forgive_seed();
@@ -168,8 +171,9 @@ int main(int argc, char** argv) {
 #if defined(MOONLET_LUAJIT)
   luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
 #endif
-  lua_gc(state, LUA_GCCOLLECT, 0);  // finalizers are the warm-up's
+  collector::collect_garbage(state);  // finalizers are the warm-up's
   questions::end();
+  questions::observe_buffering = nullptr;
   const questions::Collected asked = questions::collect();
   const int lost = keep_what_is_redone();
   const bool with_entropy = has_asked_for_entropy(asked);

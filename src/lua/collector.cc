@@ -2,9 +2,42 @@
 
 #include "lua/lua_api.h"
 
+// Lua 5.1 tells nobody whether its collector is stopped.
+#if LUA_VERSION_NUM < 502 && !defined(MOONLET_LUAJIT) && defined(MOONLET_LUA_IS_SHARED)
+#define MOONLET_SEES_STOPS 1
+#else
+#define MOONLET_SEES_STOPS 0
+#endif
+
+#if MOONLET_SEES_STOPS
+#include <dlfcn.h>
+#endif
+
 namespace moonlet::collector {
 
 namespace {
+
+#if LUA_VERSION_NUM >= 502
+
+// Here a collection starts no collector that is stopped.
+bool is_stopped(lua_State*) { return false; }
+
+#elif defined(MOONLET_LUAJIT)
+
+bool is_stopped(lua_State* L) { return lua_gc(L, LUA_GCISRUNNING, 0) == 0; }
+
+#elif MOONLET_SEES_STOPS
+
+bool stopped = false;
+const void* registry = nullptr;  // of the state that is meant: a library may have states of its own
+
+bool is_stopped(lua_State*) { return stopped; }
+
+#else
+
+bool is_stopped(lua_State*) { return false; }
+
+#endif
 
 #if LUA_VERSION_NUM < 504
 
@@ -18,7 +51,7 @@ void put_off_first_cycle(lua_State* L) {
   const int pause = lua_gc(L, LUA_GCSETPAUSE, 200);
   const int put_off = 100 + 100 * kFirstCycleKilobytes / kilobytes;
   lua_gc(L, LUA_GCSETPAUSE, put_off > pause ? put_off : pause);
-  lua_gc(L, LUA_GCCOLLECT, 0);  // which is when the pause takes effect
+  collect_garbage(L);  // which is when the pause takes effect
   lua_gc(L, LUA_GCSETPAUSE, pause);
 }
 
@@ -39,13 +72,24 @@ void start(lua_State* L) {
 
 #else
 
-void hold(lua_State* L) { lua_gc(L, LUA_GCSTOP, 0); }
+void hold(lua_State* L) {
+#if MOONLET_SEES_STOPS
+  registry = lua_topointer(L, LUA_REGISTRYINDEX);
+#endif
+  lua_gc(L, LUA_GCSTOP, 0);
+}
 void start(lua_State* L) { lua_gc(L, LUA_GCRESTART, 0); }
 
 #endif
 
-void collect(lua_State* L) {
+void collect_garbage(lua_State* L) {
+  const bool was_stopped = is_stopped(L);
   lua_gc(L, LUA_GCCOLLECT, 0);
+  if (was_stopped) lua_gc(L, LUA_GCSTOP, 0);
+}
+
+void collect(lua_State* L) {
+  collect_garbage(L);
 #if LUA_VERSION_NUM >= 504
   // After a collection that freed little, 5.4 suspends the generational mode, and the next step would mark
   // everything. Entering the mode anew ends that.
@@ -61,3 +105,19 @@ void collect(lua_State* L) {
 }
 
 }  // namespace moonlet::collector
+
+#if MOONLET_SEES_STOPS
+
+// Stands in front of liblua's, for liblua itself and for every C module.
+extern "C" [[gnu::visibility("default")]] int lua_gc(lua_State* L, int what, int data) {
+  using Function = int (*)(lua_State*, int, int);
+  static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "lua_gc"));
+  namespace collector = moonlet::collector;
+  const bool is_meant = lua_topointer(L, LUA_REGISTRYINDEX) == collector::registry;
+  if (is_meant && what == LUA_GCSTOP) collector::stopped = true;
+  if (is_meant && (what == LUA_GCRESTART || what == LUA_GCCOLLECT || what == LUA_GCSTEP))
+    collector::stopped = false;
+  return real(L, what, data);
+}
+
+#endif

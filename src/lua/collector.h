@@ -11,6 +11,9 @@ void hold(lua_State* L);
 /// After the libraries are opened: the collector is as lua has it for a script.
 void start(lua_State* L);
 
+/// Collects all garbage, and leaves a collector that the warm-up has stopped as it is. Runs finalizers.
+void collect_garbage(lua_State* L);
+
 /// At the seal: collects all garbage. Runs finalizers. Where the collector is generational, what is left is old
 /// afterwards: a script's collections neither visit nor write it.
 void collect(lua_State* L);

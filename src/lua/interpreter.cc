@@ -8,6 +8,7 @@
 #include "lua/paths.h"
 #include "lua/script.h"
 #include "lua/state.h"
+#include "lua/warnings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,9 +88,7 @@ bool run_options(lua_State* L, char** argv, int end) {
       if (status != LUA_OK) return false;
       if (option == 'l' && observe_module != nullptr) observe_module(argument);
     }
-#if LUA_VERSION_NUM >= 504
-    if (option == 'W') lua_warning(L, "@on", 0);
-#endif
+    if (option == 'W') warnings::switch_on(L);
   }
   return true;
 }

@@ -86,7 +86,7 @@ void seal(lua_State* L) {
 
 void freshen(lua_State* L) {
   random_numbers::freshen(L);
-  warnings::switch_off(L);
+  warnings::freshen(L);
 }
 
 const char* thaw(lua_State* L, bool ignores_environment) {

@@ -8,6 +8,8 @@ namespace moonlet::streams {
 
 namespace {
 
+bool is_chosen = false;  // how standard output is buffered
+
 #if defined(__GLIBC__)
 bool was_used = false;  // the warm-up's standard output
 #else
@@ -28,6 +30,10 @@ bool is_settled(FILE* stream) {
 
 }  // namespace
 
+void note_buffering(const void* stream) {
+  if (stream == stdout) is_chosen = true;
+}
+
 void seal() {
 #if !defined(__GLIBC__)
   on_terminal = isatty(STDOUT_FILENO) != 0;
@@ -46,7 +52,8 @@ void seal() {
 }
 
 void thaw() {
-  if (is_settled(stdout)) setvbuf(stdout, nullptr, isatty(STDOUT_FILENO) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
+  if (!is_chosen && is_settled(stdout))
+    setvbuf(stdout, nullptr, isatty(STDOUT_FILENO) != 0 ? _IOLBF : _IOFBF, BUFSIZ);
 }
 
 }  // namespace moonlet::streams
