@@ -29,12 +29,15 @@ namespace {
 
 constexpr char kHelp[] =
     "usage: moonlet [--image PATH] [lua's options] [script [args]]\n"
-    "       moonlet --freeze PATH [--trust] [--ignore NAME] [options] [script [args]]\n"
+    "       moonlet --freeze PATH [--trust] [--ignore NAME] [--leave-out MODULE]\n"
+    "               [options] [script [args]]\n"
     "Runs a Lua script as " MOONLET_LUA_NAME
     " does, from an image that has its modules loaded.\n"
     "  --freeze PATH  run the script, then freeze what it has loaded into an image\n"
     "  --trust        the image need not ask whether files are still the same\n"
     "  --ignore NAME  nor about this variable, or what is at this path\n"
+    "  --leave-out MODULE\n"
+    "                 the image is made without this module\n"
     "  --image PATH   the image; else $MOONLET_IMAGE, or beside the socket\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/moonlet.sock, /run/moonlet.sock\n"

@@ -103,14 +103,16 @@ class Trials {
 
   bool freeze(const Text& modules) {
     static char option[] = "--freeze";
+    static char whole[] = "--whole";  // what cannot be frozen shall not be tried again and again
     char* const words = strdup(modules.bytes());
     const size_t most = modules.size();
-    char** const argv = static_cast<char**>(calloc(most + 4, sizeof(char*)));
+    char** const argv = static_cast<char**>(calloc(most + 5, sizeof(char*)));
     if (words == nullptr || argv == nullptr) fail("not enough memory");
     argv[0] = moonlet_;
     argv[1] = option;
     argv[2] = image_;
-    split_words(words, argv + 3, static_cast<int>(most));
+    argv[3] = whole;
+    split_words(words, argv + 4, static_cast<int>(most));
     const UniqueFd nothing(open("/dev/null", O_WRONLY | O_CLOEXEC));
     const int status = run_and_wait(argv, nothing.get(), nothing.get());
     free(argv);

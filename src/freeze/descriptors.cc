@@ -1,10 +1,12 @@
 #include "freeze/descriptors.h"
 
 #include "base/layout.h"
+#include "freeze/leftovers.h"
 #include "image/complain.h"
 
 #include <dirent.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +27,10 @@ struct File {
   bool operator==(const File&) const = default;
 };
 
-MOONLET_LARGE File file_of[kKnown];    // before the warm-up: no inode is 0
-int count_above = 0;                   // of those from kKnown on, before the warm-up
-MOONLET_LARGE char owner[kKnown][48];  // the module after which a descriptor was there
+MOONLET_LARGE File file_of[kKnown];       // before the warm-up: no inode is 0
+int count_above = 0;                      // of those from kKnown on, before the warm-up
+MOONLET_LARGE const char* owner[kKnown];  // the module that has opened it
+MOONLET_LARGE bool is_noted[kKnown];
 
 template <typename Function>
 void for_each_descriptor(const Function& function) {
@@ -54,9 +57,10 @@ int complain(int fd, const char* what) {
   snprintf(link, sizeof link, "%s/%d", kDirectory, fd);
   const ssize_t length = readlink(link, target, sizeof target - 1);
   target[length > 0 ? length : 0] = '\0';
-  const char* const its = fd < kKnown ? owner[fd] : "";
-  return image::complain("%s%s left descriptor %d %s: %s", *its != '\0' ? "module " : "the script", its, fd,
-                         what, target);
+  const char* const its = fd < kKnown ? owner[fd] : nullptr;
+  if (observe_leaver != nullptr) observe_leaver(its);
+  return image::complain("%s%s left descriptor %d %s: %s", its != nullptr ? "module " : "the script",
+                         its != nullptr ? its : "", fd, what, target);
 }
 
 }  // namespace
@@ -72,9 +76,22 @@ void remember_descriptors() {
 }
 
 void note_descriptors(const char* name) {
-  for_each_descriptor([name](int fd) {
-    if (is_new(fd) && owner[fd][0] == '\0') snprintf(owner[fd], sizeof owner[fd], "%s", name);
-  });
+  constexpr int kAtOnce = 128;
+  for (int first = STDERR_FILENO + 1; first < kKnown; first += kAtOnce) {
+    pollfd all[kAtOnce];
+    const int count = first + kAtOnce < kKnown ? kAtOnce : kKnown - first;
+    for (int i = 0; i < count; i++) all[i] = {first + i, 0, 0};
+    if (poll(all, static_cast<nfds_t>(count), 0) < 0) return;
+    bool are_any = false;
+    for (int i = 0; i < count; i++) {
+      const int fd = first + i;
+      const bool is_open = (all[i].revents & POLLNVAL) == 0;
+      are_any |= is_open;
+      if (is_open && is_new(fd) && !is_noted[fd]) owner[fd] = name;
+      is_noted[fd] = is_open && is_new(fd);
+    }
+    if (!are_any) return;  // the kernel takes the lowest that is free
+  }
 }
 
 int complain_of_descriptors() {

@@ -86,6 +86,7 @@ FUNCTION(__ctime64_r, kAlways, kTimeZone)
 
 // What cannot be compared.
 FUNCTION(time, kTime, kNothing)
+FUNCTION(clock, kTime, kNothing)
 FUNCTION(gettimeofday, kTime, kNothing)
 FUNCTION(clock_gettime, kTime, kNothing)
 

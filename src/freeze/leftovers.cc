@@ -17,7 +17,24 @@
 
 namespace moonlet::freeze {
 
+void (*observe_leaver)(const char* name) = nullptr;
+
 namespace {
+
+constexpr int kMostThreads = 64;
+const char* makers[kMostThreads];  // of threads; null: the script
+int maker_count = 0;
+const char* parent = nullptr;  // of the child process that there is
+bool has_child = false;
+
+void tell(const char* name) {
+  if (observe_leaver != nullptr) observe_leaver(name);
+}
+
+int complain(const char* what) {
+  tell(nullptr);
+  return image::complain("%s", what);
+}
 
 // Another thread than this one, or 0.
 long find_thread() {
@@ -34,12 +51,20 @@ long find_thread() {
 
 int complain_of_threads() {
   const long thread = find_thread();
-  return thread == 0 ? 0 : image::complain("the warm-up left a thread: %ld", thread);
+  if (thread == 0) return 0;
+  if (maker_count == 0 || maker_count > kMostThreads) tell(nullptr);
+  for (int i = 0; i < maker_count && i < kMostThreads; i++) tell(makers[i]);
+  return image::complain("the warm-up left a thread: %ld", thread);
+}
+
+bool find_child() {
+  siginfo_t child = {};
+  return waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;  // else ECHILD
 }
 
 int complain_of_children() {
-  siginfo_t child = {};
-  if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) return 0;  // ECHILD
+  if (!find_child()) return 0;
+  tell(parent);
   return image::complain("the warm-up left a child process, or did not wait for one");
 }
 
@@ -53,13 +78,13 @@ int complain_of_timers() {
   for (const auto& it : kTimers) {
     itimerval left = {};
     if (getitimer(it.which, &left) != 0 || (left.it_value.tv_sec == 0 && left.it_value.tv_usec == 0)) continue;
+    tell(nullptr);
     count += image::complain("the warm-up left %s running", it.name);
   }
   char letter;
   const int timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);  // with CONFIG_CHECKPOINT_RESTORE
   if (timers >= 0) {
-    if (read(timers, &letter, 1) == 1)
-      count += image::complain("the warm-up left a POSIX timer (timer_create)");
+    if (read(timers, &letter, 1) == 1) count += complain("the warm-up left a POSIX timer (timer_create)");
     close(timers);
   }
   return count;
@@ -67,7 +92,7 @@ int complain_of_timers() {
 
 int complain_of_fork_handlers() {
   if (image::all_fork_handlers_are_known()) return 0;
-  return image::complain("there are more handlers of pthread_atfork(3) than can be called");
+  return complain("there are more handlers of pthread_atfork(3) than can be called");
 }
 
 }  // namespace
@@ -86,11 +111,23 @@ bool has_left_threads() {
   return false;
 }
 
-void note_module(const char* name) { note_descriptors(name); }
+void note_module(const char* name) {
+  note_descriptors(name);
+  const bool had_child = has_child;
+  has_child = find_child();
+  if (has_child && !had_child) parent = name;
+}
+
+void note_thread_of(const char* name) {
+  if (maker_count < kMostThreads) makers[maker_count] = name;
+  if (maker_count <= kMostThreads) maker_count++;
+}
 
 int complain_of_leftovers() {
-  return complain_of_descriptors() + complain_of_threads() + complain_of_children() + complain_of_timers() +
-         complain_of_fork_handlers() + complain_of_attributes();
+  const int changed = complain_of_attributes();
+  if (changed != 0) tell(nullptr);
+  return changed + complain_of_descriptors() + complain_of_threads() + complain_of_children() +
+         complain_of_timers() + complain_of_fork_handlers();
 }
 
 }  // namespace moonlet::freeze

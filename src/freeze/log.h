@@ -15,7 +15,7 @@ constexpr auto kOwnFile = static_cast<image::Asked>(240);  // text: a path that 
 constexpr auto kProblem = static_cast<image::Asked>(241);  // aux: Matter
 constexpr auto kVoid = static_cast<image::Asked>(242);     // lost a race against the same question
 
-/// The text of each Matter::kClock.
+/// The text of a Matter::kClock, until it is known who has asked.
 constexpr char kTheClock[] = "the clock";
 constexpr char kGetrandom[] = "getrandom";
 
@@ -61,6 +61,7 @@ class Log {
 
   Options options;
   char** environment;   // what the process was started with
+  char** again;         // with these arguments; null: no
   uint32_t state;       // TracerState, a futex
   uint32_t is_over;     // end()
   uint32_t has_failed;  // a question did not fit

@@ -3,6 +3,7 @@
 
 #include "freeze/generators.h"
 #include "freeze/interposed.h"
+#include "freeze/left_out.h"
 #include "freeze/leftovers.h"
 #include "freeze/options.h"
 #include "freeze/plain_exit.h"
@@ -25,6 +26,7 @@
 #include "lua/interpreter.h"
 #include "lua/lua_api.h"
 #include "lua/modules.h"
+#include "lua/needs.h"
 #include "lua/random_numbers.h"
 #include "lua/requiring.h"
 #include "lua/sealed_heap.h"
@@ -67,6 +69,23 @@ int look_at_modules(lua_State* L) {
   requiring::look_again(L);
   return 0;
 }
+
+// The name of the module that is being loaded. Null: none, or nobody knows.
+const char* current_module() {
+#if defined(MOONLET_OWN_PATH)
+  if (const int module = requiring::current()) return needs::at(module).name;
+#endif
+  return nullptr;
+}
+
+#if defined(MOONLET_OWN_PATH)
+// Where the loading of a module begins or ends: what has come since the last time is of the innermost one.
+void note_what_came() {
+  const char* const module = current_module();
+  note_module(module);
+  questions::note_asker_of_clock(module != nullptr ? module : "the script");
+}
+#endif
 
 // lua(1), in the state that the warm-up has left. Returns the status of the script.
 int run(const image::Launch& launch) {
@@ -142,6 +161,7 @@ int main(int argc, char** argv) {
   const auto block = reinterpret_cast<uintptr_t>(argv) - sizeof(long);
   image::find_libc_state(block);
   const Options options = read_options(argc, argv);
+  begin_to_leave_out(options);
   questions::begin({options.ignore, static_cast<size_t>(options.ignored), options.trust});
   {
     const questions::Pause pause;
@@ -149,7 +169,10 @@ int main(int argc, char** argv) {
     remember_what_may_be_redone();
     image::remember_dispositions();
   }
-  questions::observe_thread = heap::expect_threads;
+  questions::observe_thread = [] {
+    heap::expect_threads();
+    note_thread_of(current_module());
+  };
   questions::observe_buffering = streams::note_buffering;
   warm::observe_opening = [](lua_State* L) {
     requiring::install(L);
@@ -162,11 +185,23 @@ int main(int argc, char** argv) {
   }
   interpreter::observe_module = [](const char* name) {
     const questions::Pause pause;
-    note_module(name);
+#if defined(MOONLET_OWN_PATH)
+    (void)name;
     requiring::note_option(state);
+#else
+    note_module(name);
+#endif
   };
+#if defined(MOONLET_OWN_PATH)
+  requiring::observe = note_what_came;
+#endif
   const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
   interpreter::observe_module = nullptr;
+  questions::observe_thread = heap::expect_threads;
+#if defined(MOONLET_OWN_PATH)
+  note_what_came();
+  requiring::observe = nullptr;
+#endif
   if (status != EXIT_SUCCESS) return status;
 #if defined(MOONLET_LUAJIT)
   luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
@@ -182,7 +217,10 @@ int main(int argc, char** argv) {
   if (!call(seal_modules)) return EXIT_FAILURE;
   heap::clear_at_seal();
   if (!has_left_threads()) warm::seal(state);  // else one may hold a stream, and all are to be flushed
-  if (lost + complain_of_leftovers() + complain_of_problems(asked) != 0) return EXIT_FAILURE;
+  const int left = complain_of_leftovers();
+  const int others = lost + complain_of_problems(asked);
+  const int needing = others == 0 ? run_without_leavers() : 0;
+  if (left + others + needing != 0) return EXIT_FAILURE;
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();
   const auto heap = static_cast<uint32_t>(lua_gc(state, LUA_GCCOUNT, 0));

@@ -36,6 +36,15 @@ const char* from_here(const char* path) {
   return whole;
 }
 
+template <int kMost>
+void add(const char* name, const char* (&names)[kMost], int& count, const char* option, const char* program) {
+  if (count == kMost) {
+    fprintf(stderr, "%s: %s: more than %d of them\n", program, option, kMost);
+    exit(kOwnFailure);
+  }
+  names[count++] = name;
+}
+
 }  // namespace
 
 Options read_options(int argc, char** argv) {
@@ -51,11 +60,13 @@ Options read_options(int argc, char** argv) {
       }
       options.image = image;
     } else if (const char* name = value_of(argv, at, "--ignore")) {
-      if (options.ignored == Options::kMostIgnored) {
-        fprintf(stderr, "%s: --ignore: more than %d of them\n", argv[0], Options::kMostIgnored);
-        exit(kOwnFailure);
-      }
-      options.ignore[options.ignored++] = name;
+      add(name, options.ignore, options.ignored, "--ignore", argv[0]);
+#if defined(MOONLET_OWN_PATH)
+    } else if (const char* module = value_of(argv, at, "--leave-out")) {
+      add(module, options.leave_out, options.left_out, "--leave-out", argv[0]);
+#endif
+    } else if (strcmp(argv[at], "--whole") == 0) {
+      options.whole = true;
     } else if (strcmp(argv[at], "--trust") == 0) {
       options.trust = true;
     } else {

@@ -1,5 +1,5 @@
-// The command line of a freeze: moonlet --freeze IMAGE [--ignore NAME]... [--trust] [lua's options] [script
-// [args]].
+// The command line of a freeze: moonlet --freeze IMAGE [--ignore NAME]... [--leave-out NAME]... [--whole]
+// [--trust] [lua's options] [script [args]].
 #pragma once
 
 namespace moonlet::freeze {
@@ -11,6 +11,10 @@ struct Options {
   bool trust;         // no file is asked after
   int ignored;        // how many names of variables and paths no question is about
   const char* ignore[kMostIgnored];
+  static constexpr int kMostLeftOut = 64;
+  bool whole;    // rather no image than one without a module that was not to be left out
+  int left_out;  // how many modules shall not be in the image
+  const char* leave_out[kMostLeftOut];
   int argc;  // what is left: lua's
   char** argv;
 };

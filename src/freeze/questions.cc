@@ -10,6 +10,7 @@
 
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -82,6 +83,30 @@ void end() {
   recording = nullptr;
 }
 
+void note_asker_of_clock(const char* who) {
+  if (recording == nullptr ||
+      !recording->knows(kProblem, static_cast<uint32_t>(Matter::kClock), kTheClock, sizeof kTheClock - 1))
+    return;
+  recording->withdraw_problem(Matter::kClock, kTheClock);
+  recording->add_problem(Matter::kClock, who);
+}
+
+bool can_execute_again() { return is_traced; }
+
+void execute_again(const char* const* argv, int argc) {
+  auto** const copies =
+      static_cast<char**>(recorded->allocate((static_cast<size_t>(argc) + 1) * sizeof(char*)));
+  if (copies == nullptr) return;
+  for (int i = 0; i < argc; i++) {
+    const size_t size = strlen(argv[i]) + 1;
+    copies[i] = static_cast<char*>(recorded->allocate(size));
+    if (copies[i] == nullptr) return;
+    memcpy(copies[i], argv[i], size);
+  }
+  recorded->again = copies;
+  _exit(EXIT_FAILURE);
+}
+
 Pause::Pause() { end(); }
 
 Pause::~Pause() {
@@ -107,7 +132,7 @@ const char* describe(Matter matter) {
       "what was asked could not be seen: ",
       "a child process was started: ",
       "the program asked for itself: ",
-      "the time was asked: ",
+      "the time was asked by: ",
       "random numbers were drawn: ",
   };
   static_assert(sizeof kWords / sizeof *kWords == static_cast<size_t>(Matter::kLast) + 1);

@@ -44,6 +44,16 @@ void forgive_seed();
 /// The warm-up has returned.
 void end();
 
+/// If the clock has been asked since the last call, or since begin(), then by `who`: the text of a Problem.
+void note_asker_of_clock(const char* who);
+
+/// Whether another process traces this one and could do what follows.
+bool can_execute_again();
+
+/// Ends this process; the one that its caller has started becomes this program anew, with `argc` arguments.
+/// Returns without memory.
+void execute_again(const char* const* argv, int argc);
+
 /// While one is there nothing is recorded: what this program does for itself is no question.
 class Pause {
  public:

@@ -111,6 +111,16 @@ class Tracer {
     tracee->pid = 0;
   }
 
+  // They would be the next warm-up's.
+  void kill_all() {
+    for (const Tracee& tracee : tracees_) {
+      int status = 0;
+      if (tracee.pid == 0 || kill(tracee.pid, SIGKILL) != 0) continue;
+      while (waitpid(tracee.pid, &status, __WALL) == tracee.pid && WIFSTOPPED(status)) {
+      }
+    }
+  }
+
   Tracee* find(pid_t pid) {
     Tracee* free = &spare_;
     for (Tracee& tracee : tracees_) {
@@ -166,6 +176,11 @@ class Tracer {
     if (WIFSTOPPED(status)) {
       tracer.handle(reported, status);
     } else if (reported == pid) {
+      if (log->again != nullptr) {
+        tracer.has_ended(reported);
+        tracer.kill_all();
+        execve("/proc/self/exe", log->again, log->environment);
+      }
       end_like(status);  // what it has left running dies with this process: PTRACE_O_EXITKILL
     } else {
       tracer.has_ended(reported);

@@ -131,6 +131,11 @@ int write_image(const Options& options, const questions::Collected& asked, image
   if (rename(temporary, path) != 0) return complain("rename to", path, strerror(errno));
   const int directory = open_directory_of(path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
+  for (uint32_t i = 0; tells && i < asked.problem_count; i++) {
+    const questions::Problem& it = asked.problems[i];
+    if (it.matter == questions::Matter::kClock)
+      fprintf(stderr, "moonlet: freeze: %s%s\n", questions::describe(it.matter), it.text);
+  }
   if (tells)
     fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %ld ms\n", path,
             static_cast<size_t>(frozen.size / 1024), frozen.segments, asked.count,

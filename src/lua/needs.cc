@@ -55,6 +55,14 @@ void add_need(int who, int what) {
   if (grow(list, need_count)) list[need_count++] = need;
 }
 
+bool has_asked_for(int who, int what) {
+  const Need need = {static_cast<uint16_t>(who), static_cast<uint16_t>(what)};
+  for (int i = 0; i < need_count; i++) {
+    if (list[i] == need) return true;
+  }
+  return false;
+}
+
 int count() { return module_count - 1; }
 
 Module& at(int module) { return modules[module]; }

@@ -20,6 +20,9 @@ int add(const char* name);
 /// While it was loaded the module `who` asked for the module `what`.
 void add_need(int who, int what);
 
+/// Whether it did.
+bool has_asked_for(int who, int what);
+
 /// How many modules there are.
 int count();
 Module& at(int module);

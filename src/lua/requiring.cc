@@ -13,6 +13,7 @@
 namespace moonlet::requiring {
 
 void (*observe)() = nullptr;
+bool (*leaves_out)(const char* name) = nullptr;
 
 namespace {
 
@@ -91,8 +92,12 @@ void note(lua_State* L) {
 }
 
 int require_in_warm_up(lua_State* L, const char* name) {
-  const int module = needs::add(name);
   drop_failed(L);
+  if (leaves_out != nullptr && leaves_out(name)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  const int module = needs::add(name);
   needs::add_need(current(), module);
   if (depth == 0) last = module;
   const int top = lua_gettop(L);

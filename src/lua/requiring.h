@@ -16,6 +16,10 @@ void install(lua_State* L);
 /// done by current().
 extern void (*observe)();
 
+/// If not null, asked at each call in the warm-up: what it is true for is not loaded, and `require` returns
+/// nil.
+extern bool (*leaves_out)(const char* name);
+
 /// The number of the module that is being loaded (lua/needs.h); 0: none.
 int current();
 

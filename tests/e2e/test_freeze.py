@@ -62,6 +62,26 @@ def test_moonlet_verbose_has_it_say_one_line(path):
     assert freeze(path, *WARM, env=environment(MOONLET_VERBOSE="0")) == Result(0, b"", b"")
 
 
+def test_moonlet_verbose_tells_who_has_asked_for_the_time(path, tmp_path):
+    """No answer of the clock can be compared: a user may leave that module out."""
+    modules = {"timely": "return os.time()", "used": "return os.clock()", "other": "return {}", "outer": "require 'timely' return {}",
+               "early": "local now = os.time() require 'other' return now"}
+    for name, text in modules.items():
+        (tmp_path / f"{name}.lua").write_text(text)
+    env = environment(LUA_PATH=f"{tmp_path}/?.lua;;", MOONLET_VERBOSE="1")
+
+    def told(*warm_up):
+        lines = freeze(path, *warm_up, env=env).err.decode().splitlines()
+        return [line.removeprefix("moonlet: freeze: the time was asked by: ") for line in lines[:-1]]
+
+    assert told("-l", "other") == []
+    assert told("-l", "outer", "-l", "other") == ["timely"]
+    assert told("-l", "other", "-l", "early") == ["early"]
+    assert told("-l", "used", "-l", "other", "-l", "timely") == ["used", "timely"]
+    assert told("-l", "other", "-e", "now = os.time()") == ["the script"]
+    assert told("--leave-out", "timely", "-l", "timely", "-l", "other") == []
+
+
 def test_the_warm_up_writes_where_lua_would(path):
     done = freeze(path, "-e", "print 'out' io.stderr:write 'err'")
     assert done == Result(0, b"out\n", b"err")
@@ -250,8 +270,9 @@ def test_the_module_that_left_it_is_named(path, tmp_path):
     env = environment(LUA_PATH=f"{tmp_path}/?.lua;;")
     for module in ("keeps", "loads"):
         done = freeze(path, "-l", "string", "-l", module, "-e", "other = io.open '/etc/group'", env=env)
-        assert f"module {module} left descriptor 3 open: /etc/passwd" in done.err.decode()
+        assert "module keeps left descriptor 3 open: /etc/passwd" in done.err.decode()
         assert "the script left descriptor 4 open: /etc/group" in done.err.decode()
+        assert is_refused(done, path)
 
 
 def test_what_is_closed_again_is_no_leftover(path):

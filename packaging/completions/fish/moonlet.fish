@@ -105,6 +105,7 @@ if test $program = moonlet
     complete -c $program -n $own -l freeze -r -F -d 'Freeze what the script loads into an image'
     complete -c $program -n $own -l trust -d 'Have the image ask after no file'
     complete -c $program -n $own -l ignore -r -F -a '(set -nx)' -d 'Nor after this variable or path'
+    complete -c $program -n $own -l leave-out -x -a "(__moonlet_modules $program)" -d 'Make the image without this module'
     complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
 end
 if test $program != moonlet-bench # lua's options; of one dash and whole, since lua takes no -vE
