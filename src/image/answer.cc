@@ -87,6 +87,12 @@ uint64_t identity(int directory, const char* path, Follow follow) {
   return error != 0 ? answer_of_error(error) : identity(status);
 }
 
+[[gnu::noinline]] uint64_t build_identity(int fd, const FileStatus& status, uint32_t offset) {
+  char sample[kSample];
+  const ssize_t size = pread(fd, sample, sizeof sample, static_cast<off_t>(offset));
+  return size < 0 ? kNever : hash_bytes(mix(kBasis, status.size), sample, static_cast<size_t>(size));
+}
+
 uint64_t kind(const FileStatus& status) {
   return hash_bytes(kBasis, &status.user, sizeof status.user + sizeof status.group + sizeof status.mode);
 }

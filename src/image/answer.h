@@ -47,6 +47,11 @@ int look(int directory, const char* path, Follow follow, FileStatus* status);
 uint64_t identity(const FileStatus& status);
 uint64_t identity(int directory, const char* path, Follow follow);
 
+/// Which build of a library or program the open file is, wherever it lies: its size, and kSample bytes from
+/// `offset` on, or what there is of them. kNever if it cannot be read.
+uint64_t build_identity(int fd, const FileStatus& status, uint32_t offset);
+constexpr size_t kSample = 1024;
+
 /// What access(2) and the mode tell: that it is there, its type, permissions and owners.
 uint64_t kind(const FileStatus& status);
 

@@ -20,7 +20,7 @@ using Word = uintptr_t;
 
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 5;
+constexpr uint32_t kFormat = 6;
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
@@ -85,9 +85,9 @@ constexpr uint32_t kWrittenSegments = 24;
 
 /// A library, or the program: opened, compared by its descriptor, then mapped.
 struct MappedFile {
-  uint64_t identity;  // identity() in image/answer.h
+  uint64_t identity;  // identity() in image/answer.h; with kTrusted build_identity()
   uint32_t path;      // offset of the text, absolute
-  uint32_t unused;
+  uint32_t sample;  // with kTrusted: where build_identity() looks, as find_sample() (image/sample.h) has chosen
 };
 
 /// What the warm-up has asked of the world, with the answer that it got. A launch asks again (image/ask.h).

@@ -156,7 +156,7 @@ class Writer {
     at += header.files * sizeof(MappedFile);
     append(content_.questions, content_.questions_size);
     for (uint32_t i = 0; i < header.files; i++) {
-      file[i] = {work_.file[i].identity, static_cast<uint32_t>(at - work_.tables), 0};
+      file[i] = {work_.file[i].identity, static_cast<uint32_t>(at - work_.tables), work_.file[i].sample};
       append(work_.file[i].path, strlen(work_.file[i].path) + 1);
     }
     // The file's time is set, not found: what is written last would change it.

@@ -6,6 +6,7 @@
 #include "image/libc_state.h"
 #include "image/mappings.h"
 #include "image/memory_calls.h"
+#include "image/sample.h"
 #include "image/window.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ constexpr size_t kSmallGap = 1 << 20;  // bytes between two mappings: one over b
 class Finder {
  public:
   Finder(Workspace& work, const Content& content, size_t page, Frozen& frozen)
-      : work_(work), frozen_(frozen), page_(page) {
+      : work_(work), frozen_(frozen), page_(page), is_trusted_((content.flags & kTrusted) != 0) {
     const auto workspace = reinterpret_cast<uintptr_t>(&work);
     left_out_[0] = {workspace, workspace + ((sizeof(Workspace) + page - 1) & ~(page - 1))};
     left_out_[1] = content.left_out;
@@ -226,7 +227,12 @@ class Finder {
       frozen_.fail("%s is mapped, but it is another file by now", it.path);
       return -1;
     }
-    file.identity = identity(status);
+    file.sample = is_trusted_ ? find_sample(file.fd) : 0;
+    file.identity = is_trusted_ ? build_identity(file.fd, status, file.sample) : identity(status);
+    if (file.identity == kNever) {
+      frozen_.fail("read %s: %s", it.path, strerror(errno));
+      return -1;
+    }
     file.path = it.path;
     return static_cast<int>(work_.files++);
   }
@@ -252,6 +258,7 @@ class Finder {
   Workspace& work_;
   Frozen& frozen_;
   size_t page_;  // bytes
+  bool is_trusted_;
   static constexpr int kLeftOut = 3;
   Range left_out_[kLeftOut];
   uintptr_t end_of_program_ = 0;

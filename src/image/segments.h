@@ -16,6 +16,7 @@ constexpr size_t kChunk = 64 << 10;    // bytes of a file that are compared at o
 /// A library, or the program, that segments come from.
 struct OpenFile {
   uint64_t identity;
+  uint32_t sample;   // MappedFile::sample
   const char* path;  // in Workspace::maps
   int fd;
 };

@@ -5,7 +5,7 @@ import os
 import struct
 
 MAGIC = b"moonlet\n"
-FORMAT = 5
+FORMAT = 6
 OF_IMAGE, OF_NOTHING, WRITTEN, BORDER = -1, -2, -3, -4
 READ, WRITE, EXECUTE = 1, 2, 4
 TRUSTED = 1
@@ -18,7 +18,7 @@ FIELDS = ["magic", "format", "lua", "checksum", "tables_size", "file_size", "mad
 SEGMENT = "=QQQhBB4x"
 SEGMENT_FIELDS = ["address", "size", "offset", "file", "protection", "nature"]
 FILE = "=QII"
-FILE_FIELDS = ["identity", "path", "unused"]
+FILE_FIELDS = ["identity", "path", "sample"]
 UNCHECKED = struct.calcsize("=8sIIQ")  # up to the checksum and with it
 
 

@@ -328,9 +328,9 @@ def test_the_openwrt_packages_say_what_they_are_and_need(tmp_path):
     needs("make")
     packages = dict(line.split("|", 1) for line in feed("describe", tmp_path).splitlines())
     assert {name: rest.split("|")[0] for name, rest in packages.items()} == dict.fromkeys(
-        ("moonlet", "moonletd", "lua-moonlet"), version())
+        ("moonlet", "moonletd", "moonlet-image", "lua-moonlet"), version())
     assert packages["moonlet"].split("|")[2] == "+lua5.3 +liblua5.3"  # the fallback, and what moonlet-lua is linked with
-    assert packages["moonletd"].split("|")[2] == "+moonlet"
+    assert packages["moonletd"].split("|")[2] == packages["moonlet-image"].split("|")[2] == "+moonlet"
     assert packages["moonletd"].split("|")[5] == "/etc/config/moonletd /etc/moonletd.lua"
 
 
@@ -345,6 +345,8 @@ def test_the_openwrt_packages_build_and_run(lua_5_3, tmp_path):
         "moonletd/usr/bin/moonletctl": 0o755,
         "moonletd/usr/bin/moonletd": 0o755,
         "lua-moonlet/usr/lib/lua/5.3/moonlet.so": 0o755,
+        "moonlet-image/etc/init.d/moonlet": 0o755,
+        "moonlet-image/etc/moonlet.lua": 0o644,
         "moonletd/etc/init.d/moonletd": 0o755,
         "moonletd/etc/config/moonletd": 0o600,
         "moonletd/etc/moonletd.lua": 0o644,
@@ -382,13 +384,14 @@ def test_the_openwrt_packages_build_for_a_router(tmp_path):
 @pytest.fixture
 def nix(tmp_path):
     """nix(expression): its value. `pkgs` is a stand-in for nixpkgs with Liminix and moonlet's overlay, `service`
-    builds a moonletd, `plain` is a nixpkgs with neither musl nor Liminix."""
+    builds a moonletd and `image` a moonlet-image, `plain` is a nixpkgs with neither musl nor Liminix."""
     needs("nix-instantiate")
     scope = f"""
         overlays = [ (import {PACKAGING}/nix/overlay.nix) ];
         pkgs = import {STUBS}/nix/nixpkgs.nix {{ inherit overlays; }};
         plain = import {STUBS}/nix/nixpkgs.nix {{ inherit overlays; isMusl = false; isLiminix = false; }};
         service = arguments: import {STUBS}/nix/service.nix {{ inherit pkgs arguments; }};
+        image = arguments: import {STUBS}/nix/service.nix {{ inherit pkgs arguments; name = "moonlet-image"; }};
     """
 
     def evaluate(expression, *options, status=0):
@@ -514,6 +517,20 @@ def test_the_service_of_liminix_serves_and_says_so(nix, tmp_path):
     with serving(lambda told: ["bash", "-c", f"exec 10>&{told} {told}>&-\n{command}"]):
         result = run(MOONLETCTL, ["moonletctl", "run", "-e", "print(warm)"], environment(MOONLET_SOCKET=str(socket)))
     assert result.out == b"5\n", result
+
+
+def test_the_image_of_liminix_is_made_at_boot_and_gone_when_the_service_stops(nix, tmp_path):
+    prefix, image = installed(tmp_path), tmp_path / "some image"
+    arguments = f'{{ packages = [ pkgs.lua ]; warmUp = "warm = 5"; image = "{image}"; }}'
+    made = nix(f'with image {arguments}; {{ inherit name serviceType up down; }}')
+    assert (made["name"], made["serviceType"]) == ("moonlet-image", "oneshot")
+    up, text = re.fullmatch(r"(.*) <<<(.*)>>>\n", made["up"], re.DOTALL).groups()
+    (tmp_path / "moonlet.lua").write_text(text)
+    call("sh", "-euc", f"{up.replace('/nix/store/moonlet-musl', str(prefix))} {tmp_path}/moonlet.lua", env=environment())
+    done = run(prefix / "bin/moonlet", ["lua", "-e", "print(warm)"], environment(MOONLET_IMAGE=str(image)))
+    assert done.out == b"5\n", done
+    call("sh", "-euc", made["down"])
+    assert not image.exists()
 
 
 @pytest.mark.parametrize("script", ["deb/postinst", "deb/prerm", "deb/postrm"])

@@ -460,12 +460,12 @@ STUBS = """
 """
 
 
-def procd(*functions, **uci):
+def procd(*functions, script="moonletd", **uci):
     """Runs functions of the init script in busybox's shell, as OpenWrt does, with procd's and UCI's own replaced by
     ones that tell what they are asked for. `uci` are options as SECTION_OPTION."""
     env = {"PATH": os.environ["PATH"], **{f"UCI_{name}": value for name, value in uci.items()},
            "SECTIONS": " ".join(sorted({name.split("_")[0] for name in uci} or {"main"}))}
-    text = STUBS + (PACKAGING / "openwrt/moonletd.init").read_text() + "\n" + "\n".join(functions)
+    text = STUBS + (PACKAGING / f"openwrt/{script}.init").read_text() + "\n" + "\n".join(functions)
     done = subprocess.run(["busybox", "ash", "-ec", text], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -480,6 +480,16 @@ def test_procd_is_told_what_to_start():
         "instance main", "file /etc/moonletd.lua", "respawn", "stderr 1",
         "command '/usr/bin/moonletd' '--socket' '/var/run/moonlet.sock'  '--' '/etc/moonletd.lua' "]
     assert procd("echo $USE_PROCD $((START < STOP))", "service_triggers") == ["1 1", "reload when moonletd changes"]
+
+
+@needs_busybox
+def test_procd_is_told_to_freeze_once_at_boot(tmp_path):
+    told = procd("start_service", "echo $USE_PROCD", script="moonlet")
+    assert told == ["instance ", "file /etc/moonlet.lua", "stderr 1",
+                    "command '/usr/bin/moonlet' '--freeze' '/var/run/moonlet.image' '/etc/moonlet.lua' ", "1"]
+    (tmp_path / "image").touch()
+    assert procd(f"IMAGE={tmp_path}/image", "service_stopped", script="moonlet") == []
+    assert not (tmp_path / "image").exists()
 
 
 @needs_busybox
@@ -509,7 +519,7 @@ def test_the_configuration_of_uci_names_no_option_that_is_not_read():
 
 @needs_program("shellcheck", "shellcheck")
 def test_shellcheck_finds_nothing_in_the_scripts():
-    scripts = [PACKAGING / name for name in ("s6/moonletd/run", "openwrt/moonletd.init")]
+    scripts = [PACKAGING / name for name in ("s6/moonletd/run", "openwrt/moonletd.init", "openwrt/moonlet.init")]
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 

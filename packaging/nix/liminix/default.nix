@@ -1,21 +1,16 @@
-## moonletd
-## ========
+## moonletd, moonlet-image
+## =======================
 ##
-## Keeps an image of a Lua interpreter in which modules are loaded, and runs
-## scripts from it.
+## moonletd keeps an image of a Lua interpreter in which modules are loaded, and
+## runs scripts from it. moonlet-image needs no moonletd: it freezes a warm-up
+## into an image at boot, from which moonlet starts scripts.
 
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
   inherit (pkgs) liminix;
-in
-{
-  options.system.service.moonletd = mkOption {
-    description = "Lua interpreter whose image moonlet's scripts are thawed from";
-    type = liminix.lib.types.serviceDefn;
-  };
 
-  config.system.service.moonletd = config.system.callService ./service.nix {
+  warmUp = {
     packages = mkOption {
       description = "packages that hold the warm modules, as in writeFennel";
       type = types.listOf types.package;
@@ -32,6 +27,28 @@ in
       type = types.lines;
       default = "";
     };
+  };
+in
+{
+  options.system.service.moonlet-image = mkOption {
+    description = "image of a warm Lua that moonlet's scripts start from";
+    type = liminix.lib.types.serviceDefn;
+  };
+
+  config.system.service.moonlet-image = config.system.callService ./image.nix (warmUp // {
+    image = mkOption {
+      description = "file to make. If it is not the default, scripts need it in MOONLET_IMAGE";
+      type = types.path;
+      default = "/run/moonlet.image";
+    };
+  });
+
+  options.system.service.moonletd = mkOption {
+    description = "Lua interpreter that moonlet's scripts are copies of";
+    type = liminix.lib.types.serviceDefn;
+  };
+
+  config.system.service.moonletd = config.system.callService ./service.nix (warmUp // {
     socket = mkOption {
       description = "socket to listen on. If it is not the default, scripts need it in MOONLET_SOCKET";
       type = types.path;
@@ -47,5 +64,5 @@ in
       type = types.nullOr types.ints.positive;
       default = null;
     };
-  };
+  });
 }

@@ -2,8 +2,6 @@
   lib,
   callPackage,
   liminix,
-  lua,
-  writeText,
   moonlet ? callPackage ../package.nix { },
 }:
 {
@@ -15,21 +13,12 @@
   max,
 }:
 let
-  inherit (builtins) toJSON;
-  inherit (lib) concatMapStrings escapeShellArgs optionals;
+  inherit (lib) escapeShellArgs optionals;
   inherit (liminix.services) longrun;
 
-  share = "share/lua/${lua.luaversion}";
-  luaPath = concatMapStrings (p: "${p}/${share}/?.lua;${p}/${share}/?/init.lua;") packages;
-  luaCpath = concatMapStrings (p: "${p}/lib/lua/${lua.luaversion}/?.so;") packages;
-
-  # The paths are set here and not by LUA_PATH, which scripts do not have: an image is for whoever has the variables
+  # The paths are set in it and not by LUA_PATH, which scripts do not have: an image is for whoever has the variables
   # that moonletd was started with.
-  script = writeText "moonletd.lua" ''
-    package.path = ${toJSON luaPath} .. package.path
-    package.cpath = ${toJSON luaCpath} .. package.cpath
-    ${concatMapStrings (module: "require ${toJSON module}\n") modules}${warmUp}
-  '';
+  script = callPackage ./warm-up.nix { } "moonletd.lua" { inherit packages modules warmUp; };
 
   options =
     [ "--ready-fd" "10" "--socket" socket "--mode" mode ]

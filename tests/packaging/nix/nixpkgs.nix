@@ -47,6 +47,9 @@ let
     services.longrun =
       { name, run, notification-fd ? null, dependencies ? [ ], buildInputs ? [ ], outputs ? [ ] }@args:
       mkDerivation (args // { serviceType = "longrun"; });
+    services.oneshot =
+      { name, up, down ? "", dependencies ? [ ], buildInputs ? [ ], outputs ? [ ] }@args:
+      mkDerivation (args // { serviceType = "oneshot"; });
     lib.types.serviceDefn = type (x: isAttrs x && x ? parameters && x ? build);
   };
 

@@ -1,7 +1,7 @@
-# A service of packaging/nix/liminix, built with `arguments` as a Liminix configuration would: each is checked
+# The service `name` of packaging/nix/liminix, built with `arguments` as a Liminix configuration would: each is checked
 # against the type that the module gives it.
 
-{ pkgs, arguments }:
+{ pkgs, arguments, name ? "moonletd" }:
 let
   inherit (builtins) attrNames filter mapAttrs;
   inherit (pkgs) lib;
@@ -20,7 +20,7 @@ let
       build = given: pkgs.callPackage path { } (checked parameters given);
     };
   };
-  definition = module.config.system.service.moonletd;
+  definition = module.config.system.service.${name};
 in
-if module.options.system.service.moonletd.type.check definition then definition.build arguments
+if module.options.system.service.${name}.type.check definition then definition.build arguments
 else throw "no definition of a service"

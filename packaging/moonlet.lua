@@ -1,0 +1,5 @@
+-- /etc/moonlet.lua: what is frozen at each boot. It is run once, as any Lua script: each module that it loads and
+-- each global that it sets is there for every script that moonlet starts. See moonlet(1), --freeze.
+--
+-- require "pl.pretty"
+-- require "lfs"
