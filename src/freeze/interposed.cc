@@ -137,9 +137,16 @@ pid_t moonlet_getpid();
 namespace {
 
 #if defined(MOONLET_QUESTIONS)
-// What it loads has tables of its own.
+constexpr unsigned index_of(Asks asks) {
+  unsigned index = 0;
+  while (kFunctions[index].call.asks != asks) index++;
+  return index;
+}
+
+// What it loads has tables of its own. This program's own dlopen is hooked too, and would come back to here.
 void* open_library(const char* path, int mode) {
-  void* const library = dlopen(path, mode);
+  const auto open = reinterpret_cast<void* (*)(const char*, int)>(function_of_libc(index_of(Asks::kLibrary)));
+  void* const library = open(path, mode);
   hook_libraries();
   return library;
 }
