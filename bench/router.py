@@ -14,7 +14,7 @@ MODULES = ["luacheck", "pl.pretty"]
 VARIABLES = {"LUA_PATH": "/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua"}
 BYTECODE = {"LUA_PATH": "/tmp/bytecode/?.luac"}
 FIRMWARE = "/firmware.image"  # of the same modules, made with --trust in another boot, in the squashfs
-MADE = "/run/made.image"  # in this boot, on tmpfs; in a directory that is nobody else's to write
+MADE = "/run/made.image"  # in this boot, on tmpfs
 SCRIPTS = 12
 # What was set out to be reached, of what lua takes.
 BOUNDS = {"hello": 0.20, "job": 0.03, "memory": 0.12}

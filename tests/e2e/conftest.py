@@ -461,6 +461,7 @@ def wait_gone(pid):
 # What its build leaves out: docs/deployment.md, "What routers do without".
 WITHOUT = os.environ.get("MOONLET_WITHOUT", "").split()
 serves_other_users = pytest.mark.skipif("OTHER_USERS" in WITHOUT, reason="THIS MOONLETD SERVES ONE USER: left out of its build")
+needs_tracer = pytest.mark.skipif("TRACER" in WITHOUT, reason="NO WARM-UP IS TRACED: left out of this build")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NEEDS ROOT: run it as root to have this tested")
 
 

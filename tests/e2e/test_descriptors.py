@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import KEEPS_CONNECTION, PATIENCE, THAW, Pair, both, environment, may_be_cold, needs_pidfd
+from conftest import KEEPS_CONNECTION, PATIENCE, THAW, Pair, both, environment, may_be_cold, needs_pidfd, needs_tracer
 
 LIST = "io.write((require('probe').fds():gsub('pipe:%[%d+%]', 'pipe'):gsub('socket:%[%d+%]', 'socket')))"
 if KEEPS_CONNECTION:  # close-on-exec, and the only one
@@ -252,6 +252,7 @@ def test_output_of_the_warm_up_is_not_repeated(start_zygote):
     assert zygote.log().count("left in the buffer") == 1
 
 
+@needs_tracer
 def test_a_warm_up_that_reads_standard_input(start_zygote):
     """It would be another's: scripts are lua's, and moonletd says why."""
     zygote = start_zygote("-e", "io.read('*l')", stdin=open("/etc/passwd"), wait=not THAW)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from conftest import (BY_MOONLET, LUA, PATIENCE, REAL_LUA, SANITIZED, Pair, PairInEach, about_moonletd, about_the_file,
-                      both, environment, may_be_cold, run)
+                      both, environment, may_be_cold, needs_tracer, run)
 
 RANDOM = "print(math.random(1, 2^30), math.random(1, 2^30), math.random())"
 SEEDED_ANEW = LUA in ("5.4", "5.5")
@@ -25,6 +25,7 @@ def test_random_numbers(same):
         assert same("-e", RANDOM) == same("-e", RANDOM)
 
 
+@needs_tracer
 def test_random_numbers_after_a_warm_up_that_took_some(start_zygote):
     warm_up = "for i = 1, 100 do math.random() end math.randomseed(42) math.random()"
     zygote = start_zygote("-e", warm_up)
