@@ -55,15 +55,6 @@ class Mapped : public image::Tables {
   size_t size_ = 0;
 };
 
-// The path of the first file that segments come from and that has changed, or null.
-const char* changed_file(const image::Tables& tables) {
-  for (uint32_t i = 0; i < tables.header().files; i++) {
-    const char* const path = tables.path(i);
-    if (image::identity(AT_FDCWD, path, image::Follow::kYes) != tables.files()[i].identity) return path;
-  }
-  return nullptr;
-}
-
 // What differs, described in `words`; its question is null if nothing does.
 image::Difference find_difference(const image::Tables& tables, image::Which which, char* words, size_t size) {
   const image::Header& header = tables.header();
@@ -94,7 +85,7 @@ Judgement judge_image(const char* path, char* words, size_t size) {
     snprintf(words, size, "%s", problem);
     return tables.is_of_another_lua ? Judgement::kDiffers : Judgement::kOutdated;
   }
-  if (const char* changed = changed_file(tables)) {
+  if (const char* changed = image::first_changed_file(tables)) {
     snprintf(words, size, "%s has changed", changed);
     return Judgement::kOutdated;
   }

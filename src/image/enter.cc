@@ -125,23 +125,14 @@ Doubt ask(const Tables& tables, const Launch& launch) {
 #endif
 }
 
-// Whether `fd` is what was frozen. An image that is trusted has been made elsewhere, from a copy of the file.
-bool is_as_frozen(int fd, const MappedFile& file, bool trusted) {
-  FileStatus status;
-  if (look(fd, "", Follow::kYes, &status) != 0) return false;
-  return (trusted ? build_identity(fd, status, file.sample) : identity(status)) == file.identity;
-}
-
 // Opens each file that segments come from: it is the very file that is then mapped.
 Doubt open_files(const Tables& tables, OpenFiles& open) {
-  const Header& header = tables.header();
-  for (uint32_t i = 0; i < header.files; i++) {
+  for (uint32_t i = 0; i < tables.header().files; i++) {
     const char* path = tables.path(i);
     const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return {keep(path), nullptr, errno};
     open.descriptor[open.count++] = fd;
-    if (!is_as_frozen(fd, tables.files()[i], (header.flags & kTrusted) != 0))
-      return {keep(path), "has changed"};
+    if (!is_as_frozen(tables, i, fd)) return {keep(path), "has changed"};
   }
   return {};
 }

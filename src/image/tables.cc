@@ -2,7 +2,9 @@
 
 #include "image/window.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 namespace moonlet::image {
 
@@ -63,6 +65,24 @@ const char* judge_tables(const Tables& tables) {
     if (path < header.questions + header.questions_size || path >= header.tables_size) return kDamaged;
   }
   return enters ? nullptr : kDamaged;
+}
+
+bool is_as_frozen(const Tables& tables, uint32_t file, int fd) {
+  const MappedFile& frozen = tables.files()[file];
+  FileStatus status;
+  if (look(fd, "", Follow::kYes, &status) != 0) return false;
+  const bool is_trusted = (tables.header().flags & kTrusted) != 0;
+  return (is_trusted ? build_identity(fd, status, frozen.sample) : identity(status)) == frozen.identity;
+}
+
+const char* first_changed_file(const Tables& tables) {
+  for (uint32_t i = 0; i < tables.header().files; i++) {
+    const int fd = open(tables.path(i), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const bool is_same = fd >= 0 && is_as_frozen(tables, i, fd);
+    if (fd >= 0) close(fd);
+    if (!is_same) return tables.path(i);
+  }
+  return nullptr;
 }
 
 }  // namespace moonlet::image

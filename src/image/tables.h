@@ -41,4 +41,11 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
 /// are judged as they are asked.
 const char* judge_tables(const Tables& tables);
 
+/// Whether the open file `fd` is what segments of file number `file` were frozen from, or, where the image is
+/// trusted, another copy of the same build: then the image may have been made elsewhere.
+bool is_as_frozen(const Tables& tables, uint32_t file, int fd);
+
+/// The path of the first file of an image's segments that is not as it was frozen, or null. It opens each.
+const char* first_changed_file(const Tables& tables);
+
 }  // namespace moonlet::image

@@ -76,13 +76,9 @@ bool Frozen::differs(char* words, size_t size) const {
     image::describe(difference, words, static_cast<uint32_t>(size));
     return true;
   }
-  for (uint32_t i = 0; i < header.files; i++) {
-    const char* const path = tables_.path(i);
-    if (image::identity(AT_FDCWD, path, image::Follow::kYes) == tables_.files()[i].identity) continue;
-    snprintf(words, size, "%s has changed", path);
-    return true;
-  }
-  return false;
+  const char* const changed = first_changed_file(tables_);
+  if (changed != nullptr) snprintf(words, size, "%s has changed", changed);
+  return changed != nullptr;
 }
 
 bool Frozen::has_changed_since() const {
