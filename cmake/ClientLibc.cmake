@@ -5,7 +5,7 @@
 add_library(moonlet_client_libc INTERFACE)
 set(MOONLET_CLIENT_START "")
 set(MUSL_SPECS "")  # none in a cross build: cmake/musl-cross.cmake compiles all with musl's
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_CROSSCOMPILING AND NOT MOONLET_SANITIZE)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_CROSSCOMPILING)
   find_program(MUSL_GCC musl-gcc)
   if(MUSL_GCC)
     # musl-gcc is a script that calls gcc with a specs file; g++ takes the same file.
@@ -33,7 +33,7 @@ if(MUSL_SPECS OR MOONLET_MUSL)
     target_link_options(moonlet_client_libc INTERFACE -mno-abicalls -Wl,--no-warn-mismatch)
   endif()
 endif()
-if(NOT MUSL_SPECS AND NOT MOONLET_MUSL AND NOT MOONLET_SANITIZE)
+if(NOT MUSL_SPECS AND NOT MOONLET_MUSL)
   # Statically too, where that can be: a program that has libraries lying about cannot freeze what it starts in its own process.
   include(CheckCSourceCompiles)
   set(CMAKE_REQUIRED_LINK_OPTIONS -static)

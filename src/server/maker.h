@@ -6,6 +6,7 @@
 #include "base/unique_fd.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 namespace moonlet::server {
@@ -14,6 +15,11 @@ struct Options;
 
 class Maker {
  public:
+  Maker() = default;
+  Maker(const Maker&) = delete;
+  Maker& operator=(const Maker&) = delete;
+  ~Maker() { free(argv_); }
+
   /// To be called once. `image`: path of the image, which must live on, as `options`. `directory`: a descriptor
   /// of the one that moonlet is in. `mask`: of blocked signals, for the warm-up. False without memory.
   bool prepare(const Options& options, const char* image, int directory, const kernel::SignalSet& mask);

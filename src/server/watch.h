@@ -36,6 +36,7 @@ class Watch {
     Keys() = default;
     Keys(const Keys&) = delete;
     Keys& operator=(const Keys&) = delete;
+    ~Keys() { clear(); }
     [[nodiscard]] bool has(uint32_t key) const { return capacity_ != 0 && *slot(key) == key; }
     bool add(uint32_t key);  // false without memory
     void clear();

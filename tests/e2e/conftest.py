@@ -201,8 +201,6 @@ class FrozenZygote:
 
     def __init__(self, directory, *warm_up, options=(), env=None, wait=True, stdin=subprocess.DEVNULL, socket=None, **popen):
         assert not options, "only moonletd has them: is the test about moonletd?"
-        if SANITIZED:
-            pytest.skip("NEITHER FREEZES NOR THAWS: with the sanitizers")
         self.socket = socket or os.path.join(str(directory), "zygote.sock")
         self.image = self.socket.removesuffix(".sock") + ".image"
         done = subprocess.run([MOONLET, "--freeze", self.image, *warm_up], stdin=stdin, capture_output=True,

@@ -95,7 +95,6 @@ def test_a_script_in_an_image_that_is_named(bench, script, freeze):
     assert re.search(r"moonlet is [\d.]+ times as fast: it saves [\d.]+ ms of [\d.]+ ms per launch", result.out), result
 
 
-@pytest.mark.skipif(SANITIZED, reason="NEITHER FREEZES NOR THAWS: with the sanitizers")
 def test_modules_that_are_not_warm_in_the_image(bench, script, freeze):
     made = freeze(env=bench.env)
     result = compare(bench, "--image", made.path, script('require "slow"'))

@@ -449,7 +449,8 @@ def test_nothing_grows(tree, start_zygote):
     # The keeper reads the new image at such a moment.
     fewest = [[min(counts) for counts in zip(*(state[:2] for state in part))] for part in (states[:6], states[-6:])]
     assert fewest[0] == fewest[1], states
-    assert all(last <= early + 16 for early, last in zip(states[5][2:], states[-1][2:])), states
+    # AddressSanitizer keeps what was freed.
+    assert SANITIZED or all(last <= early + 16 for early, last in zip(states[5][2:], states[-1][2:])), states
 
 
 def test_edits_in_a_tight_loop(tree, start_zygote):

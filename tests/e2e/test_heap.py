@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from conftest import (BY_LUA, BY_MOONLET, JIT, LUA, REAL_LUA, SANITIZED, Pair, environment, run, without_addresses)
+from conftest import (BY_LUA, BY_MOONLET, JIT, LUA, REAL_LUA, Pair, environment, run, without_addresses)
 
 HAS_GENERATIONS = LUA in ("5.4", "5.5")
 needs_generations = pytest.mark.skipif(not HAS_GENERATIONS, reason="the collector has one mode")
@@ -27,10 +27,6 @@ local function private()
 end
 """
 
-not_sanitized = pytest.mark.skipif(SANITIZED, reason="AddressSanitizer has memory of its own")
-
-
-@not_sanitized
 @pytest.mark.skipif(JIT, reason="luajit itself ends there")
 @pytest.mark.parametrize("fill", ["t[i] = {i}", "t[i] = ('x'):rep(2000) .. i", "t[i] = ('x'):rep(100000) .. i",
                                   "t[i] = ('x'):rep(3000000) .. i", "t[i] = i"])
@@ -47,7 +43,6 @@ def test_out_of_memory_is_lua_s_error(start_zygote, tmp_path, limit, fill):
     """, preexec_fn=lambda: resource.setrlimit(limit, (64 << 20, 64 << 20)))
 
 
-@not_sanitized
 def test_a_short_script_takes_few_page_faults(start_zygote):
     """What a launch copies of the warm heap does not grow with it. lua takes some 100 faults for the same; a launch has those of
     a whole process, and some more that read: of a large image fewer pages come with their neighbours."""
@@ -60,14 +55,12 @@ def test_a_short_script_takes_few_page_faults(start_zygote):
     assert max(counts) <= 1.25 * under_lua, (counts, under_lua)
 
 
-@not_sanitized
 def test_an_idle_script_shares_the_warm_heap(start_zygote):
     zygote = start_zygote("-e", WARM)
     out = run(BY_MOONLET, ["lua", "-e", PRIVATE + "print(private())"], environment(MOONLET_SOCKET=zygote.socket)).out
     assert float(out) < 400  # KB; the warm heap has 3000
 
 
-@not_sanitized
 @pytest.mark.skipif(not HAS_GENERATIONS, reason="before 5.4 a cycle of the collector writes to everything")
 def test_minor_collections_leave_the_warm_heap_alone(start_zygote):
     zygote = start_zygote("-e", WARM)
@@ -76,7 +69,6 @@ def test_minor_collections_leave_the_warm_heap_alone(start_zygote):
     assert float(out) < 2000
 
 
-@not_sanitized
 def test_memory_that_a_script_has_freed_is_used_again(start_zygote, tmp_path):
     """Phases of other sizes each: the most that was ever resident is about lua's."""
     zygote = start_zygote("-e", WARM)
@@ -98,7 +90,6 @@ def test_memory_that_a_script_has_freed_is_used_again(start_zygote, tmp_path):
     assert peaks[1] < 1.5 * peaks[0], peaks  # KB
 
 
-@not_sanitized
 def test_large_blocks_go_back_to_the_kernel(start_zygote):
     zygote = start_zygote()
     code = ("local function resident() return tonumber(io.open('/proc/self/status'):read('*a'):match('VmRSS:%s*(%d+)')) end"

@@ -16,7 +16,7 @@ from conftest import (BUILD, BY_LUA, BY_MOONLET, CPATH, JIT, KEEPS_CONNECTION, L
                       THAW, Pair, PairInEach, Result, about_moonletd, environment, run, wait_gone)
 
 WITH_MODULE = os.path.join(BUILD, "?.so") + ";" + CPATH
-# The module is in moonletd itself; any lua loads the file, but for the sanitizers', which a program must be built with.
+# The module is in moonlet-lua itself; any lua loads the file, but for the sanitizers', which a program must be built with.
 plain_lua = pytest.mark.skipif(SANITIZED, reason="NOT FOR PLAIN LUA: the module is built with sanitizers")
 
 # The environment is the spawned scripts' too, and shall be the image's: so the file is found by this.
