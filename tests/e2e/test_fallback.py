@@ -222,20 +222,42 @@ io.write((require('probe').fds():gsub('pipe:%b[]', 'pipe')))
 """
 
 
-@pytest.mark.parametrize("why", ["nobody listens", "declined"])
-def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, why):
+@pytest.mark.parametrize("why", ["nobody listens", "the server ends", "another environment"])
+def test_the_fallback_has_the_client_s_signals_and_descriptors(start_zygote, tmp_path, why):
+    pending = why != "another environment"  # then it is the script that becomes lua, and its client forwards signals while it runs
+
     def change():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        if pending:
+            os.kill(os.getpid(), signal.SIGUSR1)
 
-    zygote = start_zygote() if why == "declined" else None
-    path = zygote.socket if zygote else "/nonexistent"
-    if THAW and zygote:
-        os.truncate(zygote.image, 4096)
-    env = environment(MOONLET_SOCKET=path, MOONLET_FALLBACK=None, LD_OF_NOBODY="1")
-    expected, got = [run(program, ["lua", "-e", SHOW], env, preexec_fn=change) for program in (BY_LUA, BY_MOONLET)]
+    def take_and_hang_up():
+        connection, _ = server.accept()
+        with connection:
+            asked.append(connection.recv(1 << 16))
+
+    asked = []
+    variables = {}
+    path = "/nonexistent"
+    with socket.socket(socket.AF_UNIX) as server:
+        if THAW and why == "the server ends":
+            zygote = start_zygote()
+            path = zygote.socket
+            os.truncate(zygote.image, 4096)
+        elif why == "the server ends":
+            path = str(tmp_path / "s")
+            server.bind(path)
+            server.listen()
+            threading.Thread(target=take_and_hang_up, daemon=True).start()
+        elif why == "another environment":
+            path = start_zygote().socket
+            variables = {"LD_OF_NOBODY": "1"}
+        env = environment(MOONLET_SOCKET=path, MOONLET_FALLBACK=None, **variables)
+        expected, got = [run(program, ["lua", "-e", SHOW], env, preexec_fn=change) for program in (BY_LUA, BY_MOONLET)]
     assert got == expected and b"SigBlk:\t0000000000000200\n" in got.out, (got, expected)
+    assert (b"ShdPnd:\t0000000000000200\n" in got.out) == pending, got
+    assert asked or THAW or why != "the server ends"
 
 
 @needs_root
