@@ -1,32 +1,29 @@
 /*
- * A launch, in all the orders in which it can go: client, zygote, children and spares, each of which may be killed
- * between any two steps. The words are those of protocol.md; its section "The model" says how to have it checked.
+ * A launch through moonletd, in all the orders in which it can go: client, server and children, each of which may be killed
+ * between any two steps, and a server that stops. The words are those of protocol.md; its section "The model" says how to
+ * have it checked.
  *
  * A step here is a system call there. What a process does between two of them nobody sees.
  *
- *   -DCLIENTS=n     so many clients (1; with 2 the search is too long for the tests)
- *   -DKIDS=n        so many forks succeed (2), of children and spares together
- *   -DSPARES=n      so many spares are kept (1)
+ *   -DCLIENTS=n     so many clients (1)
+ *   -DKIDS=n        so many forks succeed (CLIENTS)
  *   -DMAX=n         --max (CLIENTS)
- *   -DRELOAD        the zygote may once exec itself anew, and keeps the connections and the launches in flight
  *   -DMUTANT_...    a mistake, which must be found
  *   -DNEVER=end     asserts that no caller sees this end, which must be refuted
  *
- * Left out: what stops and continues a process, signals to the script (to the model it ends of itself), time limits.
+ * Left out: what stops and continues a process, signals to the script (to the model it ends of itself), time limits, an end
+ * told by signal (no server of this version tells one), and the keeper, whose end is to the server what SIGTERM is.
  */
 #ifndef CLIENTS
 #define CLIENTS 1
 #endif
 #ifndef KIDS
-#define KIDS 2
-#endif
-#ifndef SPARES
-#define SPARES 1
+#define KIDS CLIENTS
 #endif
 #ifndef MAX
 #define MAX CLIENTS
 #endif
-#define ZYGOTE KIDS /* its index, behind those of its children */
+#define SERVER KIDS /* its index, behind those of its children */
 
 mtype = { started, declined, exited, killed }; /* reports. The last two are also how a process ended */
 mtype = { fallback, failed, gone };            /* what else the caller sees: lua, status 125, a client that was killed */
@@ -35,13 +32,13 @@ mtype = { unborn, runs, zombie, reaped };      /* a child */
 /* Descriptors, one bit each. */
 #define CONNECTION(c) (1 << (c))
 #define LISTENER (1 << CLIENTS)
-#define CHANNEL(k) (1 << (CLIENTS + 1 + (k))) /* the zygote's end of a spare's */
 byte holds[KIDS + 1];                         /* by each process of the server's side */
 
 bool pidfds;               /* whether the kernel has them */
-bool zygote_lives = true;
-bool zygote_killed;
-bool sigchld;              /* pending in the zygote */
+bool server_lives = true;
+bool server_killed;
+bool server_told_to_stop;
+bool sigchld;              /* pending in the server */
 
 /* By client. */
 mtype caller_sees[CLIENTS]; /* 0: nothing yet */
@@ -50,7 +47,6 @@ bool client_end[CLIENTS];   /* the client has its end of the connection */
 bool queued[CLIENTS];       /* the connection waits to be accepted */
 bool has_begun[CLIENTS];    /* a part of the request is sent, */
 bool is_whole[CLIENTS];     /* or all of it */
-bool farewell[CLIENTS];     /* SIGURG is pending */
 byte runs_of[CLIENTS];      /* how often the script has been run */
 chan report[CLIENTS] = [4] of { mtype, byte };
 
@@ -60,25 +56,20 @@ mtype end_of[KIDS];         /* what waitpid tells */
 bool kid_killed[KIDS];
 bool own_group[KIDS];
 bool endless[KIDS];         /* its script runs until it is killed */
-bool said_farewell[KIDS];
 bool has_execed[KIDS];      /* the script has become another program */
-byte handed_over[KIDS];     /* 1 + the client whose connection is on its way to this spare */
 byte client_of[KIDS];
 byte forks;
 
 #if KIDS == 1
 #define ANY_HOLDS(bit) ((holds[0] | holds[1]) & (bit))
-#define ON_ITS_WAY(c) (handed_over[0] == (c) + 1)
 #elif KIDS == 2
 #define ANY_HOLDS(bit) ((holds[0] | holds[1] | holds[2]) & (bit))
-#define ON_ITS_WAY(c) (handed_over[0] == (c) + 1 || handed_over[1] == (c) + 1)
 #else
 #define ANY_HOLDS(bit) ((holds[0] | holds[1] | holds[2] | holds[3]) & (bit))
-#define ON_ITS_WAY(c) (handed_over[0] == (c) + 1 || handed_over[1] == (c) + 1 || handed_over[2] == (c) + 1)
 #endif
 
-/* The server's side has this end of the connection: open, in a message, or in the queue of a listener. */
-#define SERVER_END(c) (ANY_HOLDS(CONNECTION(c)) || ON_ITS_WAY(c) || (queued[c] && ANY_HOLDS(LISTENER)))
+/* The server's side has this end of the connection: open, or in the queue of a listener. */
+#define SERVER_END(c) (ANY_HOLDS(CONNECTION(c)) || (queued[c] && ANY_HOLDS(LISTENER)))
 
 #define HAS_ENDED(k) (state[k] == zombie || state[k] == reaped)
 
@@ -86,11 +77,10 @@ byte forks;
 
 #define mine client_of[k]
 
-/* The kernel: all descriptors close at once, and with a spare's channel goes what is on its way to it. */
+/* The kernel: all descriptors close at once. */
 inline end_kid(how) {
   atomic {
     holds[k] = 0;
-    handed_over[k] = 0;
     end_of[k] = how;
     state[k] = zombie;
     kid_killed[k] = false; /* what has lost its meaning shall not tell states apart, here and below */
@@ -100,22 +90,15 @@ inline end_kid(how) {
   }
 }
 
-/* The script, of which one end is followed: by exit, with a farewell; by exit, where none is sent or none arrives; after
- * it has become another program, when the descriptors that close on exec are closed; by a signal (see Fate). */
+/* The script, of which one end is followed: by exit; after it has become another program, when the descriptors that close
+ * on exec are closed; by a signal (see Fate). */
 inline run_script() {
   atomic {
     assert(runs_of[mine] == 0);
+    assert(!(holds[k] & ~CONNECTION(mine)));
     runs_of[mine]++
   }
   if
-  :: atomic {
-       holds[k] = holds[k] & CONNECTION(mine); /* the connection closes last */
-       said_farewell[k] = true;
-       if
-       :: client_end[mine] -> farewell[mine] = true
-       :: else
-       fi
-     }
   :: skip
   :: atomic {
        has_execed[k] = true;
@@ -127,31 +110,12 @@ end_script:
   fi
 }
 
-/* Its client is the one whose connection the fork has accepted, or CLIENTS: it is a spare. */
 proctype Child(byte k) {
   {
-    /* leave_server: with the fork it has got all that the zygote had open. */
+    /* leave_server: with the fork it has got all that the server had open. */
 #ifndef MUTANT_KEEPS_WHAT_IT_INHERITED
-    if
-    :: mine < CLIENTS -> holds[k] = CONNECTION(mine)
-    :: else -> holds[k] = 0
-    fi;
+    holds[k] = CONNECTION(mine);
 #endif
-    /* A spare is told of its launch, or its channel ends. */
-    if
-    :: mine == CLIENTS ->
-end_spare:
-       if
-       :: atomic {
-            handed_over[k] > 0 ->
-            mine = handed_over[k] - 1;
-            handed_over[k] = 0;
-            holds[k] = holds[k] | CONNECTION(mine)
-          }
-       :: handed_over[k] == 0 && !ANY_HOLDS(CHANNEL(k)) -> goto leave
-       fi
-    :: else
-    fi;
     /* read_request, and whatever else may be found wrong. */
     if
     :: is_whole[mine]
@@ -195,16 +159,16 @@ leave:
   }
 }
 
-/* ---- The zygote ---- */
+/* ---- The server ---- */
 
 #define NOT_FORKED 0 /* else 1 + the child of a launch */
 #define HAS_ROOM (running < MAX)
 
 /* A fork inherits all descriptors. It may also fail. */
-inline fork_kid(first) {
+inline fork_kid() {
   state[forks] = runs;
-  client_of[forks] = first;
-  holds[forks] = holds[ZYGOTE];
+  client_of[forks] = c;
+  holds[forks] = holds[SERVER];
   run Child(forks);
   forks++
 }
@@ -216,7 +180,7 @@ inline tell(c, kind, k) {
   fi
 }
 
-/* Of a launch, or of a spare. */
+/* The next child that has ended; k is KIDS when there is none. */
 inline reap_one() {
   atomic {
     k = 0;
@@ -229,96 +193,61 @@ inline reap_one() {
        state[k] = reaped;
        how = end_of[k];
        end_of[k] = 0;
-       c = 0;
-       do
-       :: c < CLIENTS && kid_of[c] != k + 1 -> c++
-       :: else -> break
-       od
+       c = client_of[k]
     :: else
     fi
   }
   if
-  :: k < KIDS && c < CLIENTS ->
+  :: k < KIDS ->
 #ifndef MUTANT_ENDS_UNTOLD
      atomic { tell(c, how, k) };
 #endif
      atomic {
-       holds[ZYGOTE] = holds[ZYGOTE] & ~CONNECTION(c);
+       holds[SERVER] = holds[SERVER] & ~CONNECTION(c);
        kid_of[c] = NOT_FORKED;
        left[c] = false;
        running--
      }
-  :: atomic {
-       k < KIDS && c == CLIENTS && (holds[ZYGOTE] & CHANNEL(k)) ->
-       holds[ZYGOTE] = holds[ZYGOTE] & ~CHANNEL(k);
-       spares--
-     }
-  :: k < KIDS && c == CLIENTS && !(holds[ZYGOTE] & CHANNEL(k))
   :: k == KIDS
   fi
 }
 
-/* For a connection whose request has begun to come: a spare, or a new child. */
-inline find_kid() {
+/* For a connection whose request has begun to come. */
+inline fork_for() {
   if
-  :: spares > 0 ->
-     atomic {
-       k = 0;
-       do
-       :: !(holds[ZYGOTE] & CHANNEL(k)) -> k++
-       :: else -> break
-       od;
-       if
-       :: state[k] == runs ->
-          handed_over[k] = c + 1;
-#ifndef MUTANT_FORGETS_A_SPARE_THAT_IT_HANDED_OVER
-          kid_of[c] = k + 1;
-          running++
-#endif
-       :: else
-       fi;
-       holds[ZYGOTE] = holds[ZYGOTE] & ~CHANNEL(k); /* one that cannot be told has ended */
-       spares--
-     }
   :: atomic {
-       spares == 0 && forks < KIDS ->
-       fork_kid(c);
+       forks < KIDS ->
+       fork_kid();
        kid_of[c] = forks;
        running++
      }
-  :: spares == 0 -> /* fork fails */
+  :: true -> /* fork fails */
      atomic { tell(c, declined, 0) };
-     atomic {
-       holds[ZYGOTE] = holds[ZYGOTE] & ~CONNECTION(c);
-       goto next
-     }
+     holds[SERVER] = holds[SERVER] & ~CONNECTION(c)
   fi
 }
 
 /* What poll tells of a client's connection. */
-#define IS_OPEN(c) (holds[ZYGOTE] & CONNECTION(c))
-#define COMES(c) (queued[c] && HAS_ROOM)
+#define IS_OPEN(c) (holds[SERVER] & CONNECTION(c))
+#define COMES(c) (queued[c] && (holds[SERVER] & LISTENER) && HAS_ROOM)
 #define HANGS_UP(c) (IS_OPEN(c) && !client_end[c] && !left[c])
 #define ASKS(c) (IS_OPEN(c) && has_begun[c] && kid_of[c] == NOT_FORKED && HAS_ROOM)
 
-proctype Zygote() {
+proctype Server() {
   byte k, c;
   mtype how;
   byte kid_of[CLIENTS];
   bool left[CLIENTS]; /* ignore_client: this hang-up has been seen */
-  byte running, spares;
-#ifdef RELOAD
-  bool has_reloaded;
-#endif
+  byte running;
   {
-    holds[ZYGOTE] = LISTENER;
+    holds[SERVER] = LISTENER;
 next:
     atomic {
       k = 0;
       c = 0;
       how = 0
     }
-end_zygote:
+end_server:
     if
     :: sigchld ->
 #ifndef MUTANT_SIGCHLD_TAKEN_AFTER_REAPING
@@ -335,32 +264,23 @@ end_zygote:
        sigchld = false;
 #endif
        goto next
-    :: atomic {
-         spares < SPARES && forks < KIDS ->
-         fork_kid(CLIENTS);
-         holds[ZYGOTE] = holds[ZYGOTE] | CHANNEL(forks - 1);
-         spares++;
-         goto next
-       }
-#ifdef RELOAD
-    /* A changed module. Its own spares are of no use any more, and end by themselves. The new image takes over the
-     * descriptors, the table of the launches, and the pending SIGCHLD. */
-    :: !has_reloaded ->
-       has_reloaded = true;
-       atomic {
-         holds[ZYGOTE] = holds[ZYGOTE] & ~(CHANNEL(0) | CHANNEL(1) | CHANNEL(2));
-         spares = 0
-       }
-#ifdef MUTANT_RELOAD_LOSES_CONNECTIONS
-       holds[ZYGOTE] = LISTENER;
-#endif
-#ifdef MUTANT_RELOAD_LOSES_SIGCHLD
-       sigchld = false;
-#endif
-#ifdef MUTANT_RELOAD_LOSES_LAUNCHES
-       kid_of[0] = NOT_FORKED;
-#endif
+    /* stop: it hears of nobody any more, hangs up on whom has no child, and serves the rest to their ends. */
+    :: server_told_to_stop && (holds[SERVER] & LISTENER) ->
+       holds[SERVER] = holds[SERVER] & ~LISTENER;
+       do
+       :: c < CLIENTS ->
+          if
+          :: kid_of[c] == NOT_FORKED -> holds[SERVER] = holds[SERVER] & ~CONNECTION(c)
+          :: else
+          fi;
+          c++
+       :: else -> break
+       od;
        goto next
+#ifdef MUTANT_STOPS_AT_ONCE
+    :: server_told_to_stop && !(holds[SERVER] & LISTENER) -> goto leave
+#else
+    :: server_told_to_stop && !(holds[SERVER] & LISTENER) && running == 0 -> goto leave
 #endif
     :: COMES(0) || HANGS_UP(0) || ASKS(0) -> c = 0
 #if CLIENTS > 1
@@ -371,7 +291,7 @@ end_zygote:
     :: atomic {
          COMES(c) ->
          queued[c] = false;
-         holds[ZYGOTE] = holds[ZYGOTE] | CONNECTION(c)
+         holds[SERVER] = holds[SERVER] | CONNECTION(c)
        }
     :: HANGS_UP(c) && kid_of[c] != NOT_FORKED ->
        /* end_orphan: only what has started. A child that has not finds out by itself. */
@@ -385,24 +305,25 @@ end_zygote:
        left[c] = true
     :: atomic {
          HANGS_UP(c) && kid_of[c] == NOT_FORKED ->
-         holds[ZYGOTE] = holds[ZYGOTE] & ~CONNECTION(c)
+         holds[SERVER] = holds[SERVER] & ~CONNECTION(c)
        }
-    :: ASKS(c) -> find_kid()
+    :: ASKS(c) -> fork_for()
     fi;
-    goto next
+    goto next;
+leave:
+    skip
   } unless {
-    zygote_killed
+    server_killed
   };
   atomic {
-    holds[ZYGOTE] = 0;
-    zygote_lives = false
+    holds[SERVER] = 0;
+    server_lives = false
   }
 }
 
 /* ---- The client ---- */
 
 #define READABLE(c) (len(report[c]) > 0 || !SERVER_END(c))
-#define SIGNALLED (has_started && farewell[c])
 
 inline see(what) {
   atomic {
@@ -413,7 +334,6 @@ inline see(what) {
     client_end[c] = false;
     caller_sees[c] = what;
     client_killed[c] = false;
-    farewell[c] = false;
     has_started = false;
     k = 0;
     goto end
@@ -437,36 +357,8 @@ proctype Client(byte c) {
     :: goto fall_back /* the rest cannot be sent */
     :: is_whole[c] = true
     fi;
-follow: /* poll looks at the connection, then at the signals, of which SIGURG counts from started on */
-#ifdef MUTANT_LOOKS_FOR_SIGNALS_FIRST
-    if
-    :: SIGNALLED -> goto take_farewell
-    :: !SIGNALLED
-    fi;
-    if
-    :: READABLE(c) -> goto read
-    :: !READABLE(c)
-    fi;
-#else
-    if
-    :: READABLE(c) ->
-       if
-       :: SIGNALLED -> goto take_farewell
-       :: !SIGNALLED -> goto read
-       fi
-    :: !READABLE(c)
-    fi;
-    if
-#ifdef MUTANT_TAKES_SIGURG_BEFORE_STARTED
-    :: farewell[c] && !has_started -> farewell[c] = false
-#endif
-    :: SIGNALLED -> goto take_farewell
-    :: !SIGNALLED
-    fi;
-#endif
-    READABLE(c) || SIGNALLED;
-    goto follow;
-read:
+follow:
+    READABLE(c);
     if
     :: atomic {
          report[c]?started, k ->
@@ -485,9 +377,7 @@ read:
     :: atomic {
          report[c]?killed, k ->
          if
-         :: has_started ->
-            assert(!said_farewell[k]);
-            see(killed)
+         :: has_started -> see(killed)
          :: !has_started -> goto follow
          fi
        }
@@ -508,33 +398,13 @@ read:
 #ifdef MUTANT_LOSES_THE_PIDFD
     goto fail;
 #endif
-alone: /* poll looks at the signals, then at the pidfd */
-    if
-    :: farewell[c] -> goto take_farewell
-    :: !farewell[c]
-    fi;
-    if
-    :: HAS_ENDED(k)
-    :: !HAS_ENDED(k) ->
-       farewell[c] || HAS_ENDED(k);
-       goto alone
-    fi;
-#ifndef MUTANT_LOOKS_ONCE_FOR_SIGNALS
-    /* The script may have said its farewell, and ended, between the two looks. */
-    if
-    :: farewell[c] -> goto take_farewell
-    :: !farewell[c]
-    fi;
-#endif
-fail: /* Only where nobody is left who could have told. */
+    HAS_ENDED(k);
+fail: /* Only where nobody is left who could have told: a server that stops tells each end. */
     atomic {
-      assert(!zygote_lives);
-      assert(!said_farewell[k]);
+      assert(!server_lives && server_killed);
       assert(HAS_ENDED(k) || (has_execed[k] && !pidfds));
       see(failed)
     };
-take_farewell:
-    see(exited);
 fall_back:
     client_end[c] = false;
     atomic {
@@ -564,14 +434,15 @@ active proctype Fate() {
     :: pidfds = true
     :: pidfds = false
     fi;
-    run Zygote();
+    run Server();
     for (i : 0 .. CLIENTS - 1) {
       run Client(i)
     }
     i = 0
   };
   do
-  :: !zygote_killed -> zygote_killed = true
+  :: !server_killed && server_lives -> server_killed = true
+  :: !server_told_to_stop && server_lives -> server_told_to_stop = true
   :: !client_killed[0] && caller_sees[0] == 0 -> client_killed[0] = true
   :: !kid_killed[0] && state[0] == runs -> kid_killed[0] = true
 #if CLIENTS > 1
@@ -602,15 +473,16 @@ active proctype Fate() {
   od;
   /* All is still. */
   atomic {
+    assert(!server_told_to_stop || !server_lives);
     for (i : 0 .. CLIENTS - 1) {
       assert(caller_sees[i] != 0);
-      assert(!zygote_lives || !SERVER_END(i));
+      assert(!server_lives || !SERVER_END(i));
       assert(caller_sees[i] == gone || runs_of[i] == 1 || caller_sees[i] == killed || caller_sees[i] == failed)
     }
     for (i : 0 .. KIDS - 1) {
-      /* No zombie, and no child but spares. A script whose client and zygote are both gone runs on. */
-      assert(!zygote_lives || state[i] == unborn || state[i] == reaped || (state[i] == runs && ANY_HOLDS(CHANNEL(i))));
-      assert(zygote_lives || state[i] != runs || IN_USE(i))
+      /* No zombie, and no child. A script whose client and server are both gone runs on. */
+      assert(server_killed || state[i] == unborn || state[i] == reaped);
+      assert(state[i] != runs || IN_USE(i))
     }
   }
 }

@@ -33,10 +33,10 @@ set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "moonlet is a drop-in lua that maps an image into its own process: a file that
 holds a Lua interpreter with modules of your choice loaded. Arguments,
 environment, descriptors, signals, limits and exit status are those of lua.
-moonlet --freeze makes an image, and so does moonletd, which also starts
-scripts as forked copies of itself.
+moonlet --freeze makes an image, and so do the first launch with MOONLET_WARM,
+and moonletd, which keeps it fresh.
 
-Where there is neither, a script runs through ${MOONLET_FALLBACK_NAME}. The service is
+Where there is none, a script runs through ${MOONLET_FALLBACK_NAME}. The service is
 neither enabled nor started when this package is installed.
 
 moonlet-bench tells whether a script gains by it, and moonletctl how a

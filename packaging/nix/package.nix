@@ -7,7 +7,7 @@
   lua,
   ninja,
   pkgsMusl,
-  # What moonlet runs where it cannot start a copy.
+  # What moonlet runs where no image fits.
   fallback ? "${lua}/bin/lua",
 }:
 let
