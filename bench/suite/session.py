@@ -67,7 +67,7 @@ class Zygote:
             if time.monotonic() > deadline:
                 raise Trouble(f"children of process {self.pid} do not end")
             os.sched_yield()
-        return proc.served(self.pid)
+        return proc.served(self.server)
 
     def stop(self):
         self.process.terminate()
