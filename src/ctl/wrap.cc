@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,16 +57,35 @@ void find_moonlet(char (&path)[PATH_MAX]) {
   memcpy(path + length, kName, sizeof kName);
 }
 
+// What modules are tried in. It goes with this program, however that ends: fail() runs no destructor.
+class TrialImage {
+ public:
+  TrialImage() {
+    close(mkostemp(path_, O_CLOEXEC));
+    atexit(remove);
+    constexpr int kEnds[] = {SIGHUP, SIGINT, SIGTERM};
+    for (const int signal : kEnds) {
+      if (::signal(signal, end) == SIG_IGN) ::signal(signal, SIG_IGN);
+    }
+  }
+  [[nodiscard]] char* path() const { return path_; }
+
+ private:
+  static void remove() { unlink(path_); }
+  static void end(int signal) {
+    remove();
+    ::signal(signal, SIG_DFL);
+    raise(signal);
+  }
+
+  static inline char path_[] = "/tmp/moonlet-wrap.XXXXXX";
+};
+
 // Which modules can be warm. What fails in the background later nobody would see.
 class Trials {
  public:
   Trials(const WrappedProgram& program, char* moonlet, char** arguments)
-      : program_(program), moonlet_(moonlet), arguments_(arguments) {
-    close(mkostemp(image_, O_CLOEXEC));
-  }
-  Trials(const Trials&) = delete;
-  Trials& operator=(const Trials&) = delete;
-  ~Trials() { unlink(image_); }
+      : program_(program), moonlet_(moonlet), arguments_(arguments) {}
 
   // The options -l with which the program does what it does without. Fails if there are none.
   Text choose() {
@@ -110,7 +130,7 @@ class Trials {
     if (words == nullptr || argv == nullptr) fail("not enough memory");
     argv[0] = moonlet_;
     argv[1] = option;
-    argv[2] = image_;
+    argv[2] = image_.path();
     argv[3] = whole;
     split_words(words, argv + 4, static_cast<int>(most));
     const UniqueFd nothing(open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -121,7 +141,7 @@ class Trials {
   }
 
   bool does_the_same(const Text& modules, const Outcome& plain) {
-    return freeze(modules) && program_.run_warm(moonlet_, image_, arguments_).is_like(plain);
+    return freeze(modules) && program_.run_warm(moonlet_, image_.path(), arguments_).is_like(plain);
   }
 
   // Adds to `kept`, of the `size` bytes of names, all that it bears: the halves one after another where the
@@ -142,7 +162,7 @@ class Trials {
   const WrappedProgram& program_;
   char* moonlet_;
   char** arguments_;
-  char image_[32] = "/tmp/moonlet-wrap.XXXXXX";
+  TrialImage image_;
 };
 
 // In single quotes, as sh(1) reads them.

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -118,6 +119,23 @@ def test_one_that_bears_none(program):
     program.write("print(require 'looks')")
     assert f"{program.path} does something else with any module warm" in program.wrap(status=OWN_FAILURE)
     assert not program.wrapper.exists()
+
+
+@pytest.mark.parametrize("end", ["", "os.execute('kill -TERM ' .. io.open '/proc/self/stat':read '*a':match '%) %a (%d+)')"],
+                         ids=["it fails", "it is killed"])
+def test_the_image_of_its_trials_goes_with_it(program, end):
+    program.module("looks", "return arg and arg[0] or 'nothing'")
+    program.write(f"""print(require 'looks')
+        for line in io.lines '/proc/self/maps' do
+            image = image or line:match '/tmp/moonlet%-wrap%.%w+'
+        end
+        if image then
+            io.open('{program.directory}/image', 'w'):write(image)
+            {end}
+        end""")
+    program.wrap(status=-signal.SIGTERM if end else OWN_FAILURE)
+    image = pathlib.Path((program.directory / "image").read_text())
+    assert image.parent == pathlib.Path("/tmp") and not image.exists()
 
 
 def test_a_module_that_cannot_be_frozen_is_left_out(program):
