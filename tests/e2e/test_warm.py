@@ -796,6 +796,13 @@ def test_images_are_listed(home, tmp_path):
         assert "failed " in text and "will be tried again in " in text and "module 'no.such.module' not found" in text
 
 
+def test_a_trusted_image_is_listed_as_it_is_thawed(home):
+    value = "--trust " + WARM
+    home.freeze(value)
+    home.thaw(value, *IS_WARM)
+    assert ": fits here\n" in told(home, "--images").out.decode()
+
+
 def test_an_image_of_another_lua_is_not_outdated(home):
     """It is another moonlet's."""
     home.freeze(WARM)
