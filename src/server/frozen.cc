@@ -81,21 +81,22 @@ bool Frozen::differs(char* words, size_t size) const {
   return changed != nullptr;
 }
 
-bool Frozen::has_changed_since() const {
+bool Frozen::has_changed_since(const char* image) const {
   struct Search {
-    const image::Header& header;
+    timespec since;
     bool has_found;
   };
-  if (!has_image()) return false;
-  Search search = {tables_.header(), false};
+  struct stat status;
+  if (stat(image, &status) != 0) return false;
+  Search search = {status.st_ctim, false};
   for_each_path(
       [](const char* path, void* it) {
         auto& searched = *static_cast<Search*>(it);
         struct stat found;
         searched.has_found |=
-            stat(path, &found) == 0 && (found.st_ctim.tv_sec > searched.header.made_seconds ||
-                                        (found.st_ctim.tv_sec == searched.header.made_seconds &&
-                                         found.st_ctim.tv_nsec > searched.header.made_nanoseconds));
+            stat(path, &found) == 0 &&
+            (found.st_ctim.tv_sec > searched.since.tv_sec ||
+             (found.st_ctim.tv_sec == searched.since.tv_sec && found.st_ctim.tv_nsec > searched.since.tv_nsec));
       },
       &search);
   return search.has_found;

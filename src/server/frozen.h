@@ -38,8 +38,9 @@ class Frozen {
   /// each answer is the image's, or there is no image. Else `words`, of `size` bytes, gets what differs.
   [[nodiscard]] bool differs(char* words, size_t size) const;
 
-  /// Whether a file that was asked for has changed since the image was made: then not by its warm-up.
-  [[nodiscard]] bool has_changed_since() const;
+  /// Whether a file that was asked for has changed since the image came to lie at `image`: then neither by its
+  /// warm-up nor by the freeze, which renames it into a directory.
+  [[nodiscard]] bool has_changed_since(const char* image) const;
 
   /// Calls `each` with the path of every file that was asked for, and of those that libraries are mapped from.
   /// A path lives during the call.

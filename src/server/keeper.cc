@@ -168,7 +168,7 @@ class Keeper {
     if (is_asked_) return enter(State::kWait, now());
     if (differs()) {
       // The warm-up changes what it reads, or somebody else has in the meantime.
-      in_vain_ = frozen_.has_changed_since() ? 0 : in_vain_ + 1;
+      in_vain_ = frozen_.has_changed_since(post_.image) ? 0 : in_vain_ + 1;
       return enter(State::kWait, now() + patience());
     }
     const bool is_of_use = has_launched_ || started_ - last_started_ > kForgiven * patience();
