@@ -67,6 +67,12 @@ bool Frozen::read(const char* path, bool with_notes) {
   return has_image();
 }
 
+bool Frozen::is_at(const char* path) const {
+  struct stat status;
+  return has_image() && stat(path, &status) == 0 && file_ == FileIdentity{status.st_dev, status.st_ino} &&
+         static_cast<uint64_t>(status.st_size) == tables_.header().file_size;
+}
+
 bool Frozen::differs(char* words, size_t size) const {
   if (!has_image()) return false;
   const image::Header& header = tables_.header();

@@ -34,6 +34,9 @@ class Frozen {
   /// Calls `each` with the name of every module. A name lives during the call.
   void for_each_module(void (*each)(const char* name, void* context), void* context) const;
 
+  /// Whether the image that was read last is at `path`, and nobody has cut it short.
+  [[nodiscard]] bool is_at(const char* path) const;
+
   /// Asks again what is the same for all launches: files, contents of /proc, the host, the processors. False if
   /// each answer is the image's, or there is no image. Else `words`, of `size` bytes, gets what differs.
   [[nodiscard]] bool differs(char* words, size_t size) const;

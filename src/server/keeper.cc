@@ -187,7 +187,7 @@ class Keeper {
   }
 
   [[nodiscard]] bool differs() {
-    if (!frozen_.file().is_at(post_.image)) {
+    if (!frozen_.is_at(post_.image)) {
       say_why("the last one is gone");
       return true;
     }

@@ -427,6 +427,14 @@ def test_an_image_that_is_gone_is_made_anew(tree, start_zygote):
     has_said(zygote, "moonletd: a new image: the last one is gone\n")
 
 
+def test_an_image_that_is_cut_short_is_made_anew(tree, start_zygote):
+    zygote = tree.zygote(start_zygote)
+    os.truncate(zygote.image, 100)
+    tree.is_current(zygote)  # through lua: that it begins is what the keeper is told
+    has_said(zygote, "moonletd: a new image: the last one is gone\n")
+    tree.is_warm(zygote)
+
+
 def test_trust_watches_nothing(tree, start_zygote):
     zygote = tree.zygote(start_zygote, options=("--trust",))
     in_place(tree)
