@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,12 +71,15 @@ struct CommandLine {
 
 // In a process group of its own, so that all that it starts can be killed.
 pid_t start(char** argv, const kernel::SignalSet& mask) {
+  const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid != 0) {
     if (pid > 0) setpgid(pid, pid);  // whoever comes first
     return pid;
   }
   setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else keeps the time
+  if (getppid() != parent) _exit(protocol::kOwnFailure);
   kernel::change_mask(SIG_SETMASK, &mask, nullptr);
   become_moonlet(argv);
 }

@@ -432,6 +432,17 @@ def test_the_value_is_split_as_the_manual_says(home, tmp_path, text, words):
     assert home.thaw(value, *IS_WARM).out.decode() == "|".join(words) + "\n"
 
 
+def test_a_warm_up_ends_with_who_keeps_its_time(home, gate):
+    home.launch(gate.warm_up, *IS_WARM)
+    with gate.reached() as writer:
+        [freezer] = children()
+        os.kill(freezer, signal.SIGKILL)
+        nobody_reads = select.poll()
+        nobody_reads.register(writer, 0)
+        assert nobody_reads.poll(PATIENCE * 1000), "the warm-up goes on"
+    assert set(all_ended()) == {-signal.SIGKILL}
+
+
 def test_output_without_end_is_cut_in_the_log(home):
     home.freeze("-e 'for i = 1, 1e5 do print(i) end error()'")
     assert "1\n2\n3\n" in home.log() and len(home.log()) < 100_000
