@@ -180,7 +180,7 @@ void add_quoted(Text& out, const char* text) {
 
 // If moonlet is gone, the program is what it was.
 void write_wrapper(Text& out, const WrappedProgram& program, const char* moonlet, const Text& modules) {
-  out.format("#!/bin/sh\n%s: it starts %s with its modules warm.\n[ -x ", kWrapperMark, program.path());
+  out.format("#!/bin/sh\n%s: it starts the program below with its modules warm.\n[ -x ", kWrapperMark);
   add_quoted(out, moonlet);
   out.add(" ] || exec ");
   add_quoted(out, program.path());

@@ -192,6 +192,18 @@ def test_without_moonlet_the_program_runs_all_the_same(program, tmp_path):
 # Where it goes
 
 
+def test_no_path_is_read_as_a_command(program, tmp_path):
+    program.directory = tmp_path / "a\ntouch 'b' #"
+    program.directory.mkdir()
+    program.path = program.directory / "program"
+    program.env["LUA_PATH"] = f"{program.directory}/?.lua"
+    program.module("some", "return 'some'")
+    program.write("print(require 'some', arg[0])")
+    program.wrap()
+    program.is_the_same(cwd=tmp_path)
+    assert not (tmp_path / "b").exists()
+
+
 def test_it_goes_where_a_user_s_programs_are(program):
     program.module("some", "")
     program.write("require 'some'")
