@@ -31,6 +31,7 @@ constexpr int kStandards = 4;
 constexpr const char* kPackage = "/package";  // no name of a module
 constexpr const char* kPaths[] = {"/path", "/cpath"};
 constexpr const char* kPreload = "/preload";
+constexpr const char* kLoaded = "/loaded";
 #if LUA_VERSION_NUM >= 502
 constexpr const char* kSearchers = "/searchers";
 #else
@@ -195,25 +196,41 @@ bool is_within(lua_State* L, int one, int other) {
   return is_same;
 }
 
-// Whether a module of the group that is not the script's yet has another entry in package.preload than it had.
+// Whether a module of the group that is not the script's yet has another entry in the table `now` than in
+// `before`, which are indices.
+bool is_entered_anew(lua_State* L, int group, int now, int before) {
+  const int top = lua_gettop(L);
+  bool is_same = true;
+  for (int i = 1; i <= needs::count() && is_same; i++) {
+    if (needs::at(i).group != group || needs::is_given(i)) continue;
+    lua_getfield(L, now, needs::at(i).name);
+    lua_getfield(L, before, needs::at(i).name);
+    is_same = lua_rawequal(L, -1, -2) != 0;
+    lua_settop(L, top);
+  }
+  return !is_same;
+}
+
+// In package.loaded: a test has put something else in the place of a module, say.
+bool is_replaced(lua_State* L, int in, int group) {
+  modules::push_loaded(L);
+  lua_getfield(L, in, kLoaded);
+  const int before = lua_gettop(L);
+  const bool is_replaced = is_entered_anew(L, group, before - 1, before);
+  lua_settop(L, before - 2);
+  return is_replaced;
+}
+
+// In package.preload.
 bool is_preloaded(lua_State* L, int in, int group) {
   modules::push_preload(L);
   lua_getfield(L, in, kPreload);
   const int now = lua_gettop(L) - 1;
   const int before = now + 1;
-  bool is_same = lua_istable(L, now) && is_within(L, now, before) && is_within(L, before, now);
-  if (!is_same) {
-    is_same = true;
-    for (int i = 1; i <= needs::count() && is_same && lua_istable(L, now); i++) {
-      if (needs::at(i).group != group || needs::is_given(i)) continue;
-      lua_getfield(L, now, needs::at(i).name);
-      lua_getfield(L, before, needs::at(i).name);
-      is_same = lua_rawequal(L, -1, -2) != 0;
-      lua_settop(L, before);
-    }
-  }
+  const bool is_preloaded = lua_istable(L, now) && !(is_within(L, now, before) && is_within(L, before, now)) &&
+                            is_entered_anew(L, group, now, before);
   lua_settop(L, now - 1);
-  return !is_same;
+  return is_preloaded;
 }
 
 // Whether a module of the group that is not the script's yet would come from another file now.
@@ -240,6 +257,19 @@ bool is_right(lua_State* L, int in, int group) {
   return true;
 }
 
+// Keeps a copy of the table on top, and pops it.
+void keep_copy(lua_State* L, int in, const char* name) {
+  const int table = lua_gettop(L);
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, table) != 0;) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, table + 1);
+  }
+  lua_setfield(L, in, name);
+  lua_settop(L, table - 1);
+}
+
 int dropped;  // group
 
 void drop(lua_State* L, int group) {
@@ -263,7 +293,8 @@ int require_in_script(lua_State* L, const char* name) {
         strcmp(setlocale(LC_ALL, nullptr), locale) != 0)
       distrusts = true;
     const int group = needs::at(module).group;
-    is_first = !distrusts && !is_preloaded(L, in, group) && is_right(L, in, group);
+    is_first =
+        !distrusts && !is_preloaded(L, in, group) && !is_replaced(L, in, group) && is_right(L, in, group);
     if (is_first) {
       needs::give(module);
     } else {
@@ -331,15 +362,10 @@ void seal(lua_State* L) {
   for (const char* name : kPaths) has_changed(L, in, name);
   keep_searchers(L, in, kSearcher);
   is_plain = are_searchers(L, in, kStandard, kStandards);
-  lua_newtable(L);
   modules::push_preload(L);
-  for (lua_pushnil(L); lua_next(L, in + 2) != 0;) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, in + 1);
-  }
-  lua_settop(L, in + 1);
-  lua_setfield(L, in, kPreload);
+  keep_copy(L, in, kPreload);
+  modules::push_loaded(L);
+  keep_copy(L, in, kLoaded);
   lua_getfield(L, in, kPackage);
   for (int i = 1; i <= needs::count(); i++) {
     needs::Module& module = needs::at(i);

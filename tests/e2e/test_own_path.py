@@ -164,6 +164,18 @@ def test_what_the_script_has_not_is_that_of_the_new_path(tree):
     tree.same("local path = package.path " + OWN + "package.path = path print(require('conf').where, require('tool').conf.where)")
 
 
+@pytest.mark.parametrize("instead", ["{where = 'mine'}", "nil", "false"])
+def test_what_the_script_puts_in_the_place_of_a_module(tree, instead):
+    """As tests do that replace what the module under test needs."""
+    tree.write(sys_uses="return {conf = require 'conf'}", sys_conf="return {where = 'system'}", sys_other="return {where = 'system'}")
+    tree.warm("-l", "uses", "-l", "other")
+    for name in ("conf", "uses", "other"):
+        tree.same(f"package.loaded['{name}'] = {instead} local uses, conf, other = require 'uses', require 'conf', require 'other'"
+                  " print(uses.where, uses.conf == conf, conf.where, other.where)")
+        tree.same(f"local uses = require 'uses' package.loaded['{name}'] = {instead}"
+                  " print(uses == require 'uses', uses.conf == require 'conf', require('conf').where, require('other').where)")
+
+
 def test_modules_that_have_nothing_to_do_with_it_stay_warm(tree):
     tree.write(sys_conf=module("system"), app_conf=module("own"), sys_other=module("system", "require 'third'"), sys_third=module("system"))
     tree.warm("-l", "conf", "-l", "other")
