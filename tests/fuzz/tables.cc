@@ -4,6 +4,7 @@
 
 #include "fuzz.h"
 
+#include "image/answer.cc"
 #include "image/tables.cc"
 
 namespace moonlet::fuzz {
