@@ -130,7 +130,9 @@ def test_the_image_of_its_trials_goes_with_it(program, end):
             image = image or line:match '/tmp/moonlet%-wrap%.%w+'
         end
         if image then
-            io.open('{program.directory}/image', 'w'):write(image)
+            local file = io.open('{program.directory}/image', 'w')
+            file:write(image)
+            file:close()  -- nobody waits for this one's end
             {end}
         end""")
     program.wrap(status=-signal.SIGTERM if end else OWN_FAILURE)
