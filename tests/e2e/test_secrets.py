@@ -3,6 +3,7 @@
 import pytest
 from conftest import SERVED, environment, run
 
+
 def output(zygote, code):
     result = run(SERVED, ["lua", "-e", code], environment(MOONLET_SOCKET=zygote.socket))
     assert result.status == 0, result

@@ -61,8 +61,8 @@ class Launch:
             if status != -signal.SIGKILL:
                 raise Wrong(f"a killed client ended with {status}")
             return
-        # A script's end is what it has said itself, or what the kernel tells of its process.
-        if status == self.expected and (runs == ["lua"] or any(it.said_farewell for it in scripts)):
+        # A script's end is what the kernel tells of its process.
+        if status == self.expected and runs == ["lua"]:
             return
         if runs != ["lua"] and any(it.status == status for it in scripts):
             is_struck = fault and fault.victim in [it.pid for it in scripts]  # and may end in another way, as lua would

@@ -81,7 +81,6 @@ class Process:
         self.is_stopped = False
         self.history = collections.deque(maxlen=12)  # its last calls
         self.left_group = False   # setpgid: it has become a script
-        self.said_farewell = False
         self.status = None        # as waitpid's
 
 
@@ -237,14 +236,12 @@ class Tracer:
         nth = self.counts[key] = self.counts.get(key, 0) + 1
         fault = self.fault
         if fault is None or fault.happened or key != (fault.role, fault.name) or nth != fault.nth:
-            process.said_farewell |= name == "rt_sigqueueinfo"
             return
         if fault.kind == FAIL and name in CANNOT_FAIL and CANNOT_FAIL[name](process, arguments):
             fault.cannot_happen = True
             return
         fault.happened = True
         fault.victim = process.pid
-        process.said_farewell |= name == "rt_sigqueueinfo" and fault.kind in (FREEZE, FREEZE_AND_KILL)
         if fault.kind == KILL:
             os.kill(process.pid, signal.SIGKILL)
             fault.has_killed = True
@@ -325,7 +322,6 @@ ERRORS = {
     "pread64": "EINTR EIO", "read": "EINTR EIO",
     "readlink": "EACCES EIO ENOENT ENOMEM", "readlinkat": "EACCES EIO ENOENT ENOMEM",
     "recvfrom": "EINTR ENOMEM", "recvmsg": "EINTR ENOMEM",
-    "rt_sigqueueinfo": "EAGAIN EPERM ESRCH",
     "sendmsg": "EINTR EMSGSIZE ENOBUFS ENOMEM EPERM ETOOMANYREFS",
     "sendto": "EAGAIN ENOBUFS ENOMEM",
     "setpgid": "EACCES EPERM ESRCH",
