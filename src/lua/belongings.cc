@@ -47,30 +47,32 @@ int push(lua_State* L, int at) {
   return list;
 }
 
-void look_at_metatables(lua_State* L) {
+// Calls visit(list, at) with each watched table on top of the stack; list[at], at that index, is for its
+// metatable.
+template <typename Visit>
+void for_each_metatable(lua_State* L, const Visit& visit) {
   const int top = lua_gettop(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, watched);
   lua_rawgeti(L, top + 1, kMetatables + kTable);
-  for (int at = kLoaded; at < end; at += kEach) {
+  for (int at = kLoaded; at < end; at += kEach, lua_settop(L, top + 2)) {
     lua_rawgeti(L, top + 1, at + kTable);
-    if (lua_getmetatable(L, -1) == 0) lua_pushnil(L);
-    lua_rawseti(L, top + 2, at);
-    pop(L);
+    visit(top + 2, at);
   }
   lua_settop(L, top);
 }
 
+void look_at_metatables(lua_State* L) {
+  for_each_metatable(L, [L](int list, int at) {
+    if (lua_getmetatable(L, -1) == 0) lua_pushnil(L);
+    lua_rawseti(L, list, at);
+  });
+}
+
 void set_metatables(lua_State* L) {
-  const int top = lua_gettop(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, watched);
-  lua_rawgeti(L, top + 1, kMetatables + kTable);
-  for (int at = kLoaded; at < end; at += kEach) {
-    lua_rawgeti(L, top + 1, at + kTable);
-    lua_rawgeti(L, top + 2, at);
+  for_each_metatable(L, [L](int list, int at) {
+    lua_rawgeti(L, list, at);
     lua_setmetatable(L, -2);
-    pop(L);
-  }
-  lua_settop(L, top);
+  });
 }
 
 // table[key] of the table at `table` and the key at `key`, pushed.

@@ -26,12 +26,8 @@ bool ModuleOrigin::search(const char* path, const char* name, size_t length) {
     if (*path == ';') path++;
     if (used == 0 || used == sizeof found - 1) continue;
     found[used] = '\0';
-    const bool relative = found[0] != '/';
-    depends_on_directory |= relative;
-    if (access(found, R_OK) == 0 && file.find(found)) {
-      is_relative = relative;
-      return true;
-    }
+    depends_on_directory |= found[0] != '/';
+    if (access(found, R_OK) == 0 && file.find(found)) return true;
   }
   return false;
 }

@@ -9,8 +9,7 @@ namespace moonlet {
 
 struct ModuleOrigin {
   FileIdentity file;
-  bool is_relative = false;           // through a relative entry of the path
-  bool depends_on_directory = false;  // such an entry was tried, or taken
+  bool depends_on_directory = false;  // a relative entry of the path was tried, or taken
 
   /// Looks for the module `name` as `require` would now, with the paths in the table `package` at that index of
   /// the stack of `L`. Returns false, with `file` as it was, if there is none. Raises Lua errors.

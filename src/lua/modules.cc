@@ -3,10 +3,8 @@
 #include "lua/lua_api.h"
 #include "lua/module_origin.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 namespace moonlet::modules {
 
@@ -93,6 +91,8 @@ const char** names() {
   return all;
 }
 
+#if !defined(MOONLET_OWN_PATH)
+
 bool is_elsewhere() { return depends_on_directory && !directory.is_at("."); }
 
 void drop_misplaced(lua_State* L, int package, bool all) {
@@ -111,5 +111,7 @@ void drop_misplaced(lua_State* L, int package, bool all) {
   }
   pop(L);
 }
+
+#endif
 
 }  // namespace moonlet::modules

@@ -18,18 +18,28 @@ void list(lua_State* L);
 /// the names. Null without memory.
 const char** names();
 
-/// Whether this process has another working directory than at the seal, and a listed module may depend on it.
-bool is_elsewhere();
-
 /// Pushes the table `package`, or those that are its fields `loaded` and `preload`, as `require` itself finds
 /// them.
 void push_package(lua_State* L);
 void push_loaded(lua_State* L);
 void push_preload(lua_State* L);
 
+#if defined(MOONLET_OWN_PATH)
+
+// requiring::look_again() does this, for each group of modules by itself.
+inline bool is_elsewhere() { return false; }
+inline void drop_misplaced(lua_State*, int, bool) {}
+
+#else
+
+/// Whether this process has another working directory than at the seal, and a listed module may depend on it.
+bool is_elsewhere();
+
 /// Drops the listed modules if `require` would load one of them from another file now. It drops them all,
 /// because any of them may hold that one. `all`: the paths in the table `package` (at that index) have changed,
 /// so each module is looked for; else only those that depend on the directory are. Raises Lua errors.
 void drop_misplaced(lua_State* L, int package, bool all);
+
+#endif
 
 }  // namespace moonlet::modules

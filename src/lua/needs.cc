@@ -48,10 +48,7 @@ int add(const char* name) {
 
 void add_need(int who, int what) {
   const Need need = {static_cast<uint16_t>(who), static_cast<uint16_t>(what)};
-  if (who == 0 || what == 0 || who == what) return;
-  for (int i = 0; i < need_count; i++) {
-    if (list[i] == need) return;
-  }
+  if (who == 0 || what == 0 || who == what || has_asked_for(who, what)) return;
   if (grow(list, need_count)) list[need_count++] = need;
 }
 

@@ -8,8 +8,8 @@ namespace moonlet::paths {
 /// Makes the libraries of `L` ignore the environment, as -E does: before they are opened. Raises Lua errors.
 void ignore_environment(lua_State* L);
 
-/// Remembers the environment that the paths of `L` are made from: before its libraries are opened, and in a
-/// child that becomes a zygote itself. Raises Lua errors.
+/// Remembers the environment that the paths of `L` are made from: before its libraries are opened. Raises
+/// Lua errors.
 void remember_environment(lua_State* L);
 
 /// Whether the paths would be made from another environment now. `ignores_environment`: option -E.

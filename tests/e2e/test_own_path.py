@@ -299,6 +299,15 @@ def test_a_locale_of_the_script_s(tree):
         tree.same(script)
 
 
+def test_what_has_nothing_to_do_with_another_directory_stays_warm(tree):
+    tree.env["LUA_PATH"] = "./?.lua;" + tree.env["LUA_PATH"]
+    tree.write(conf=module("here"), app_conf=module("in app"), sys_other=module("system"))
+    tree.warm("--trust", "-l", "conf", "-l", "other")
+    launched = run(MOONLET, ["lua", "-e", "phase = 'launch' print(require('conf').where, require('other').where)"],
+                   dict(tree.env, MOONLET_IMAGE=tree.image.path, MOONLET_FALLBACK=""), cwd=tree.directory / "app")
+    assert launched == Result(0, b"loaded\nin app\tsystem\n", b"")
+
+
 def test_another_directory(tree):
     """A path that is relative leads elsewhere from there."""
     tree.env["LUA_PATH"] = "./?.lua;" + tree.env["LUA_PATH"]
