@@ -87,8 +87,9 @@ void note_descriptors(const char* name) {
       const int fd = first + i;
       const bool is_open = (all[i].revents & POLLNVAL) == 0;
       are_any |= is_open;
-      if (is_open && is_new(fd) && !is_noted[fd]) owner[fd] = name;
-      is_noted[fd] = is_open && is_new(fd);
+      const bool is_its = is_open && is_new(fd);  // asked once: a tracer stops at it
+      if (is_its && !is_noted[fd]) owner[fd] = name;
+      is_noted[fd] = is_its;
     }
     if (!are_any) return;  // the kernel takes the lowest that is free
   }

@@ -19,8 +19,9 @@ const Options* options = nullptr;
 // What can be in no image.
 const char* leavers[Options::kMostLeftOut];
 int leaver_count = 0;
-int missed = 0;        // modules that are loaded, and have asked for what is left out
-bool is_lost = false;  // no module has left it, or they are too many
+int missed = 0;                // modules that are loaded, and have asked for what is left out
+const char* misser = nullptr;  // the last of them
+bool is_lost = false;          // no module has left it, or they are too many
 
 bool is_among(const char* const* names, int count, const char* name) {
   for (int i = 0; i < count; i++) {
@@ -40,7 +41,8 @@ void add_leaver(const char* name) {
 bool leaves_out(const char* name) {
   if (!is_among(options->leave_out, options->left_out, name)) return false;
   if (const int asks = requiring::current()) {
-    add_leaver(needs::at(asks).name);
+    misser = needs::at(asks).name;
+    add_leaver(misser);
     missed++;
   }
   return true;
@@ -104,7 +106,7 @@ void begin_to_leave_out(const Options& its_options) {
 int run_without_leavers() {
   add_needing();
   if (leaver_count == 0 || is_lost || options->whole || !questions::can_execute_again()) {
-    if (missed != 0) image::complain("module %s needs what is left out", leavers[leaver_count - 1]);
+    if (missed != 0) image::complain("module %s needs what is left out", misser);
     return missed;
   }
   tell();

@@ -97,9 +97,11 @@ void Log::add_problem(Matter matter, const char* text) {
   if (!ignores_path(text)) add(kProblem, static_cast<uint32_t>(matter), text, length, 0);
 }
 
-void Log::withdraw_problem(Matter matter, const char* text) {
+bool Log::withdraw_problem(Matter matter, const char* text) {
   const uint32_t* const slot = find(kProblem, static_cast<uint32_t>(matter), text, strlen(text));
-  if (slot != nullptr && *slot != 0) const_cast<image::Question*>(at(*slot))->asked = kVoid;
+  if (slot == nullptr || *slot == 0) return false;
+  const_cast<image::Question*>(at(*slot))->asked = kVoid;
+  return true;
 }
 
 bool Log::ignores(const char* name, size_t length) const {

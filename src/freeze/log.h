@@ -40,8 +40,8 @@ class Log {
   void add(image::Asked asked, uint32_t aux, const char* text, size_t length, uint64_t answer);
   /// Likewise.
   void add_problem(Matter matter, const char* text);
-  /// As if it had never come.
-  void withdraw_problem(Matter matter, const char* text);
+  /// As if it had never come. Whether it had.
+  bool withdraw_problem(Matter matter, const char* text);
 
   /// Whether --ignore names this variable or this path.
   [[nodiscard]] bool ignores(const char* name, size_t length) const;

@@ -84,11 +84,8 @@ void end() {
 }
 
 void note_asker_of_clock(const char* who) {
-  if (recording == nullptr ||
-      !recording->knows(kProblem, static_cast<uint32_t>(Matter::kClock), kTheClock, sizeof kTheClock - 1))
-    return;
-  recording->withdraw_problem(Matter::kClock, kTheClock);
-  recording->add_problem(Matter::kClock, who);
+  if (recording != nullptr && recording->withdraw_problem(Matter::kClock, kTheClock))
+    recording->add_problem(Matter::kClock, who);
 }
 
 bool can_execute_again() { return is_traced; }
