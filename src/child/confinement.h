@@ -17,7 +17,7 @@ void prepare_comparison(int wanted, char* room);
 
 /// Null if whoever connected is in the same namespaces, has the same root directory and no smaller rights than
 /// this process. Else what differs, as proc(5) names it; also where that cannot be seen. To be called with the
-/// zygote's rights. What it cannot see: docs/security.md.
+/// server's rights. What it cannot see: docs/security.md.
 const char* find_confinement(const Accepted& accepted, char* room);
 
 }  // namespace moonlet::child

@@ -28,16 +28,22 @@ struct Kept {
   }
 };
 
-void close_unless_kept(int descriptor, void* kept) {
-  const auto* all = static_cast<Kept*>(kept);
-  if (descriptor >= all->first && all->next(descriptor) != descriptor) close(descriptor);
+void close_unless_kept(int descriptor, const Kept& kept) {
+  if (descriptor >= kept.first && kept.next(descriptor) != descriptor) close(descriptor);
 }
 
-void close_one_by_one(Kept kept) {
-  if (for_each_number(kOpenDescriptors, close_unless_kept, &kept)) return;
+void close_one_by_one(const Kept& kept) {
+  if (DIR* const directory = opendir("/proc/self/fd")) {
+    while (const dirent* entry = readdir(directory)) {
+      const int number = static_cast<int>(strtol(entry->d_name, nullptr, 10));
+      if (entry->d_name[0] != '.' && number != dirfd(directory)) close_unless_kept(number, kept);
+    }
+    closedir(directory);
+    return;
+  }
   kernel::Limit limit = {};
   kernel::limit(RLIMIT_NOFILE, nullptr, &limit);
-  for (int i = kept.first; i < static_cast<int>(limit.soft); i++) close_unless_kept(i, &kept);
+  for (int i = kept.first; i < static_cast<int>(limit.soft); i++) close_unless_kept(i, kept);
 }
 
 }  // namespace
@@ -52,18 +58,6 @@ void close_all_but(int first, const int* kept_list, int count) {
     if (next < 0) return;
     from = static_cast<unsigned>(next) + 1;
   }
-}
-
-bool for_each_number(const char* path, void (*each)(int number, void* context), void* context) {
-  DIR* directory = opendir(path);
-  if (directory == nullptr) return false;
-  while (const dirent* entry = readdir(directory)) {
-    const int number = static_cast<int>(strtol(entry->d_name, nullptr, 10));
-    if (entry->d_name[0] != '.' && (number != dirfd(directory) || path != kOpenDescriptors))
-      each(number, context);
-  }
-  closedir(directory);
-  return true;
 }
 
 void open_standard_descriptors() {

@@ -1,5 +1,6 @@
 #include "module/handle.h"
 
+#include "base/clock.h"
 #include "base/kernel.h"
 
 #include <errno.h>
@@ -126,12 +127,6 @@ int push_end(lua_State* L, const Handle& handle) {
   lua_pushstring(L, exited ? "exit" : "signal");
   lua_pushinteger(L, handle.code);
   return 3;
-}
-
-int64_t milliseconds_now() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
 }
 
 // handle:wait([seconds])

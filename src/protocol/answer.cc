@@ -1,5 +1,6 @@
 #include "protocol/answer.h"
 
+#include "base/clock.h"
 #include "base/unique_fd.h"
 
 #include <errno.h>
@@ -157,9 +158,7 @@ NamedCounts name_counts(const Answer& answer) {
 pid_t parent_of_scripts(const Answer& answer) { return answer.pid != 0 ? answer.counts.server : 0; }
 
 uint32_t seconds_since(uint32_t time) {
-  timespec now = {};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  const auto seconds = static_cast<uint32_t>(now.tv_sec);
+  const uint32_t seconds = seconds_since_boot();
   return seconds > time ? seconds - time : 0;
 }
 

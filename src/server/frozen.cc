@@ -1,5 +1,6 @@
 #include "server/frozen.h"
 
+#include "base/clock.h"
 #include "base/unique_fd.h"
 #include "image/answer.h"
 #include "image/ask.h"
@@ -156,11 +157,8 @@ protocol::ImageStatus Frozen::status() const {
   status.kilobytes = static_cast<uint32_t>(header.file_size / 1024);
   status.heap = header.heap;
   status.modules = notes_ != nullptr ? header.modules : 0;
-  timespec since_boot = {};
-  timespec now = {};
-  clock_gettime(CLOCK_BOOTTIME, &since_boot);
-  clock_gettime(CLOCK_REALTIME, &now);
-  status.made_at = static_cast<uint32_t>(since_boot.tv_sec - (now.tv_sec - header.made_seconds));
+  const auto age = static_cast<uint32_t>(time(nullptr) - header.made_seconds);
+  status.made_at = seconds_since_boot() - age;
   for_each_question([&status](const image::Question* question) {
     const image::Asked asked = question->asked;
     if (asked == image::Asked::kVariable || asked == image::Asked::kVariables) {

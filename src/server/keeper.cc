@@ -1,5 +1,6 @@
 #include "server/keeper.h"
 
+#include "base/clock.h"
 #include "base/unique_fd.h"
 #include "child/descriptors.h"
 #include "child/log.h"
@@ -20,7 +21,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 namespace moonlet::server {
@@ -35,18 +35,6 @@ constexpr Milliseconds kAfterLaunch = 1000;   // for what inotify does not tell
 constexpr unsigned kMostDoublings = 12;       // of kQuiet: 205 seconds
 constexpr Milliseconds kForgiven = 20;  // times as long as it would wait: then what was in vain does not count
 constexpr uint32_t kFirstComplaints = 8;
-
-Milliseconds now() {
-  timespec time = {};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return Milliseconds{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
-}
-
-uint32_t seconds_since_boot() {
-  timespec time = {};
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  return static_cast<uint32_t>(time.tv_sec);
-}
 
 enum class State {
   kRight,  // as far as anybody has told, the image is
@@ -77,7 +65,7 @@ class Keeper {
   // What may happen, and what follows from it in each state.
 
   void changed(Told told) {
-    const Milliseconds time = now();
+    const Milliseconds time = milliseconds_now();
     const Milliseconds wanted = time + (told == Told::kLaunched ? kAfterLaunch : patience());
     is_sent_ |= told == Told::kByLaunch;
     if (state_ == State::kRight) {
@@ -94,14 +82,14 @@ class Keeper {
     in_vain_ = 0;
     is_asked_ = state_ == State::kMake;
     say_why("it was asked for");
-    if (!is_asked_) enter(State::kWait, now());
+    if (!is_asked_) enter(State::kWait, milliseconds_now());
   }
 
   void time_is_up() {
     if (state_ == State::kMake) {
       maker_.kill();
       is_late_ = true;
-      at_ = now() + kLongestQuiet;  // it dies soon
+      at_ = milliseconds_now() + kLongestQuiet;  // it dies soon
     } else if (state_ == State::kWait || differs() || has_enough_of_complaints()) {
       make();
     } else {
@@ -121,13 +109,13 @@ class Keeper {
     } else {
       // A user's own moonlet looks beside the socket. Where it may not read the image it is lua.
       if (post_.readers != 0) chmod(post_.image, S_IRUSR | S_IWUSR | post_.readers);
+      post_.bulletin.status.is_making = 0;  // who reloads counts both
       post_.bulletin.status.images++;
       post_.bulletin.status.is_failing = 0;
       watch();
       if (is_served_) log_line("a new image: %s", post_.bulletin.difference);
       judge();
     }
-    post_.bulletin.status.is_making = state_ == State::kMake ? 1 : 0;
     if (!is_served_) say_serving();
   }
 
@@ -140,7 +128,7 @@ class Keeper {
 
   void make() {
     is_asked_ = is_late_ = is_sent_ = false;
-    started_ = now();
+    started_ = milliseconds_now();
     had_image_ = frozen_.file().is_at(post_.image);
     if (maker_.start()) {
       post_.bulletin.status.is_making = 1;
@@ -153,6 +141,7 @@ class Keeper {
 
   void failed(bool is_news, const char* why) {
     Bulletin& bulletin = post_.bulletin;
+    bulletin.status.is_making = 0;
     bulletin.status.failures++;
     bulletin.status.failed_at = seconds_since_boot();
     bulletin.status.is_failing = 1;
@@ -160,16 +149,16 @@ class Keeper {
     snprintf(bulletin.error, sizeof bulletin.error, "%s", why);
     remove_leftovers(post_.image);
     in_vain_++;
-    enter(State::kWait, now() + (is_asked_ ? 0 : patience()));
+    enter(State::kWait, milliseconds_now() + (is_asked_ ? 0 : patience()));
   }
 
   // Of the new image.
   void judge() {
-    if (is_asked_) return enter(State::kWait, now());
+    if (is_asked_) return enter(State::kWait, milliseconds_now());
     if (differs()) {
       // The warm-up changes what it reads, or somebody else has in the meantime.
       in_vain_ = frozen_.has_changed_since(post_.image) ? 0 : in_vain_ + 1;
-      return enter(State::kWait, now() + patience());
+      return enter(State::kWait, milliseconds_now() + patience());
     }
     const bool is_of_use = has_launched_ || started_ - last_started_ > kForgiven * patience();
     in_vain_ = is_of_use ? 0 : in_vain_ + 1;
@@ -246,7 +235,7 @@ class Keeper {
                               {maker_.output(), POLLIN, 0}};
     Milliseconds timeout = -1;
     if (state_ != State::kRight) {
-      timeout = at_ - now();
+      timeout = at_ - milliseconds_now();
       if (timeout < 0) timeout = 0;
     }
     const int events = poll(polled, kEvents, static_cast<int>(timeout));

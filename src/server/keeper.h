@@ -16,7 +16,7 @@ struct Options;
 struct Post {
   const Options& options;
   const char* image;         // path
-  mode_t readers;            // permissions that the image has besides its owner\'s
+  mode_t readers;            // permissions that the image has besides its owner's
   int directory;             // a descriptor of the one that moonlet is in
   kernel::SignalSet mask;    // of blocked signals, for the warm-up
   int signals;               // a signalfd: SIGCHLD, SIGHUP, SIGTERM, SIGINT

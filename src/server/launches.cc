@@ -1,5 +1,6 @@
 #include "server/launches.h"
 
+#include "base/clock.h"
 #include "child/log.h"
 #include "child/parts.h"
 #include "child/report.h"
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 namespace moonlet::server {
@@ -27,19 +27,12 @@ constexpr int kMore = 32;
 // one.
 constexpr int kPauseMilliseconds = 1000;
 
-// Seconds that no change of the clock reaches, and that go on while the machine sleeps.
-uint32_t now() {
-  timespec time = {};
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  return static_cast<uint32_t>(time.tv_sec);
-}
-
 }  // namespace
 
 void Launches::begin(int listener, int signals, int keeper, int max) {
   listener_ = listener;
   counts.max = static_cast<uint32_t>(max);
-  counts.started = now();
+  counts.started = seconds_since_boot();
   counts.server = getpid();
   if (!reserve(kUsual)) fail("not enough memory");
   polled_[kSignals] = {signals, POLLIN, 0};
@@ -143,7 +136,7 @@ void Launches::forked(int index) {
     return;
   }
   polled_[kFirst + index].events = 0;  // POLLHUP comes unasked
-  launch_[index].started = now();
+  launch_[index].started = seconds_since_boot();
   runs_for(launch_[index].peer.uid);
   counts.launches++;
 }

@@ -178,7 +178,7 @@ const char* Listener::bind_alone(const protocol::SocketAddress& address, unsigne
   for (int looks = 0; !bind_once(address, mode); looks++) {
     if (errno != EADDRINUSE) return MOONLET_TEXT("bind %s: %m");
     struct stat found;
-    if (stat(path, &found) != 0) continue;  // gone meanwhile
+    if (stat(path, &found) != 0 && lstat(path, &found) != 0) continue;  // gone meanwhile
     errno = EADDRINUSE;
     if (!S_ISSOCK(found.st_mode)) return MOONLET_TEXT("bind %s: %m (it is no socket)");
     const Neighbour neighbour = find_neighbour(address);

@@ -44,10 +44,9 @@ void move_log() {
 // Blocks the signals that moonletd acts on, so that none is lost once others know that it serves. Returns the
 // mask so far. SIGPIPE, from a log that nobody reads any more, is blocked rather than ignored: a child has
 // nothing to undo but the mask, which it sets in any case.
-kernel::SignalSet block_signals() {
+kernel::SignalSet block_signals(const kernel::SignalSet& taken) {
   kernel::SignalSet before;
-  kernel::SignalSet blocked = kernel::SignalSet::of(SIGCHLD);
-  for (const int signal : kTaken) blocked.add(signal);
+  kernel::SignalSet blocked = taken;
   blocked.add(SIGPIPE);
   kernel::change_mask(SIG_BLOCK, &blocked, &before);
   for (int signal = 1; signal <= kernel::kLastSignal; signal++) kernel::set_default(signal);
@@ -108,12 +107,12 @@ int run(const Options& options, UniqueFd inherited) {
   if (kServesOtherUsers && geteuid() == 0 && listener.is_for_others(readers))
     log_line("other users can read what the warm-up left in memory");
   unlink(image);  // of another warm-up, perhaps
-  const kernel::SignalSet mask = block_signals();
+  kernel::SignalSet taken = kernel::SignalSet::of(SIGCHLD);
+  for (const int signal : kTaken) taken.add(signal);
+  const kernel::SignalSet mask = block_signals(taken);
   Bulletin& bulletin = map_bulletin();
   int channel[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) fail("socketpair: %m");
-  kernel::SignalSet taken = kernel::SignalSet::of(SIGCHLD);
-  for (const int signal : kTaken) taken.add(signal);
   const int signals = open_signals(taken);
   const pid_t server = fork();
   if (server < 0) fail("fork: %m");

@@ -35,9 +35,10 @@ bool Maker::prepare(const Options& options, const char* image, int directory, co
   return true;
 }
 
-void Maker::become(int output) const {
+void Maker::become(int output, pid_t keeper) const {
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // of its own only: what it has started is another's child
+  if (getppid() != keeper) _exit(EXIT_FAILURE);
   dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
@@ -58,8 +59,9 @@ bool Maker::start() {
   if (pipe2(ends, O_CLOEXEC) == 0) {
     output_.reset(ends[0]);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    const pid_t keeper = getpid();
     pid_ = fork();
-    if (pid_ == 0) become(ends[1]);
+    if (pid_ == 0) become(ends[1], keeper);
     const int error = errno;
     close(ends[1]);
     errno = error;
@@ -82,7 +84,10 @@ void Maker::listen() {
   if (got == 0) output_.reset();
 }
 
-void Maker::kill() { ::kill(-pid_, SIGKILL); }
+void Maker::kill() {
+  ::kill(pid_, SIGKILL);  // it may not have made its group yet
+  ::kill(-pid_, SIGKILL);
+}
 
 void Maker::end() {
   kill();

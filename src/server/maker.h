@@ -52,7 +52,7 @@ class Maker {
   bool report(bool has_failed, char* words, size_t size);
 
  private:
-  [[noreturn]] void become(int output) const;
+  [[noreturn]] void become(int output, pid_t keeper) const;
 
   char** argv_ = nullptr;
   int directory_ = -1;

@@ -202,6 +202,10 @@ def test_what_is_no_socket_is_not_replaced(tmp_path):
     path.write_text("precious")
     assert "Address already in use (it is no socket)" in fails("--socket", str(path))
     assert path.read_text() == "precious"
+    leads_nowhere = tmp_path / "link"
+    leads_nowhere.symlink_to(tmp_path / "nothing")
+    assert "Address already in use (it is no socket)" in fails("--socket", str(leads_nowhere))
+    assert leads_nowhere.is_symlink()
     assert "No such file or directory" in fails("--socket", str(tmp_path / "no" / "directory"))
     assert "File name too long" in fails("--socket", str(tmp_path / ("x" * 120)))
 
