@@ -2,6 +2,7 @@
 
 #include "fallback/refusal.h"
 #include "image/answer.h"
+#include "image/owner.h"
 #include "protocol/protocol.h"
 
 #include <fcntl.h>
@@ -67,16 +68,9 @@ int lua_called(const char* name) {
 bool follow(const char* path, char (&target)[PATH_MAX]) {
   const int fd = open(path, O_PATH | O_CLOEXEC);
   if (fd < 0) return false;
-  char link[] = "/proc/self/fd/0000000000";
-  char* digit = link + sizeof link - 1;
-  for (int rest = fd, i = 0; i < 10; i++, rest /= 10) *--digit = static_cast<char>('0' + rest % 10);
-  while (*digit == '0' && digit[1] != '\0') digit++;
-  char* const name = link + sizeof "/proc/self/fd/" - 1;
-  memmove(name, digit, static_cast<size_t>(link + sizeof link - digit));
-  const ssize_t length = readlink(link, target, sizeof target - 1);
+  const bool is_found = image::find_path(fd, target, sizeof target);
   close(fd);
-  target[length > 0 ? length : 0] = '\0';
-  return length > 0;
+  return is_found;
 }
 
 int lua_at(const char* path) {

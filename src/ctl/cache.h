@@ -43,7 +43,7 @@ class Cache {
   [[nodiscard]] const CachedImage* end() const { return image_ + count_; }
   [[nodiscard]] uint64_t bytes() const;
 
-  /// Removes an image that list() has found, and its log if `log`. It stays in the list. A launch that has it
+  /// Removes an image that list() has found. It stays in the list. A launch that has it
   /// mapped keeps it.
   void remove(const CachedImage& image) const;
 

@@ -1,13 +1,13 @@
 #include "ctl/freezer.h"
 
+#include "base/clock.h"
 #include "base/kernel.h"
 #include "ctl/words.h"
-#include "fallback/fallback.h"
+#include "fallback/beside.h"
 #include "protocol/protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 namespace moonlet::ctl {
@@ -54,21 +53,6 @@ struct CommandLine {
   }
 };
 
-// The program beside this one, or one on the path.
-[[noreturn]] void become_moonlet(char** argv) {
-  static constexpr char kName[] = "moonlet";
-  char path[PATH_MAX + sizeof kName];
-  const ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);
-  path[length > 0 ? length : 0] = '\0';
-  char* const slash = strrchr(path, '/');
-  if (slash != nullptr) {
-    memcpy(slash + 1, kName, sizeof kName);
-    execv(path, argv);
-  }
-  fprintf(stderr, "moonletctl: exec moonlet: %s\n", strerror(fallback::exec_on_path(kName, argv)));
-  _exit(protocol::kOwnFailure);
-}
-
 // In a process group of its own, so that all that it starts can be killed.
 pid_t start(char** argv, const kernel::SignalSet& mask) {
   const pid_t parent = getpid();
@@ -81,7 +65,9 @@ pid_t start(char** argv, const kernel::SignalSet& mask) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else keeps the time
   if (getppid() != parent) _exit(protocol::kOwnFailure);
   kernel::change_mask(SIG_SETMASK, &mask, nullptr);
-  become_moonlet(argv);
+  fprintf(stderr, "moonletctl: exec moonlet: %s\n",
+          strerror(fallback::exec_beside_or_on_path("moonlet", argv)));
+  _exit(protocol::kOwnFailure);
 }
 
 // Reads what there is. False at the end.
@@ -96,39 +82,37 @@ bool read_some(UniqueFd& from, Text& output) {
   }
 }
 
-int milliseconds_until(const timespec& deadline) {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const time_t left = (deadline.tv_sec - now.tv_sec) * 1000 + (deadline.tv_nsec - now.tv_nsec) / 1000000;
-  return left > 0 ? static_cast<int>(left) : 0;
+// It keeps its number until it is reaped.
+bool has_ended(pid_t child) {
+  siginfo_t info = {};
+  return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
 }
 
-// Takes the output of `child` until it has ended, which is told by `signals`, or time is over. Returns its wait
-// status, -1 if it had to be killed.
+// Takes the output of `child` until it has ended, which is told by `signals`, or time is over. What it has left
+// behind is killed. Returns its wait status, -1 if it had to be killed itself.
 int follow(pid_t child, int signals, Terminals& terminals, Text& output) {
-  timespec deadline = {};
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  deadline.tv_sec += kMostSeconds;
+  const int64_t deadline = milliseconds_now() + int64_t{kMostSeconds} * 1000;
   UniqueFd* const from = terminals.output();
   bool in_time = true;
-  int status = 0;
-  // Looked at first: it may have ended already.
-  while (waitpid(child, &status, WNOHANG) == 0) {
+  while (!has_ended(child)) {  // looked at first: it may have already
     pollfd events[Terminals::kOutputs + 1];
     for (int i = 0; i < Terminals::kOutputs; i++) events[i] = {from[i].get(), POLLIN, 0};
     events[Terminals::kOutputs] = {signals, POLLIN, 0};
-    const int left = milliseconds_until(deadline);
-    if (in_time && left == 0) {
+    const int64_t left = deadline - milliseconds_now();
+    if (in_time && left <= 0) {
       in_time = false;
       kill(-child, SIGKILL);
     }
-    poll(events, Terminals::kOutputs + 1, in_time ? left : -1);
+    poll(events, Terminals::kOutputs + 1, in_time ? static_cast<int>(left) : -1);
     for (int i = 0; i < Terminals::kOutputs; i++) {
       if (events[i].revents != 0 && !read_some(from[i], output)) from[i].reset();
     }
     char info[128];  // signalfd_siginfo
-    if (events[Terminals::kOutputs].revents != 0 && read(signals, info, sizeof info) < 0) break;
+    if (events[Terminals::kOutputs].revents != 0) (void)!read(signals, info, sizeof info);
   }
+  kill(-child, SIGKILL);
+  int status = -1;
+  waitpid(child, &status, 0);
   for (int i = 0; i < Terminals::kOutputs; i++) {
     if (from[i].valid()) read_some(from[i], output);
   }
@@ -153,7 +137,6 @@ bool freeze(const char* warm_up, const char* path, Terminals& terminals, Text& o
     return false;
   }
   const int status = follow(child, signals.get(), terminals, output);
-  kill(-child, SIGKILL);  // what it has left behind, if it has
   if (status < 0) output.format("moonletctl: it took longer than %d seconds\n", kMostSeconds);
   return status == 0 && access(path, F_OK) == 0;
 }

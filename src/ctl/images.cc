@@ -44,8 +44,7 @@ class Listing {
       : out_(out), cache_(cache), directory_(directory), columns_(columns), now_(time(nullptr)) {}
 
   void add_title(const char* shown) {
-    unsigned count = 0;
-    for ([[maybe_unused]] const CachedImage& it : cache_) count++;
+    const auto count = static_cast<unsigned>(cache_.end() - cache_.begin());
     out_.format("%s: %u image%s, %s\n", shown, count, count == 1 ? "" : "s", bytes(cache_.bytes()).text);
   }
 
@@ -155,7 +154,9 @@ int forget_images() {
   cache.for_each_log(
       [](const char* name, void* context) { static_cast<const Cache*>(context)->remove_log(name); }, &cache);
   cache.list();
-  return cache.begin() == cache.end() ? EXIT_SUCCESS : EXIT_FAILURE;
+  if (cache.begin() == cache.end()) return EXIT_SUCCESS;
+  fprintf(stderr, "moonletctl: %s: not all could be removed\n", path.text());
+  return EXIT_FAILURE;
 }
 
 }  // namespace moonlet::ctl

@@ -33,12 +33,8 @@ class Mapped : public image::Tables {
   const char* map(int fd) {
     const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
                                       image::kBuild, image::hash_processor(image::auxiliary_behind(environ))};
-    image::FileStatus status;
-    image::Header header;
-    if (look(fd, "", image::Follow::kYes, &status) != 0 ||
-        pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
-      return "is no image";
-    if (const char* problem = judge_header(header, status, expected)) {
+    image::Header header = {};
+    if (const char* problem = read_header(fd, expected, header)) {
       is_of_another_lua = memcmp(header.magic, image::kMagic, sizeof header.magic) == 0 &&
                           header.format == image::kFormat && header.lua != expected.lua;
       return problem;

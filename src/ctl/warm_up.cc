@@ -2,6 +2,7 @@
 
 #include "base/kernel.h"
 #include "base/unique_fd.h"
+#include "child/descriptors.h"
 #include "ctl/attempt.h"
 #include "ctl/cache.h"
 #include "ctl/freezer.h"
@@ -11,7 +12,6 @@
 #include "protocol/socket_path.h"
 #include "protocol/warm.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,16 +34,8 @@ constexpr time_t kForgotten = time_t{30} * 24 * 60 * 60;  // seconds after which
 
 // All descriptors but the lock are the caller's, and somebody may wait for their end.
 void close_the_callers() {
-  constexpr auto kLock = static_cast<unsigned>(protocol::kLockDescriptor);
-  if (kernel::close_range(0, kLock - 1) == 0 && kernel::close_range(kLock + 1, ~0U) == 0) return;
-  DIR* const open = opendir("/proc/self/fd");
-  if (open == nullptr) give_up();
-  while (const dirent* entry = readdir(open)) {
-    const int descriptor = atoi(entry->d_name);
-    if (entry->d_name[0] != '.' && descriptor != dirfd(open) && descriptor != protocol::kLockDescriptor)
-      close(descriptor);
-  }
-  closedir(open);
+  constexpr int kKept[] = {protocol::kLockDescriptor};
+  close_all_but(0, kKept, 1);
 }
 
 // Nobody's time, and nobody's terminal. What a warm-up asks for stays as it is for the launch: environment,
@@ -175,21 +167,15 @@ void freeze_in_background(char* log) {
   // The lock that moonlet has taken is this process', and so is its end.
   if (flock(protocol::kLockDescriptor, LOCK_EX | LOCK_NB) != 0) give_up();
   fcntl(protocol::kLockDescriptor, F_SETFD, FD_CLOEXEC);
+  if (!terminals.make_again()) give_up();  // before anything else takes these numbers
   const char* const warm_up = protocol::setting("MOONLET_WARM");
   image::CachePath path;
-  if (warm_up == nullptr || !path.set_directory()) give_up();
+  Cache cache;
+  if (warm_up == nullptr || !path.set_directory() || !cache.open(path.text())) give_up();
   path.set_name(warm_up);
   path.set_log();
   if (strcmp(path.text(), log) != 0) give_up();
-
-  if (!terminals.make_again()) give_up();  // before anything else takes these numbers
-  char* const end = path.text() + path.directory_length();
-  const char first = *end;
-  Cache cache;
-  *end = '\0';
-  const bool is_own = cache.open(path.text());
-  *end = first;
-  const UniqueFd its_log = is_own ? cache.open_log(path.name()) : UniqueFd();
+  const UniqueFd its_log = cache.open_log(path.name());
   if (!its_log.valid()) give_up();
   cache.remove_leftovers();
   Attempt attempt;

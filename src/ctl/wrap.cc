@@ -5,6 +5,7 @@
 #include "ctl/text.h"
 #include "ctl/words.h"
 #include "ctl/wrapped_program.h"
+#include "fallback/beside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,20 +49,14 @@ Wish read_wish(char** argv) {
   return wish;
 }
 
-// moonlet, beside this program.
-void find_moonlet(char (&path)[PATH_MAX]) {
-  static constexpr char kName[] = "moonlet";
-  ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof kName);
-  while (length > 0 && path[length - 1] != '/') length--;
-  if (length <= 0) fail("--wrap: find moonlet: %s", strerror(errno));
-  memcpy(path + length, kName, sizeof kName);
-}
-
 // What modules are tried in. It goes with this program, however that ends: fail() runs no destructor.
 class TrialImage {
  public:
   TrialImage() {
-    close(mkostemp(path_, O_CLOEXEC));
+    const char* const directory = getenv("TMPDIR");
+    snprintf(path_, sizeof path_, "%s/moonlet-wrap.XXXXXX", directory != nullptr ? directory : "/tmp");
+    const UniqueFd file(mkostemp(path_, O_CLOEXEC));
+    if (!file.valid()) fail("--wrap: make %s: %s", path_, strerror(errno));
     atexit(remove);
     constexpr int kEnds[] = {SIGHUP, SIGINT, SIGTERM};
     for (const int signal : kEnds) {
@@ -78,7 +73,7 @@ class TrialImage {
     raise(signal);
   }
 
-  static inline char path_[] = "/tmp/moonlet-wrap.XXXXXX";
+  static inline char path_[PATH_MAX];
 };
 
 // Which modules can be warm. What fails in the background later nobody would see.
@@ -247,22 +242,19 @@ bool comes_first(const char* file, const char* program) {
 }  // namespace
 
 int wrap(char** argv) {
-  static char moonlet[PATH_MAX];
+  static char moonlet[fallback::kBesideRoom];
   static char file[PATH_MAX];
   const Wish wish = read_wish(argv);
   WrappedProgram program(wish.program);
   program.ask_interpreter();
-  find_moonlet(moonlet);
+  if (!fallback::find_beside("moonlet", moonlet)) fail("--wrap: find moonlet: %s", strerror(errno));
   const Text modules = Trials(program, moonlet, wish.arguments).choose();
   Text text;
   write_wrapper(text, program, moonlet, modules);
-  if (wish.file != nullptr) {
-    snprintf(file, sizeof file, "%s", wish.file);
-  } else {
-    choose_file(program.path(), file);
-  }
-  write_file(file, text);
-  printf("%s starts %s with these modules warm:\n  %s\n", file, program.path(), modules.bytes());
+  if (wish.file == nullptr) choose_file(program.path(), file);
+  const char* const written = wish.file != nullptr ? wish.file : file;
+  write_file(written, text);
+  printf("%s starts %s with these modules warm:\n  %s\n", written, program.path(), modules.bytes());
   if (wish.file == nullptr && !comes_first(file, program.path()))
     printf("A shell still finds %s first: put the directory of the other in front of PATH.\n", program.path());
   return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

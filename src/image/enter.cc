@@ -67,7 +67,6 @@ struct OpenFiles {
 
 // A path for a Doubt, which outlives the tables.
 const char* keep(const char* path) {
-  if constexpr (!kTriesOthers) return path;
   MOONLET_LARGE static char kept[512];
   size_t i = 0;
   for (; i + 1 < sizeof kept && path[i] != '\0'; i++) kept[i] = path[i];
@@ -79,16 +78,8 @@ const char* keep(const char* path) {
 // needs too. At an offset, because a descriptor's own is shared by all who have it from moonletd.
 constexpr size_t kSmall = 16 << 10;  // bytes
 
-// Says what is wrong with the header of the image `fd`, or null.
-const char* read_header(int fd, const Expected& expected, Header& header) {
-  FileStatus status;
-  if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG ||
-      pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
-    return "is no image";
-  return judge_header(header, status, expected);
-}
-
-// Likewise of the tables. They go to `room` or, if that is null, are mapped.
+// Says what is wrong with the tables of the image `fd`, or null. They go to `room` or, if that is null, are
+// mapped.
 const char* read_tables(int fd, const Header& header, char* room, Loaded& tables) {
   const size_t size = header.tables_size;
   if (room != nullptr) {

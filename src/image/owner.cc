@@ -28,22 +28,6 @@ uint32_t file_system(int fd) {
   return syscall(SYS_fstatfs, fd, status) == 0 ? static_cast<uint32_t>(status[0]) : kFuse;
 }
 
-// The path that the kernel knows for `fd`, without links. False without /proc.
-bool find_path(int fd, char* path, size_t size) {
-  char link[32] = "/proc/self/fd/";
-  char* end = link + strlen(link);
-  char digits[12];
-  int count = 0;
-  do digits[count++] = static_cast<char>('0' + fd % 10);
-  while ((fd /= 10) > 0);
-  while (count > 0) *end++ = digits[--count];
-  *end = '\0';
-  const ssize_t length = readlink(link, path, size - 1);
-  if (length <= 0 || path[0] != '/') return false;
-  path[length] = '\0';
-  return true;
-}
-
 // Whether each directory above `path`, absolute, is safe; unknown if one of them is a link: then it is not what
 // is above it that counts.
 enum class Answer { kSafe, kUnsafe, kUnknown };
@@ -76,6 +60,21 @@ bool is_plain(const char* path) {
 }
 
 }  // namespace
+
+bool find_path(int fd, char* path, size_t size) {
+  char link[32] = "/proc/self/fd/";
+  char* end = link + strlen(link);
+  char digits[12];
+  int count = 0;
+  do digits[count++] = static_cast<char>('0' + fd % 10);
+  while ((fd /= 10) > 0);
+  while (count > 0) *end++ = digits[--count];
+  *end = '\0';
+  const ssize_t length = readlink(link, path, size - 1);
+  if (length <= 0 || path[0] != '/') return false;
+  path[length] = '\0';
+  return true;
+}
 
 const char* judge_owner(int fd, char* name) {
   const auto user = static_cast<uint32_t>(syscall(SYS_geteuid));

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace moonlet::image {
@@ -38,6 +39,14 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
                                          header.made_nanoseconds != status.modified.nanoseconds))
     return "has been changed";
   return nullptr;
+}
+
+const char* read_header(int fd, const Expected& expected, Header& header) {
+  FileStatus status;
+  if (look(fd, "", Follow::kYes, &status) != 0 || (status.mode & S_IFMT) != S_IFREG ||
+      pread(fd, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
+    return "is no image";
+  return judge_header(header, status, expected);
 }
 
 const char* judge_tables(const Tables& tables) {

@@ -36,6 +36,9 @@ struct Tables {
 /// least that of a header, at most kMaxTables, and within the file.
 const char* judge_header(const Header& header, const FileStatus& status, const Expected& expected);
 
+/// Reads the header of the open file `fd`, and says what is wrong with it, or null.
+const char* read_header(int fd, const Expected& expected, Header& header);
+
 /// What is wrong with tables whose header has been judged, or null. Then their segments lie in the window and
 /// within the image, none over another, the entry is in one that can be executed, and texts end. The questions
 /// are judged as they are asked.
