@@ -1,11 +1,11 @@
 #include "child/become.h"
 
 #include "base/descriptor_message.h"
+#include "base/descriptors.h"
 #include "base/kernel.h"
 #include "base/layout.h"
 #include "base/unique_fd.h"
 #include "child/confinement.h"
-#include "child/descriptors.h"
 #include "child/execute.h"
 #include "child/log.h"
 #include "child/parts.h"

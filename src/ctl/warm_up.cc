@@ -1,8 +1,8 @@
 #include "ctl/warm_up.h"
 
+#include "base/descriptors.h"
 #include "base/kernel.h"
 #include "base/unique_fd.h"
-#include "child/descriptors.h"
 #include "ctl/attempt.h"
 #include "ctl/cache.h"
 #include "ctl/freezer.h"

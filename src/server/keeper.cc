@@ -1,8 +1,8 @@
 #include "server/keeper.h"
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/unique_fd.h"
-#include "child/descriptors.h"
 #include "child/log.h"
 #include "server/bulletin.h"
 #include "server/frozen.h"

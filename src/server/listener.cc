@@ -1,7 +1,7 @@
 #include "server/listener.h"
 
+#include "base/descriptors.h"
 #include "base/kernel.h"
-#include "child/descriptors.h"
 #include "child/log.h"
 #include "protocol/socket_path.h"
 

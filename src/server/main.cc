@@ -3,10 +3,10 @@
 // waits for nobody. When moonletd is ended, the child is left until the last script has ended, so that its
 // client is told how.
 
+#include "base/descriptors.h"
 #include "base/kernel.h"
 #include "base/unique_fd.h"
 #include "child/become.h"
-#include "child/descriptors.h"
 #include "child/execute.h"
 #include "child/log.h"
 #include "child/parts.h"

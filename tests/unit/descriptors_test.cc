@@ -1,6 +1,6 @@
 // Closing by the range, also on a kernel that cannot: close_range(2) came with Linux 5.9.
 
-#include "child/descriptors.h"
+#include "base/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>

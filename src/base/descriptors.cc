@@ -1,4 +1,4 @@
-#include "child/descriptors.h"
+#include "base/descriptors.h"
 
 #include "base/kernel.h"
 #include "base/unique_fd.h"
