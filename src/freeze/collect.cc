@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,16 +158,30 @@ class Collector {
     }
   }
 
+  static constexpr size_t kLongest = 4096;
+
+  // False: it has no name, or one that is too long.
+  static bool copy_path(const Directory& directory, char (&path)[kLongest]) {
+    if (directory.length == 0 || directory.length >= sizeof path) return false;
+    memcpy(path, directory.path, directory.length);
+    path[directory.length] = '\0';
+    return true;
+  }
+
+  // A name with a slash behind it may be looked for where a file stands.
+  static bool is_directory(const Directory& directory) {
+    char path[kLongest];
+    image::FileStatus status;
+    return copy_path(directory, path) && image::look(AT_FDCWD, path, image::Follow::kYes, &status) == 0 &&
+           S_ISDIR(status.mode);
+  }
+
   // Whether all absent names can stand behind their directory. Its state, `identity`, is taken before they are
   // looked for once more: what appears later changes it.
   bool can_stand_for_absent(const Directory& directory, uint64_t* identity) {
     constexpr uint32_t kWorthIt = 2;
-    constexpr size_t kLongest = 4096;
     char path[kLongest];
-    if (directory.absent.count < kWorthIt || directory.length == 0 || directory.length >= sizeof path)
-      return false;
-    memcpy(path, directory.path, directory.length);
-    path[directory.length] = '\0';
+    if (directory.absent.count < kWorthIt || !copy_path(directory, path)) return false;
     *identity = image::identity(AT_FDCWD, path, image::Follow::kYes);
     if (!tells_changes(AT_FDCWD, path)) return false;
     const int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -189,7 +204,7 @@ class Collector {
     // To open and close a directory costs as much as five names are asked faster in it; its own identity counts
     // for two.
     const uint32_t gains = directory.present.count + (has_group ? 2 : directory.absent.count);
-    const bool has_base = directory.length > 0 && gains >= 6;
+    const bool has_base = gains >= 6 && is_directory(directory);
     Question* base = nullptr;
     if (has_base) {
       base = bytes_.add(Asked::kBase, 0);

@@ -350,6 +350,16 @@ def test_a_directory_of_the_warm_up_s_that_is_gone(path, tmp_path):
     assert run(MOONLET, ["lua", "-e", "print(1)"], env).out == b"1\n"
 
 
+def test_names_that_were_looked_for_below_a_file(path, tmp_path):
+    """`./pack/?.lua` was asked for, and ./pack is a program: none of it is there, and a launch says the same."""
+    (tmp_path / "pack").write_text("#!/bin/sh\n")
+    (tmp_path / "kept.lua").write_text("warm = 'warm'")
+    names = ";".join(f"./pack/{letter}/?.lua;./pack/{letter}?.lua" for letter in "abcdefgh")
+    env = environment(LUA_PATH=f"{names};./pack/?.lua;./?.lua;./pack/?/init.lua")
+    assert freeze(path, "-l", "kept", env=env, cwd=tmp_path) == Result(0, b"", b"")
+    assert run(MOONLET, ["lua", "--image", path, "-e", "print(warm)"], env, cwd=tmp_path) == THAWED
+
+
 # What is in an image
 
 
