@@ -1,7 +1,10 @@
 // Which file a path leads to.
 #pragma once
 
-#include <sys/stat.h>
+#include "base/kernel.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 
 namespace moonlet {
@@ -12,10 +15,10 @@ struct FileIdentity {
 
   /// Whether `path` leads to a file, which is then this one; else it stays as it was, and errno says why.
   bool find(const char* path) {
-    struct stat found;
-    if (stat(path, &found) != 0) return false;
-    device = found.st_dev;
-    inode = found.st_ino;
+    kernel::Location found;
+    if (kernel::locate(AT_FDCWD, path, &found) != 0) return false;
+    device = makedev(found.device[0], found.device[1]);
+    inode = static_cast<ino_t>(found.inode);
     return true;
   }
 

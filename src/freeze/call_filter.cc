@@ -1,5 +1,6 @@
 #include "freeze/call_filter.h"
 
+#include "base/kernel.h"
 #include "freeze/traced_calls.h"
 
 #include <errno.h>
@@ -35,6 +36,11 @@ class Program {
     // Programs of another word size that are started from here: their calls have other numbers.
     add(BPF_JMP | BPF_JEQ | BPF_K, MOONLET_ARCHITECTURE, 1, 0);
     allow();
+    load(argument(5));
+    add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(kernel::kOwnCall), 0, 3);
+    load(argument(5) ^ 4U);
+    add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(uint64_t{kernel::kOwnCall} >> 32U), 0, 1);
+    allow();
     load(offsetof(seccomp_data, nr));
     for (size_t i = 0; i < kTracedCallCount; i++) add(kTracedCalls[i]);
     allow();
@@ -42,7 +48,7 @@ class Program {
   [[nodiscard]] sock_fprog get() { return {.len = static_cast<unsigned short>(length_), .filter = code_}; }
 
  private:
-  // The words of arguments that tell: the lower half of each.
+  // The words of arguments that tell: the lower half of each. The upper one is 4 bytes before or behind it.
   static constexpr uint32_t argument(unsigned index) {
     constexpr bool kBigEndian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
     return static_cast<uint32_t>(offsetof(seccomp_data, args) + size_t{8} * index + (kBigEndian ? 4 : 0));

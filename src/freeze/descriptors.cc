@@ -2,6 +2,7 @@
 
 #include "base/layout.h"
 #include "freeze/leftovers.h"
+#include "image/answer.h"
 #include "image/complain.h"
 
 #include <dirent.h>
@@ -10,7 +11,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace moonlet::freeze {
@@ -22,8 +22,8 @@ constexpr const char* kDirectory = "/proc/self/fd";
 
 // Which file a descriptor is of.
 struct File {
-  dev_t device;
-  ino_t inode;
+  uint32_t major, minor;
+  uint64_t inode;
   bool operator==(const File&) const = default;
 };
 
@@ -44,9 +44,9 @@ void for_each_descriptor(const Function& function) {
 }
 
 File look_at(int fd) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) return {};
-  return {status.st_dev, status.st_ino};
+  image::FileStatus status;
+  if (image::look(fd, "", image::Follow::kYes, &status) != 0) return {};
+  return {status.device[0], status.device[1], status.inode};
 }
 
 bool is_new(int fd) { return fd < kKnown && look_at(fd) != file_of[fd]; }
@@ -87,7 +87,7 @@ void note_descriptors(const char* name) {
       const int fd = first + i;
       const bool is_open = (all[i].revents & POLLNVAL) == 0;
       are_any |= is_open;
-      const bool is_its = is_open && is_new(fd);  // asked once: a tracer stops at it
+      const bool is_its = is_open && is_new(fd);
       if (is_its && !is_noted[fd]) owner[fd] = name;
       is_noted[fd] = is_its;
     }

@@ -1,5 +1,7 @@
 #include "image/answer.h"
 
+#include "base/kernel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -67,7 +69,7 @@ int look(int directory, const char* path, Follow follow, FileStatus* status) {
   constexpr int kNoFollow = 0x100, kEmptyPath = 0x1000;  // AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH
   constexpr unsigned kBasic = 0x7ff;                     // STATX_BASIC_STATS
   const int flags = follow == Follow::kYes ? kEmptyPath : kEmptyPath | kNoFollow;
-  return syscall(SYS_statx, directory, path, flags, kBasic, status) == 0 ? 0 : errno;
+  return syscall(SYS_statx, directory, path, flags, kBasic, status, kernel::kOwnCall) == 0 ? 0 : errno;
 }
 
 uint64_t identity(const FileStatus& status) {

@@ -82,9 +82,13 @@ long find_own_id() {
 
 int* find_thread_id() {
   const auto self = static_cast<int>(syscall(SYS_gettid));
+  constexpr uintptr_t kSmallestPage = 4096;
+  bool is_readable = false;
   for (int i = 0; i < kWords; i++) {
     const int* const word = first_word() + i;
-    is_candidate[i] = kernel::is_readable(word) && *word == self;
+    if (i == 0 || reinterpret_cast<uintptr_t>(word) % kSmallestPage == 0)
+      is_readable = kernel::is_readable(word);
+    is_candidate[i] = is_readable && *word == self;
   }
   const long index = ask_child(find_own_id, kWords);
   if (index == kWords) {

@@ -28,17 +28,36 @@ struct Mapped : Tables {
   void unmap() { munmap(const_cast<char*>(at), header().file_size); }
 };
 
-// Whether the page at `address` is this process' own; `its`: what the image has of it. pagemap(5) tells, but
-// small kernels have none; then what is in the page does, unless the same was written.
-bool is_written(int pagemap, uintptr_t address, const char* its, size_t page_size) {
-  constexpr uint64_t kPresent = uint64_t{1} << 63;
-  constexpr uint64_t kOfFile = uint64_t{1} << 61;
-  uint64_t entry;
-  if (pagemap >= 0 && pread(pagemap, &entry, sizeof entry,
-                            static_cast<off_t>(address / page_size * sizeof entry)) == sizeof entry)
+// Which pages are this process' own. pagemap(5) tells, but small kernels have none; then what is in a page
+// does, unless the same was written.
+class Pages {
+ public:
+  explicit Pages(size_t page_size) : page_size_(page_size) {}
+
+  // `its`: what the image has of the page at `address`.
+  bool is_written(uintptr_t address, const char* its) {
+    constexpr uint64_t kPresent = uint64_t{1} << 63;
+    constexpr uint64_t kOfFile = uint64_t{1} << 61;
+    const uintptr_t page = address / page_size_;
+    if (pagemap_ >= 0 && page - first_ >= count_) read_from(page);
+    if (count_ == 0) return memcmp(its, reinterpret_cast<const void*>(address), page_size_) != 0;
+    const uint64_t entry = entry_[page - first_];
     return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
-  return memcmp(its, reinterpret_cast<const void*>(address), page_size) != 0;
-}
+  }
+
+ private:
+  void read_from(uintptr_t page) {
+    const ssize_t size = pread(pagemap_, entry_, sizeof entry_, static_cast<off_t>(page * sizeof *entry_));
+    first_ = page;
+    count_ = size > 0 ? static_cast<uintptr_t>(size) / sizeof *entry_ : 0;
+  }
+
+  const int pagemap_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  const size_t page_size_;
+  uintptr_t first_ = 0;
+  uintptr_t count_ = 0;
+  uint64_t entry_[64];
+};
 
 }  // namespace
 
@@ -46,14 +65,14 @@ void tell_written_pages(const char* path, int fd) {
   const int image = open(path, O_RDONLY | O_CLOEXEC);
   const Mapped mapped(image, PROT_READ, MAP_PRIVATE);
   if (mapped.at == nullptr) return;
-  const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   const size_t page = mapped.header().page_size;
+  Pages pages(page);
   for (uint32_t i = 0; i < mapped.header().segments; i++) {
     const Segment& it = mapped.segments()[i];
     if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
     for (Word done = 0; done < it.size; done += page) {
       const uintptr_t address = it.address + done;
-      if (!is_written(pagemap, address, mapped.at + it.offset + done, page)) continue;
+      if (!pages.is_written(address, mapped.at + it.offset + done)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
   }

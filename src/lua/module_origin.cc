@@ -1,10 +1,10 @@
 #include "lua/module_origin.h"
 
+#include "base/kernel.h"
 #include "lua/lua_api.h"
 
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 namespace moonlet {
 
@@ -27,7 +27,7 @@ bool ModuleOrigin::search(const char* path, const char* name, size_t length) {
     if (used == 0 || used == sizeof found - 1) continue;
     found[used] = '\0';
     depends_on_directory |= found[0] != '/';
-    if (access(found, R_OK) == 0 && file.find(found)) return true;
+    if (kernel::may_read(found) && file.find(found)) return true;
   }
   return false;
 }

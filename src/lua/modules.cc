@@ -2,6 +2,7 @@
 
 #include "lua/lua_api.h"
 #include "lua/module_origin.h"
+#include "lua/needs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,18 @@ WarmModule* listed = nullptr;
 int count = 0;
 bool depends_on_directory = false;  // one of those listed does
 FileIdentity directory;             // at the seal
+
+// Where `require` would find the module `name` now. False: nowhere.
+bool look_up(lua_State* L, int package, const char* name, ModuleOrigin& origin) {
+#if defined(MOONLET_OWN_PATH)
+  // The seal has looked already.
+  if (const needs::Module* known = needs::find(name)) {
+    origin = known->origin;
+    return known->has_origin;
+  }
+#endif
+  return origin.find(L, package, name);
+}
 
 }  // namespace
 
@@ -68,7 +81,7 @@ void list(lua_State* L) {
     const char* name = lua_tostring(L, -2);
     lua_getfield(L, kStandard, name);
     ModuleOrigin origin;
-    if (!lua_isnil(L, -1) || !origin.find(L, kPackage, name)) continue;
+    if (!lua_isnil(L, -1) || !look_up(L, kPackage, name, origin)) continue;
     void* grown = realloc(listed, sizeof(WarmModule) * static_cast<size_t>(count + 1));
     if (grown == nullptr) return;
     listed = static_cast<WarmModule*>(grown);

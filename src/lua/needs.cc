@@ -36,10 +36,15 @@ void mark(int module) { given[module / kBits] |= static_cast<uint8_t>(1 << modul
 
 }  // namespace
 
-int add(const char* name) {
+const Module* find(const char* name) {
   for (int i = 1; i < module_count; i++) {
-    if (strcmp(modules[i].name, name) == 0) return i;
+    if (strcmp(modules[i].name, name) == 0) return &modules[i];
   }
+  return nullptr;
+}
+
+int add(const char* name) {
+  if (const Module* known = find(name)) return static_cast<int>(known - modules);
   if (module_count == kMost || !grow(modules, module_count)) return 0;
   Module& added = modules[module_count];
   added = {strdup(name), {}, false, 0, module_count};

@@ -17,6 +17,9 @@ struct Module {
 /// The number of the module `name`, which is added if it is new. 0 without memory.
 int add(const char* name);
 
+/// The module `name`, or null.
+const Module* find(const char* name);
+
 /// While it was loaded the module `who` asked for the module `what`.
 void add_need(int who, int what);
 
