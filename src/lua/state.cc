@@ -14,15 +14,38 @@
 #include "lua/time_zone.h"
 #include "lua/warnings.h"
 
+#include <string.h>
+
 namespace moonlet::warm {
 
 void (*observe_opening)(lua_State* L) = nullptr;
 
 namespace {
 
+// Since 5.3 Lua remembers, for 53 remainders of the addresses of C strings, the two that it has last made a
+// string of, and compares them with the next one. All over the heap, each of them is a page that a launch would
+// read for nothing: have it remember two of its own, which lie together.
+void forget_c_strings(lua_State* L) {
+#if LUA_VERSION_NUM >= 503
+  constexpr int kRemainders = 53;  // STRCACHE_N
+  constexpr const char* kNames[] = {"_G", "io"};
+  char text[kRemainders + sizeof "_G"];
+  for (int i = 0; i < kRemainders; i++) {
+    for (const char* name : kNames) {
+      memcpy(text + i, name, sizeof "_G");
+      lua_pushstring(L, text + i);
+      pop(L);
+    }
+  }
+#else
+  (void)L;
+#endif
+}
+
 int list_contents(lua_State* L) {
   finalizers::seal(L);
   modules::list(L);
+  forget_c_strings(L);
   return 0;
 }
 
