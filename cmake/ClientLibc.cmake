@@ -30,7 +30,8 @@ if(MUSL_SPECS OR MOONLET_MUSL)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^mips")
     # Nothing is shared: no table of addresses, whose every use costs an instruction.
     target_compile_options(moonlet_client_libc INTERFACE -mno-abicalls)
-    target_link_options(moonlet_client_libc INTERFACE -mno-abicalls -Wl,--no-warn-mismatch)
+    target_link_options(moonlet_client_libc INTERFACE -mno-abicalls -Wl,--no-warn-mismatch -flto-partition=one
+      -Wl,-T,${CMAKE_SOURCE_DIR}/cmake/moonlet.ld)
   endif()
 endif()
 if(NOT MUSL_SPECS AND NOT MOONLET_MUSL)

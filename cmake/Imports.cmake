@@ -48,12 +48,14 @@ endfunction()
 
 # What moonlet-lua has in front of libc's functions, as cmake/list-imports reads it.
 separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
-set(recorder "")
-if(MOONLET_QUESTIONS)
-  set(recorder -DMOONLET_QUESTIONS)
-endif()
+set(parts "")
+foreach(part QUESTIONS PLAIN_EXIT)
+  if(MOONLET_${part})
+    list(APPEND parts -DMOONLET_${part})
+  endif()
+endforeach()
 add_custom_command(OUTPUT ${imports}/interposed
-  COMMAND ${CMAKE_CXX_COMPILER} ${flags} -E -P -x c++ -DMOONLET_HOOKS ${recorder} "-DFUNCTION(name,call,reads)=interpose name;"
+  COMMAND ${CMAKE_CXX_COMPILER} ${flags} -E -P -x c++ -DMOONLET_HOOKS ${parts} "-DFUNCTION(name,call,reads)=interpose name;"
     -o ${imports}/interposed ${CMAKE_SOURCE_DIR}/src/freeze/interposed_list.h
   DEPENDS src/freeze/interposed_list.h VERBATIM)
 add_custom_target(interposed_names DEPENDS ${imports}/interposed)

@@ -149,43 +149,21 @@ char* getenv(const char* name) {
   return nullptr;
 }
 
-// Those that can befall a launch, in the C library's words.
 char* strerror(int error) {
-  static const struct {
-    short error;
-    char text[36];
-  } kErrors[] = {
-      {EPERM, "Operation not permitted"},
-      {ENOENT, "No such file or directory"},
-      {EIO, "I/O error"},
-      {ENXIO, "No such device or address"},
-      {E2BIG, "Argument list too long"},
-      {ENOEXEC, "Exec format error"},
-      {EAGAIN, "Resource temporarily unavailable"},
-      {ENOMEM, "Out of memory"},
-      {EACCES, "Permission denied"},
-      {ENODEV, "No such device"},
-      {ENOTDIR, "Not a directory"},
-      {EISDIR, "Is a directory"},
-      {EINVAL, "Invalid argument"},
-      {ENFILE, "Too many open files in system"},
-      {EMFILE, "No file descriptors available"},
-      {ENOTSOCK, "Not a socket"},
-      {EPROTOTYPE, "Protocol wrong type for socket"},
-      {ECONNREFUSED, "Connection refused"},
-      {ECONNRESET, "Connection reset by peer"},
-      {EROFS, "Read-only file system"},
-      {EPIPE, "Broken pipe"},
-      {ENOSYS, "Function not implemented"},
-      {ENOBUFS, "No buffer space available"},
-      {ETOOMANYREFS, "Too many references: cannot splice"},
-      {ETIMEDOUT, "Operation timed out"},
-      {ENAMETOOLONG, "Filename too long"},
-      {ELOOP, "Symbolic link loop"},
-      {ETXTBSY, "Text file busy"},
+  static constexpr unsigned char kNumbers[] = {
+#define ERROR(number, text) number,
+#include "client/error_list.h"
+#undef ERROR
   };
-  for (const auto& it : kErrors) {
-    if (it.error == error) return const_cast<char*>(it.text);
+  static constexpr char kTexts[] =
+#define ERROR(number, text) text "\0"
+#include "client/error_list.h"
+#undef ERROR
+      ;
+  const char* text = kTexts;
+  for (const unsigned char number : kNumbers) {
+    if (number == error) return const_cast<char*>(text);
+    text += strlen(text) + 1;
   }
   static char number[] = "error \0\0\0\0\0";
   char* end = number + sizeof number - 1;

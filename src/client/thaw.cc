@@ -25,10 +25,8 @@ const char* path;  // of the image
 }
 
 void say_what_was_thawed() {
-  const iovec line[] = {{const_cast<char*>("moonlet: thawed "), 16},
-                        {const_cast<char*>(path), strlen(path)},
-                        {const_cast<char*>("\n"), 1}};
-  [[maybe_unused]] const ssize_t written = writev(STDERR_FILENO, line, 3);
+  const char* const part[] = {"moonlet: thawed ", path};
+  fallback::write_line(part, 2);
 }
 
 protocol::ImagePath beside;

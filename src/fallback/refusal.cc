@@ -1,29 +1,30 @@
 #include "fallback/refusal.h"
 
+#include "base/line.h"
+
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
 namespace moonlet::fallback {
 
-namespace {
+using protocol::RefusalText;
 
-// One writev, so that lines of several programs do not mix. stdio would cost more than the client.
-void write_line(const iovec* parts, int count) {
+// One write, so that lines of several programs do not mix. stdio would cost more than a launch.
+void write_line(const char* const* part, int count) {
+  char text[PATH_MAX + 512];
+  Line line(text, sizeof text - 1);
+  for (int i = 0; i < count; i++) line.add(part[i]);
+  text[line.size()] = '\n';
   // Nobody is left to tell when standard error itself fails.
-  [[maybe_unused]] ssize_t written = writev(STDERR_FILENO, parts, count);
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text, line.size() + 1);
 }
 
-iovec as_part(const char* text) { return {const_cast<char*>(text), strlen(text)}; }
-
-}  // namespace
-
 void print_refusal(const Refusal& refusal) {
-  const protocol::RefusalText text(refusal);
-  iovec line[protocol::RefusalText::kParts + 1];
-  memcpy(line, text.part, sizeof text.part);
-  line[protocol::RefusalText::kParts] = as_part("\n");
-  write_line(line, sizeof line / sizeof *line);
+  const RefusalText text(refusal);
+  write_line(text.part, RefusalText::kParts);
 }
 
 bool is_verbose() {
@@ -34,14 +35,13 @@ bool is_verbose() {
 void tell(const char* program, const Refusal& refusal) {
   if (!is_verbose()) return;
   constexpr int kOwn = 3;
-  const protocol::RefusalText text(refusal);
+  const RefusalText text(refusal);
   // "moonlet: ", and where the reason says what it is about DOING ON and the colon too.
   const int left_out = refusal.about != nullptr ? 5 : 1;
-  iovec line[kOwn + protocol::RefusalText::kParts] = {as_part("moonlet: "), as_part(program), as_part(": ")};
-  const int parts = protocol::RefusalText::kParts - left_out;
-  memcpy(line + kOwn, text.part + left_out, static_cast<size_t>(parts) * sizeof *line);
-  line[kOwn + parts] = as_part("\n");
-  write_line(line, kOwn + parts + 1);
+  const char* part[kOwn + RefusalText::kParts] = {"moonlet: ", program, ": "};
+  const int parts = RefusalText::kParts - left_out;
+  memcpy(part + kOwn, text.part + left_out, static_cast<size_t>(parts) * sizeof *part);
+  write_line(part, kOwn + parts);
 }
 
 }  // namespace moonlet::fallback

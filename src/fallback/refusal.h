@@ -7,6 +7,10 @@ namespace moonlet::fallback {
 
 using protocol::Refusal;
 
+/// Writes `count` texts and the end of a line to standard error. More than a path and a few words are cut
+/// short.
+void write_line(const char* const* part, int count);
+
 /// Writes "moonlet: DOING ON: REASON" to standard error.
 void print_refusal(const Refusal& refusal);
 

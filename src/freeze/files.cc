@@ -29,39 +29,49 @@ enum class FileSystem : uint8_t {
   kPseudo,  // its files are answers, not data
 };
 
-FileSystem classify(unsigned long magic) {
-  switch (magic) {
-    case 0xef53:      // ext2, 3, 4
-    case 0x58465342:  // XFS
-    case 0x9123683e:  // btrfs
-    case 0xca451a4e:  // bcachefs
-    case 0x2fc12fc1:  // ZFS
-    case 0xf2f52010:  // F2FS
-    case 0x24051905:  // UBIFS
-    case 0x72b6:      // JFFS2
-    case 0x73717368:  // squashfs
-    case 0xe0f5e1e2:  // EROFS
-    case 0x01021994:  // tmpfs
-    case 0x858458f6:  // ramfs
-      return FileSystem::kLocal;
-    case 0x9fa0:      // proc
-    case 0x62656572:  // sysfs
-    case 0x64626720:  // debugfs
-    case 0x74726163:  // tracefs
-    case 0x73636673:  // securityfs
-    case 0xf97cff8c:  // SELinux
-    case 0x43415d53:  // smack
-    case 0x27e0eb:    // cgroup
-    case 0x63677270:  // cgroup 2
-    case 0x42494e4d:  // binfmt_misc
-    case 0xcafe4a11:  // bpf
-    case 0x62656570:  // configfs
-    case 0xde5e81e4:  // efivarfs
-    case 0x6165676c:  // pstore
-      return FileSystem::kPseudo;
-    default:
-      return FileSystem::kOther;
+// By what statfs(2) has for a type.
+constexpr uint32_t kLocal[] = {
+    0xef53,      // ext2, 3, 4
+    0x58465342,  // XFS
+    0x9123683e,  // btrfs
+    0xca451a4e,  // bcachefs
+    0x2fc12fc1,  // ZFS
+    0xf2f52010,  // F2FS
+    0x24051905,  // UBIFS
+    0x72b6,      // JFFS2
+    0x73717368,  // squashfs
+    0xe0f5e1e2,  // EROFS
+    0x01021994,  // tmpfs
+    0x858458f6,  // ramfs
+};
+constexpr uint32_t kPseudo[] = {
+    0x9fa0,      // proc
+    0x62656572,  // sysfs
+    0x64626720,  // debugfs
+    0x74726163,  // tracefs
+    0x73636673,  // securityfs
+    0xf97cff8c,  // SELinux
+    0x43415d53,  // smack
+    0x27e0eb,    // cgroup
+    0x63677270,  // cgroup 2
+    0x42494e4d,  // binfmt_misc
+    0xcafe4a11,  // bpf
+    0x62656570,  // configfs
+    0xde5e81e4,  // efivarfs
+    0x6165676c,  // pstore
+};
+
+template <size_t kCount>
+bool has(const uint32_t (&list)[kCount], uint32_t type) {
+  for (const uint32_t it : list) {
+    if (it == type) return true;
   }
+  return false;
+}
+
+FileSystem classify(uint32_t type) {
+  if (has(kLocal, type)) return FileSystem::kLocal;
+  return has(kPseudo, type) ? FileSystem::kPseudo : FileSystem::kOther;
 }
 
 // statfs(2) is asked once for each device.
@@ -76,7 +86,7 @@ FileSystem file_system(const char* path, const uint32_t device[2]) {
   }
   struct statfs about;
   if (statfs(path, &about) != 0) return FileSystem::kOther;
-  const FileSystem is = classify(static_cast<unsigned long>(about.f_type) & 0xffffffffUL);
+  const FileSystem is = classify(static_cast<uint32_t>(about.f_type));
   if (count < sizeof known / sizeof *known) {
     memcpy(known[count].device, device, sizeof known[count].device);
     known[count++].is = is;

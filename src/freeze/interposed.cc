@@ -64,6 +64,11 @@ namespace {
 struct Function {
   Call call;
   Reads reads;
+
+  constexpr bool operator==(const Function& other) const {
+    return call.asks == other.call.asks && call.directory == other.call.directory &&
+           call.path == other.call.path && call.flags == other.call.flags && reads == other.reads;
+  }
 };
 
 constexpr Function kFunctions[] = {
@@ -71,6 +76,28 @@ constexpr Function kFunctions[] = {
 #include "freeze/interposed_list.h"
 #undef FUNCTION
 };
+constexpr size_t kCount = sizeof kFunctions / sizeof *kFunctions;
+
+// Many are alike: each kind is kept once, for a byte that says which it is.
+template <size_t kMost>
+struct Kinds {
+  Function kind[kMost];
+  uint8_t of[kCount];  // index of its kind
+  uint8_t count;
+};
+
+template <size_t kMost>
+constexpr Kinds<kMost> sort() {
+  Kinds<kMost> kinds = {};
+  for (size_t i = 0; i < kCount; i++) {
+    uint8_t at = 0;
+    while (at < kinds.count && !(kinds.kind[at] == kFunctions[i])) at++;
+    if (at == kinds.count) kinds.kind[kinds.count++] = kFunctions[i];
+    kinds.of[i] = at;
+  }
+  return kinds;
+}
+constexpr auto kKinds = sort<sort<kCount>().count>();
 
 #if !defined(MOONLET_HOOKS)
 
@@ -80,7 +107,6 @@ constexpr const char* kNames[] = {
 #undef FUNCTION
 };
 
-constexpr size_t kCount = sizeof kNames / sizeof *kNames;
 void* libcs[kCount];
 
 MOONLET_UNCHECKED void* function_of_libc(unsigned index) {
@@ -185,12 +211,13 @@ MOONLET_UNCHECKED void* target(Asks, unsigned index) { return function_of_libc(i
 // For the entry points: where libc's function `index` is.
 extern "C" [[gnu::used, gnu::visibility("hidden")]] MOONLET_UNCHECKED void* moonlet_forward(
     unsigned index, const long* argument) {
-  const Asks asks = kFunctions[index].call.asks;
+  const Function& function = kKinds.kind[kKinds.of[index]];
+  const Asks asks = function.call.asks;
   const int error = errno;
   if (asks > Asks::kLastQuestion || asks == Asks::kLibrary) tell(asks, argument);
 #if defined(MOONLET_QUESTIONS)
   if (asks <= Asks::kLastQuestion && recording != nullptr)
-    ask_as(recording, kFunctions[index].call, kFunctions[index].reads, argument);
+    ask_as(recording, function.call, function.reads, argument);
 #endif
   errno = error;
   return target(asks, index);

@@ -178,14 +178,19 @@ FUNCTION(madvise, kAdvice, kNothing)
 FUNCTION(mremap, kMoveOfMemory, kNothing)
 #endif
 FUNCTION(dlopen, kLibrary, kNothing)  // and a question
+#if defined(MOONLET_PLAIN_EXIT)
 FUNCTION(__cxa_atexit, kExitHandler, kNothing)
 #if defined(__GLIBC__)
 FUNCTION(__cxa_thread_atexit_impl, kExitHandler,
          kNothing)  // C++ libraries ask whether there is such a function
 FUNCTION(on_exit, kExitHandler, kNothing)
-FUNCTION(__register_atfork, kForkHandlers, kNothing)  // which pthread_atfork(3) calls, a part of who calls it
 #else
 FUNCTION(atexit, kExitHandler, kNothing)  // glibc's is a part of who calls it
+#endif
+#endif
+#if defined(__GLIBC__)
+FUNCTION(__register_atfork, kForkHandlers, kNothing)  // which pthread_atfork(3) calls, a part of who calls it
+#else
 FUNCTION(pthread_atfork, kForkHandlers, kNothing)
 #endif
 FUNCTION(srand, kSeedOfRand, kNothing)

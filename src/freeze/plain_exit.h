@@ -4,6 +4,8 @@
 
 namespace moonlet::freeze {
 
+#if defined(MOONLET_PLAIN_EXIT)
+
 /// After the warm-up: whether a script's exit may leave out handlers and destructors, because so far there are
 /// none. From here on a handler that is registered, and a library that is opened, make exit whole again.
 /// Returns whether it may.
@@ -18,5 +20,13 @@ void note_library();
 /// A thread is made. One that waits in a stream holds the stream's lock, for which flushing all of them would
 /// wait, and libc's own end does not.
 void note_thread();
+#else
+
+inline bool prepare_plain_exit() { return false; }
+inline void note_exit_handler() {}
+inline void note_library() {}
+inline void note_thread() {}
+
+#endif
 
 }  // namespace moonlet::freeze

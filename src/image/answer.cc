@@ -52,7 +52,6 @@ constexpr size_t kBuffer = 4096;
 }  // namespace
 
 [[gnu::noinline]] uint64_t hash_bytes(uint64_t hash, const void* data, size_t size) {
-  // Neither memcpy(3) nor memset(3) in this file: a client for MIPS has them for nothing else, 1400 bytes.
   struct [[gnu::packed, gnu::may_alias]] Unaligned {
     uint64_t value;
   };

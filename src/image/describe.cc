@@ -1,32 +1,10 @@
 // What differs, in words: for the one line of MOONLET_VERBOSE.
 
+#include "base/line.h"
 #include "image/answer.h"
 #include "image/ask.h"
 
-#include <string.h>
-
 namespace moonlet::image {
-
-namespace {
-
-class Line {
- public:
-  Line(char* at, uint32_t size) : at_(at), end_(at + size - 1) { *at_ = '\0'; }
-
-  void add(const char* text, size_t size) {
-    const auto room = static_cast<size_t>(end_ - at_);
-    if (size > room) size = room;
-    while (size-- > 0) *at_++ = *text++;
-    *at_ = '\0';
-  }
-  void add(const char* text) { add(text, strlen(text)); }
-
- private:
-  char* at_;
-  char* end_;  // of the last byte, which is a zero
-};
-
-}  // namespace
 
 void describe(const Difference& difference, char* words, uint32_t size) {
   Line line(words, size);

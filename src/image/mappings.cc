@@ -37,6 +37,8 @@ long read_mappings(const char* path, char* text, size_t size) {
   return static_cast<long>(length);
 }
 
+#if defined(MOONLET_PAGE_MONITOR)
+
 MemoryFlags find_flags(const char* smaps, uintptr_t from) {
   static constexpr struct {
     char flag[3];
@@ -74,6 +76,8 @@ MemoryFlags find_flags(const char* smaps, uintptr_t from) {
   }
   return flags;
 }
+
+#endif
 
 char* next_mapping(char* line, Mapping& mapping) {
   if (*line == '\0') return nullptr;

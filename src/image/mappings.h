@@ -27,7 +27,11 @@ struct Mapping {
 long read_mappings(const char* path, char* text, size_t size);
 
 /// The flags of the mapping that begins at `from`, in the text of smaps; none where there is no such mapping.
+#if defined(MOONLET_PAGE_MONITOR)
 MemoryFlags find_flags(const char* smaps, uintptr_t from);
+#else
+inline MemoryFlags find_flags(const char*, uintptr_t) { return {}; }
+#endif
 
 /// Takes the line at `line` apart, which it changes. Returns the next line, or null at the end.
 char* next_mapping(char* line, Mapping& mapping);

@@ -36,16 +36,21 @@ class Pages {
 
   // `its`: what the image has of the page at `address`.
   bool is_written(uintptr_t address, const char* its) {
+#if defined(MOONLET_PAGE_MONITOR)
     constexpr uint64_t kPresent = uint64_t{1} << 63;
     constexpr uint64_t kOfFile = uint64_t{1} << 61;
     const uintptr_t page = address / page_size_;
     if (pagemap_ >= 0 && page - first_ >= count_) read_from(page);
-    if (count_ == 0) return memcmp(its, reinterpret_cast<const void*>(address), page_size_) != 0;
-    const uint64_t entry = entry_[page - first_];
-    return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
+    if (count_ != 0) {
+      const uint64_t entry = entry_[page - first_];
+      return (entry & kPresent) != 0 && (entry & kOfFile) == 0;
+    }
+#endif
+    return memcmp(its, reinterpret_cast<const void*>(address), page_size_) != 0;
   }
 
  private:
+#if defined(MOONLET_PAGE_MONITOR)
   void read_from(uintptr_t page) {
     const ssize_t size = pread(pagemap_, entry_, sizeof entry_, static_cast<off_t>(page * sizeof *entry_));
     first_ = page;
@@ -53,10 +58,11 @@ class Pages {
   }
 
   const int pagemap_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  const size_t page_size_;
   uintptr_t first_ = 0;
   uintptr_t count_ = 0;
   uint64_t entry_[64];
+#endif
+  const size_t page_size_;
 };
 
 }  // namespace

@@ -37,7 +37,9 @@ class Finder {
     if (!read_maps()) return;
     close_gaps();
     if (!read_maps()) return;
+#if defined(MOONLET_PAGE_MONITOR)
     if (read_mappings("/proc/self/smaps", work_.smaps, kMapsText) < 0) work_.smaps[0] = '\0';
+#endif
     Mapping mapping;
     for (char* line = work_.maps; (line = next_mapping(line, mapping)) != nullptr && !frozen_.has_failed();)
       take(mapping);

@@ -197,8 +197,7 @@ int fail(lua_State* L, Handle& handle, const Refusal& first, const Refusal* seco
   for (const Refusal* refusal = &first; refusal != nullptr; refusal = refusal == &first ? second : nullptr) {
     if (refusal == second) luaL_addchar(&text, '\n');
     const RefusalText its(*refusal);
-    for (const iovec& part : its.part)
-      luaL_addlstring(&text, static_cast<const char*>(part.iov_base), part.iov_len);
+    for (const char* const part : its.part) luaL_addstring(&text, part);
   }
   luaL_pushresult(&text);
   const int error = second != nullptr ? second->error : first.error;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
 
 namespace moonlet::protocol {
 
@@ -19,11 +18,10 @@ struct Refusal {
 /// A refusal as text, in pieces: "moonlet: DOING ON: REASON", "moonlet: DOING ON: ABOUT: REASON".
 struct RefusalText {
   static constexpr int kParts = 9;
-  iovec part[kParts];
+  const char* part[kParts];
 
   explicit RefusalText(const Refusal& refusal) {
     const char* const about = refusal.about != nullptr ? refusal.about : "";
-    const char* reason = refusal.reason != nullptr ? refusal.reason : strerror(refusal.error);
     const bool nobody_listens =
         strcmp(refusal.doing, "connect") == 0 && (refusal.error == ENOENT || refusal.error == ECONNREFUSED);
     const char* const text[kParts] = {"moonlet: ",
@@ -33,9 +31,9 @@ struct RefusalText {
                                       ": ",
                                       about,
                                       *about != '\0' ? ": " : "",
-                                      reason,
+                                      refusal.reason != nullptr ? refusal.reason : strerror(refusal.error),
                                       nobody_listens ? " (is moonletd running?)" : ""};
-    for (int i = 0; i < kParts; i++) part[i] = {const_cast<char*>(text[i]), strlen(text[i])};
+    memcpy(part, text, sizeof part);
   }
 };
 

@@ -1,0 +1,23 @@
+// The errors that can befall a launch, in musl's words: ERROR(number, text). Included where that macro is
+// defined, once for the numbers, once for the texts. The first number is not 1: cmake/as.in would take the
+// numbers for a text.
+ERROR(ENOENT, "No such file or directory")
+ERROR(EPERM, "Operation not permitted")
+ERROR(EIO, "I/O error")
+ERROR(ENXIO, "No such device or address")
+ERROR(E2BIG, "Argument list too long")
+ERROR(ENOEXEC, "Exec format error")
+ERROR(EAGAIN, "Resource temporarily unavailable")
+ERROR(ENOMEM, "Out of memory")
+ERROR(EACCES, "Permission denied")
+ERROR(ENODEV, "No such device")
+ERROR(ENOTDIR, "Not a directory")
+ERROR(EISDIR, "Is a directory")
+ERROR(EINVAL, "Invalid argument")
+ERROR(ENFILE, "Too many open files in system")
+ERROR(EMFILE, "No file descriptors available")
+ERROR(EROFS, "Read-only file system")
+ERROR(ENOSYS, "Function not implemented")
+ERROR(ENAMETOOLONG, "Filename too long")
+ERROR(ELOOP, "Symbolic link loop")
+ERROR(ETXTBSY, "Text file busy")
