@@ -57,6 +57,15 @@ void note_heap(uintptr_t from, uintptr_t to) {
 extern "C" {
 
 MOONLET_EXPORTED int MOONLET_REPLACES(madvise)(void* address, size_t size, int advice) {
+#if !defined(MOONLET_PAGE_MONITOR)
+  // Nothing would tell that such pages are not to be copied. Before Linux 4.14 there were none, and libraries
+  // know another way.
+  constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK
+  if (advice == kWipeOnFork) {
+    errno = EINVAL;
+    return -1;
+  }
+#endif
   const bool gives_back = advice == MADV_DONTNEED || advice == MADV_FREE;
   if (gives_back && moonlet::image::is_of_heap(reinterpret_cast<uintptr_t>(address), size))
     return moonlet::image::clear(address, size) ? 0 : -1;
