@@ -9,7 +9,11 @@ from conftest import LUA, MOONLET, PATIENCE, REAL_LUA, Result, environment, run,
 
 GARBAGE = "local before = collectgarbage 'count' for i = 1, 1e6 do local t = {} end print(collectgarbage 'count' - before > 30000) "
 MODES = "print(pcall(collectgarbage, 'incremental')) print(pcall(collectgarbage, 'isrunning')) "
+TUNED = "collectgarbage('setpause', 150) collectgarbage('setstepmul', 321)"
 TUNING = "print(collectgarbage('setpause', 100), collectgarbage('setstepmul', 100)) "
+if LUA == "5.5":
+    TUNED = "collectgarbage('param', 'pause', 150) collectgarbage('param', 'stepmul', 321)"
+    TUNING = "print(collectgarbage('param', 'pause'), collectgarbage('param', 'stepmul')) "
 STEPS = "io.write 'a' os.execute 'echo b' io.write 'c\\n' os.execute 'echo d' "
 ERROR_STEPS = "io.stderr:write 'a' os.execute 'echo b >&2' io.stderr:write 'c\\n' os.execute 'echo d >&2' "
 
@@ -32,7 +36,7 @@ CHANGES = {
     "the collector stopped and restarted": ("collectgarbage 'stop' collectgarbage 'restart'", MODES),
     "the collector incremental": ("pcall(collectgarbage, 'incremental')", MODES),
     "the collector generational": ("pcall(collectgarbage, 'generational')", MODES),
-    "the collector's pause": ("collectgarbage('setpause', 150) collectgarbage('setstepmul', 321)", TUNING),
+    "the collector's pause": (TUNED, TUNING),
     "the collector as it is": ("", MODES + TUNING),
     "a hook of counts": ("debug.sethook(function() hooked = true end, '', 100)", "for i = 1, 1e4 do end print(hooked, select(2, debug.gethook()), select(3, debug.gethook()))"),
     "a hook of calls": ("debug.sethook(function() hooked = true end, 'c')", "tostring(1) print(hooked, select(2, debug.gethook()))"),

@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import pytest
-from conftest import (BUILD, BY_LUA, BY_MOONLET, JIT, LUA, MOONLET, MOONLETD, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, THAW,
+from conftest import (BUILD, BY_LUA, BY_MOONLET, JIT, LUA, MOONLET, MOONLETD, NAME_OF_LUA, PATIENCE, PROGRAMS, REAL_LUA, SANITIZED, THAW,
                       Command, Pair, Result, about_images, about_moonletd, about_the_file, environment, needs_root, run,
                       without_addresses)
 
@@ -99,7 +99,7 @@ def test_nothing_is_sent_to_a_server_of_another_user(open_directory, client):
         env = environment(MOONLET_SOCKET=path, MOONLET_VERBOSE="1", MOONLET_FALLBACK=None, LUA_CPATH=WITH_MODULE)
         if client == "moonletctl run":
             result = run(BY_MOONLET, ["lua", "-e", CODE], env)
-            why = f"moonlet: {os.path.basename(REAL_LUA)}: launch through {path}: it belongs to another user\n"
+            why = f"moonlet: {NAME_OF_LUA}: launch through {path}: it belongs to another user\n"
             assert result == Result(3, b"ran\n", why.encode()), result
         else:
             spawn = "local s, why = require 'moonlet'.spawn{'-e', 'print(1)'} print(why or s:wait())"

@@ -5,9 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import BY_LUA, BY_MOONLET, JIT, LUA, MOONLETCTL, REAL_LUA, Result, about_images, about_moonletd, environment, run
-
-NAME = os.path.basename(REAL_LUA)
+from conftest import BY_LUA, BY_MOONLET, JIT, LUA, MOONLETCTL, NAME_OF_LUA, REAL_LUA, Result, about_images, about_moonletd, environment, run
 
 SHOW_ARGUMENTS = """
 local least = 0
@@ -230,7 +228,7 @@ def test_as_the_interpreter_of_a_script_through_moonletd(zygote, tmp_path):
     script.write_text(f"#!{BY_MOONLET}\nprint(warm, arg[0], arg[-1], ...)")
     script.chmod(0o755)
     done = run_file(script, environment(MOONLET_SOCKET=zygote.socket), "a", "b c")
-    assert done == (0, f"nil\t{script}\t{NAME}\ta\tb c\n".encode(), b"")
+    assert done == (0, f"nil\t{script}\t{NAME_OF_LUA}\ta\tb c\n".encode(), b"")
 
 
 @about_moonletd
@@ -238,7 +236,7 @@ def test_the_name_of_the_interpreter_is_lua_s_unless_it_is_given(zygote, tmp_pat
     """As in coreutils' env."""
     (tmp_path / "s.lua").write_text("print(arg[-1]) error('x', 0)")
     env = environment(MOONLET_SOCKET=zygote.socket)
-    for options, name in (([], NAME), (["--argv0", "some name"], "some name"), (["--argv0=other"], "other")):
+    for options, name in (([], NAME_OF_LUA), (["--argv0", "some name"], "some name"), (["--argv0=other"], "other")):
         result = run(MOONLETCTL, ["moonletctl", "run", *options, str(tmp_path / "s.lua")], env)
         assert result.out.decode() == name + "\n" and result.err.decode().startswith(name + ": x"), (options, result)
     assert run(MOONLETCTL, ["moonletctl", "run", "--argv0"], env) == Result(125, b"", b"moonletctl: --argv0: a value must follow\n")
