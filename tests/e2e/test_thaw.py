@@ -11,7 +11,7 @@ import threading
 
 import images
 import pytest
-from conftest import (BUILD, JIT, LUA, MOONLET, REAL_LUA, Result, World, about_the_file, environment, needs_program, needs_root,
+from conftest import (BUILD, JIT, LUA, MOONLET, NAME_OF_LUA, REAL_LUA, Result, World, about_the_file, environment, needs_program, needs_root,
                       run)
 
 SCRIPT = """
@@ -24,7 +24,6 @@ SCRIPT = """
 THAWED = Result(7, b"warm\tan argument\n", b"")
 BY_LUA = Result(7, b"nil\tan argument\n", b"")
 LAUNCHES = os.path.join(BUILD, "tests", "launches")
-NAME = os.path.basename(REAL_LUA)
 
 
 class Place:
@@ -626,7 +625,7 @@ def test_moonlet_verbose_says_what_was_thawed(shared):
 
 def test_moonlet_verbose_says_why_it_is_lua(shared):
     assert told(shared, "-e", "", LD_OF_NOBODY="1") == f"moonlet: {REAL_LUA}: LD_* differs from the image's\n"
-    assert told(shared, "-e", "", fallback=None, LD_OF_NOBODY="1") == f"moonlet: {NAME}: LD_* differs from the image's\n"
+    assert told(shared, "-e", "", fallback=None, LD_OF_NOBODY="1") == f"moonlet: {NAME_OF_LUA}: LD_* differs from the image's\n"
     assert told(shared, "-e", "", MOONLET_IMAGE="/nonexistent") == (
         f"moonlet: {REAL_LUA}: thaw /nonexistent: No such file or directory\n")
     assert told(shared, "-i", fallback="true") == "moonlet: true: run interactively: only lua itself can\n"
