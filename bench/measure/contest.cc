@@ -93,8 +93,8 @@ void run_rounds(const Contenders& contenders, const char* before, int rounds, co
       if (&contender == in_front) continue;
       if (in_front != nullptr) launch(in_front->command, streams);
       const Sample sample = launch(contender.command, streams);
-      fprintf(file, "%d,%s,%.1f,%.0f,%ld,%d\n", round, contender.name, sample.wall_us, sample.processor_us,
-              sample.minor_faults, sample.status);
+      fprintf(file, "%d,%s,%.1f,%.0f,%ld,%d\n", round, contender.name, sample.wall_us,
+              sample.user_us + sample.system_us, sample.minor_faults, sample.status);
     }
   }
   finish(file, csv);

@@ -1,20 +1,38 @@
 #include "measure/fail.h"
 
+#include "ctl/fail.h"
+#include "measure/progress.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-namespace moonlet::bench {
+namespace moonlet {
 
-void fail(const char* format, ...) {
+namespace {
+
+[[noreturn]] void fail(const char* format, va_list arguments) {
+  bench::end_progress();
   fflush(stdout);
   fputs("moonlet-bench: ", stderr);
-  va_list arguments;
-  va_start(arguments, format);
   vfprintf(stderr, format, arguments);
-  va_end(arguments);
   fputc('\n', stderr);
   exit(EXIT_FAILURE);
 }
 
-}  // namespace moonlet::bench
+}  // namespace
+
+void bench::fail(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  moonlet::fail(format, arguments);
+}
+
+// The way out of what is shared with moonletctl.
+void ctl::fail(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  moonlet::fail(format, arguments);
+}
+
+}  // namespace moonlet

@@ -50,7 +50,8 @@ Sample launch(const Command& command, const Streams& streams) {
     if (errno != EINTR) fail("wait for %s: %s", command.program, strerror(errno));
   }
   sample.wall_us = now_us() - before;
-  sample.processor_us = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+  sample.user_us = microseconds(usage.ru_utime);
+  sample.system_us = microseconds(usage.ru_stime);
   sample.minor_faults = usage.ru_minflt;
   return sample;
 }

@@ -23,7 +23,8 @@ struct Streams {
 /// of the program itself and of children that it waited for: what a zygote's child does is not among them.
 struct Sample {
   double wall_us = 0;
-  double processor_us = 0;  // user and system
+  double user_us = 0;  // processor time
+  double system_us = 0;
   long minor_faults = 0;
   int status = 0;  // as waitpid(2) has it
 };

@@ -8,8 +8,11 @@ struct Options {
   const char* lua = nullptr;      // --lua; else the one that moonlet falls back to
   const char* moonlet = nullptr;  // --moonlet; else the one beside this program, or on PATH
   const char* image = nullptr;    // --image: what moonlet thaws; else what it finds by itself
-  char** script = nullptr;        // its name and its arguments; null where contenders are given
+  char** lua_options = nullptr;   // -e, -l, -E, -W, with their values, for both; ends with null
+  char** script = nullptr;        // its name and its arguments; null where there is none
   int runs = 0;                   // --runs; 0: as many as there is time for
+  int warm_up = 0;                // --warmup: launches of each before the first that counts
+  const char* json = nullptr;     // --export-json
 
   // Contenders of a file.
   const char* contenders = nullptr;  // --contenders

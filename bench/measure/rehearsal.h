@@ -5,9 +5,10 @@
 
 namespace moonlet::bench {
 
-/// Runs the script once under each. Prints what else a reader of the figures should know, and returns the wait
-/// status. Ends this program if the script fails, ends differently, or moonlet cannot start it. Then it
-/// proposes how to make `image` or, where that is null, how to start `moonletd`.
-int rehearse(const Command& lua, const Command& moonlet, const char* image, const char* moonletd);
+/// Runs the script once under each. Notes what else a reader of the figures should know, and returns the wait
+/// status. Ends this program if the script, which is called `what`, fails, ends differently, or moonlet cannot
+/// start it. Then it proposes how moonlet gets warm what the script loads, from `moonletd` or otherwise. An
+/// image of $MOONLET_WARM that is being made is waited for.
+int rehearse(const Command& lua, const Command& moonlet, const char* what, const char* moonletd);
 
 }  // namespace moonlet::bench

@@ -24,6 +24,15 @@ double quantile(const double* sorted, int count, double share) {
   return sorted[below] + (sorted[above] - sorted[below]) * (position - below);
 }
 
+Moments moments(const double* values, int count) {
+  double sum = 0;
+  for (int i = 0; i < count; i++) sum += values[i];
+  const double mean = sum / count;
+  double squares = 0;
+  for (int i = 0; i < count; i++) squares += (values[i] - mean) * (values[i] - mean);
+  return {mean, count > 1 ? sqrt(squares / (count - 1)) : 0};
+}
+
 Interval median_interval(const double* sorted, int count) {
   // Each value is below the median as often as a coin shows heads: the ranks of a binomial distribution,
   // by its normal approximation, rounded outwards.

@@ -10,6 +10,12 @@ void sort(double* values, int count);
 /// `count` is at least 1.
 double quantile(const double* sorted, int count, double share);
 
+struct Moments {
+  double mean;
+  double deviation;  // the standard deviation of what `count` values were drawn from; 0 for one value
+};
+Moments moments(const double* values, int count);
+
 struct Interval {
   double low;
   double high;

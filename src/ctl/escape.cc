@@ -36,18 +36,6 @@ Character decode(const char* bytes, size_t size) {
   return {code, length};
 }
 
-// Whether this terminal is told to take UTF-8: setlocale(3) would need the locale to be installed.
-bool terminal_takes_utf8() {
-  constexpr const char* kVariables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-  for (const char* name : kVariables) {
-    const char* value = getenv(name);
-    if (value == nullptr || *value == '\0') continue;
-    const char* set = strchr(value, '.');
-    return set != nullptr && (strncasecmp(set, ".utf-8", 6) == 0 || strncasecmp(set, ".utf8", 5) == 0);
-  }
-  return false;
-}
-
 // Controls, marks that turn or join text, what has no width, and what is no character.
 bool is_plain(uint32_t code) {
   if (code < 0xa0) return code >= ' ' && code < 0x7f;
@@ -73,6 +61,18 @@ int escape_byte(Text& out, unsigned char byte) {
 }
 
 }  // namespace
+
+bool terminal_takes_utf8() {
+  // setlocale(3) would need the locale to be installed.
+  constexpr const char* kVariables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+  for (const char* name : kVariables) {
+    const char* value = getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    const char* set = strchr(value, '.');
+    return set != nullptr && (strncasecmp(set, ".utf-8", 6) == 0 || strncasecmp(set, ".utf8", 5) == 0);
+  }
+  return false;
+}
 
 int add_printable(Text& out, const char* bytes, size_t size, int columns) {
   const bool utf8 = terminal_takes_utf8();

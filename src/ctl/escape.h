@@ -15,4 +15,7 @@ int add_printable(Text& out, const char* bytes, size_t size, int columns);
 /// character with its number, "\u00XX".
 void add_json_string(Text& out, const char* bytes, size_t size);
 
+/// Whether this terminal is told to take UTF-8, by the variables of the locale.
+bool terminal_takes_utf8();
+
 }  // namespace moonlet::ctl

@@ -1,10 +1,15 @@
 """moonlet-bench: what it measures, and what it says. bench/run: that it goes through, and its report."""
 
+import contextlib
 import csv
+import json
 import os
+import pty
 import re
 import shutil
+import statistics
 import subprocess
+import termios
 
 import pytest
 from conftest import BUILD, LUA, MOONLET, PATIENCE, REAL_LUA, SANITIZED, SOURCE, Result, environment
@@ -52,10 +57,14 @@ def test_it_says_what_a_script_saves(bench, script, start_zygote):
     zygote = start_zygote("-l", "slow", env=bench.env)
     result = compare(bench, script('require "slow"'), zygote=zygote)
     assert result.status == 0, result
-    assert re.search(r"moonlet is [\d.]+ times as fast: it saves [\d.]+ ms of [\d.]+ ms per launch\.\n$", result.out), result
+    assert re.match(r"moonlet is [\d.]+ times as fast: it saves [\d.]+ ms of [\d.]+ ms per launch\.\n\n", result.out), result
     assert "5 launches of each, by turns" in result.out
-    figures = dict(re.findall(r"^(lua|moonlet) +([\d.]+) +[\d.]+ +[\d.]+$", result.out, re.MULTILINE))
-    assert float(figures["lua"]) > 50 > float(figures["moonlet"]), result
+    titles, *lines = [line.split() for line in result.out.splitlines() if re.match(r"in ms|lua +\d|moonlet +\d", line)]
+    figures = {line[0]: dict(zip(titles[2:], map(float, line[1:]), strict=True)) for line in lines}
+    assert figures["lua"]["median"] > 50 > figures["moonlet"]["median"], result
+    for of in figures.values():
+        assert of["min"] <= of["p10"] <= of["median"] <= of["p90"] <= of["max"], result
+        assert of["min"] <= of["mean"] <= of["max"] and 0 <= of["spread"] <= of["max"], result
 
 
 @judges
@@ -118,12 +127,12 @@ def test_a_script_is_found_as_a_shell_would_find_it(bench, script, start_zygote,
 @pytest.mark.parametrize("name", ["no-such-command", "./no-such-file.lua"])
 def test_a_script_that_is_not_there(bench, name):
     result = compare(bench, name)
-    assert result == Result(1, "", f"moonlet-bench: there is no script {name}\n")
+    assert result == Result(1, "", f"moonlet-bench: there is no script {name} (see moonlet-bench --help)\n")
 
 
 def test_a_program_that_is_not_there(bench, script):
     result = bench("--lua", "no-such-lua", script("print(1)"))
-    assert result == Result(1, "", "moonlet-bench: there is no no-such-lua\n")
+    assert result == Result(1, "", "moonlet-bench: there is no no-such-lua (see moonlet-bench --help)\n")
 
 
 def test_a_script_for_another_interpreter(bench, script):
@@ -143,7 +152,7 @@ def test_a_script_for_another_lua_is_measured_with_a_note(bench, script, start_z
     path = script("#!/usr/bin/env lua9.9\nprint(1)")
     result = compare(bench, path, zygote=start_zygote(env=bench.env))
     assert result.status == 0, result
-    assert result.out.startswith(f"note: its first line asks for lua9.9; this is {os.path.basename(REAL_LUA)}\n")
+    assert f"\nnote: its first line asks for lua9.9; this is {os.path.basename(REAL_LUA)}\n" in result.out
 
 
 def test_a_script_that_fails_is_not_measured(bench, script, start_zygote):
@@ -161,23 +170,26 @@ def test_a_script_that_ends_in_two_ways_is_not_measured(bench, script, start_zyg
 
 def test_a_status_that_is_not_0_is_noted(bench, script, start_zygote):
     result = compare(bench, script("os.exit(7)"), zygote=start_zygote(env=bench.env))
-    assert result.status == 0 and result.out.startswith("note: it exits with 7, under both\n"), result
+    assert result.status == 0 and "\nnote: it exits with 7, under both\n" in result.out, result
 
 
 def test_output_that_differs_is_noted(bench, script, start_zygote):
     result = compare(bench, script("print(warm)"), zygote=start_zygote("-e", "warm = true", env=bench.env))
     assert result.status == 0, result
-    assert result.out.startswith("note: under moonlet, standard output differs from that under lua.\n")
+    assert "\nnote: under moonlet, standard output differs from that under lua.\n" in result.out
 
 
 def test_output_that_always_differs_is_noted_as_that(bench, script, start_zygote):
     path = script('io.stderr:write(io.open("/proc/self/stat"):read("*a"))')  # which begins with the pid
     result = compare(bench, path, zygote=start_zygote(env=bench.env))
-    assert result.out.startswith("note: under moonlet, standard error differs from that under lua; but so it does "
-                                 "between two runs of lua\n"), result
+    assert ("\nnote: under moonlet, standard error differs from that under lua; but so it does between two runs of lua\n"
+            in result.out), result
 
 
 @pytest.mark.parametrize("arguments", [[], ["--runs", "0", "x.lua"], ["--runs"], ["--bogus"], ["--csv", "x", "x.lua"],
+                                       ["-l", "slow"], ["-e"], ["-i", "x.lua"], ["--warmup", "-1", "x.lua"],
+                                       ["--contenders", "x", "--csv", "y", "--runs", "1", "-e", "0"],
+                                       ["--contenders", "x", "--csv", "y", "--runs", "1", "--export-json", "z"],
                                        ["--contenders", "x"], ["--contenders", "x", "--csv", "y"],
                                        ["--contenders", "x", "--csv", "y", "--runs", "1", "--seconds", "1"],
                                        ["--contenders", "x", "--csv", "y", "--runs", "1", "script.lua"],
@@ -187,7 +199,91 @@ def test_output_that_always_differs_is_noted_as_that(bench, script, start_zygote
                                         "--before", "x"]])
 def test_wrong_arguments(bench, arguments):
     result = bench(*arguments)
-    assert result.status == 2 and result.out == "" and "moonlet-bench: " in result.err, result
+    assert result.status == 2 and result.out == "", result
+    assert re.fullmatch(r"moonlet-bench: .*\(see moonlet-bench --help\)\n", result.err), result
+
+
+def test_lua_s_options_are_for_both(bench, start_zygote):
+    zygote = start_zygote("-l", "slow", env=bench.env)
+    result = compare(bench, "-l", "slow", "-e", "os.exit(package.loaded.slow and 9)", zygote=zygote)
+    assert result.status == 0, result
+    assert "the statement: 5 launches of each" in result.out and "\nnote: it exits with 9, under both\n" in result.out, result
+    result = compare(bench, "-e", "error('broken', 0)", zygote=zygote)
+    assert result == Result(1, "", f"moonlet-bench: the statement fails under {REAL_LUA}: broken\n")
+
+
+def test_figures_for_programs_are_as_hyperfine_writes_them(bench, script, start_zygote, tmp_path):
+    path = script("os.exit(7)", "a \"script\" of \u00e4.lua")
+    result = compare(bench, "--warmup", "2", "--export-json", tmp_path / "out.json", path, "an argument",
+                     zygote=start_zygote(env=bench.env))
+    assert result.status == 0 and result.err == "", result
+    lua, moonlet = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert (lua["command"], moonlet["command"]) == (f"{REAL_LUA} {path} an argument", f"{MOONLET} {path} an argument")
+    for of in (lua, moonlet):
+        assert len(of["times"]) == 5 and of["exit_codes"] == [7] * 5
+        assert of["min"] == min(of["times"]) and of["max"] == max(of["times"])
+        assert of["median"] == pytest.approx(statistics.median(of["times"]), abs=1e-8)
+        assert of["mean"] == pytest.approx(statistics.mean(of["times"]), abs=1e-8)
+        assert of["stddev"] == pytest.approx(statistics.stdev(of["times"]), abs=1e-8)
+        assert of["user"] + of["system"] > 0
+
+
+def test_a_file_for_the_figures_that_cannot_be_written(bench, script, start_zygote, tmp_path):
+    result = compare(bench, "--export-json", tmp_path / "nowhere" / "out.json", script(""), zygote=start_zygote(env=bench.env))
+    assert result == Result(1, "", f"moonlet-bench: create {tmp_path}/nowhere/out.json: No such file or directory\n")
+
+
+def on_terminal(bench, *arguments, columns=80, **variables):
+    """What moonlet-bench writes to a terminal of so many columns."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, columns))
+    process = subprocess.Popen([BENCH, "--lua", REAL_LUA, "--moonlet", MOONLET, *map(str, arguments)], stdin=its, stdout=its, stderr=its,
+                               env={**bench.env, **variables})
+    os.close(its)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has it open any more
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert process.wait(PATIENCE) == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+@judges
+def test_a_terminal_shows_progress_and_how_the_times_are_distributed(bench, script, start_zygote):
+    zygote = start_zygote("-l", "slow", env=bench.env)
+    shown = on_terminal(bench, "--runs", "5", script('require "slow"'), MOONLET_SOCKET=zygote.socket, LC_ALL="C.UTF-8", NO_COLOR="1")
+    assert "\r\033[Krunning it once under lua ..." in shown and "running it once under moonlet ..." in shown
+    assert re.search(r"measuring: \d+ %, \d+ s left \(\d launches, mean: lua [\d.]+ ms, moonlet [\d.]+ ms\)", shown), shown
+    *_, removed = shown.split("\033[K")
+    assert re.match(r"moonlet is [\d.]+ times as fast: ", removed), "progress is removed before the result"
+    bars = re.search("^lua      (.*)\nmoonlet  (.*)\n +([\\d.]+) ms +\\(logarithmic\\) ([\\d.]+) ms\n", removed, re.MULTILINE)
+    assert len(bars[1]) == len(bars[2]) == 70 and set(bars[1] + bars[2]) <= set(" ▁▂▃▄▅▆▇█"), removed
+    assert bars[2].strip() and bars[1].strip() and bars[2][0] != " " and bars[1][-1] != " ", removed
+    assert float(bars[4]) > 50 > float(bars[3])
+
+
+def test_a_terminal_without_utf_8_and_a_narrow_one(bench, script, start_zygote):
+    zygote = start_zygote(env=bench.env)
+    shown = on_terminal(bench, "--runs", "3", script(""), columns=60, MOONLET_SOCKET=zygote.socket, LC_ALL="C")
+    bars = re.search("^lua      (.*)\nmoonlet  (.*)\n +[\\d.]+ ms", shown, re.MULTILINE)
+    assert len(bars[1]) == len(bars[2]) == 50 and shown.isascii(), shown
+    assert all(len(line) < 60 for line in re.findall("\033\\[K([^\r\n]*)\r", shown)), shown
+
+
+@pytest.mark.skipif(SANITIZED, reason="nothing is frozen in a build with AddressSanitizer")
+def test_an_image_that_is_being_made_is_waited_for(bench, script, tmp_path):
+    """The first launch under moonlet has it made, in the background."""
+    variables = {"MOONLET_WARM": "-l slow", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    (tmp_path / "cache").mkdir()
+    result = bench("--lua", REAL_LUA, "--moonlet", MOONLET, "--runs", "3", script('require "slow"'), **variables)
+    assert result.status == 0 and result.out.startswith("moonlet is "), result
+    assert result.err == "moonlet-bench: waiting for the image of MOONLET_WARM, which is being made ...\n"
+
+
+def test_where_nothing_is_warm_it_says_what_makes_it_so(bench, script):
+    result = compare(bench, script('require "slow"'), MOONLET_SOCKET="", XDG_RUNTIME_DIR="/nonexistent")
+    assert result.status == 1 and result.err.endswith("\n    export MOONLET_WARM='-l slow'\n"), result
 
 
 def contenders(tmp_path, *lines):

@@ -153,7 +153,7 @@ def options(program):
     """What --help names; of moonletd's, which are those of lua says its manual page."""
     text = help_of(program)
     found = set(re.findall(r"--[a-z][a-z0-9-]*", text)) - (OF_RUN if program == "moonletctl" else set())
-    if program == "moonlet":
+    if program in ("moonlet", "moonlet-bench"):
         [of_lua] = re.findall(r"^lua's options: (.*) \(", text, re.MULTILINE)
         found |= set(re.findall(r"-[A-Za-z]\b", of_lua))
     if program == "moonletd":
@@ -235,7 +235,7 @@ def test_the_form_of_the_status_is_offered(shell):
 
 
 @pytest.mark.parametrize("option", ["moonletd --max", "moonletd --warm-up-time", "moonletd --ready-fd", "moonletd -e", "moonlet -e",
-                                    "moonlet-bench --runs", "moonlet-bench --concurrency", "moonlet-bench --seconds"])
+                                    "moonlet-bench --runs", "moonlet-bench --warmup", "moonlet-bench --concurrency", "moonlet-bench --seconds"])
 def test_nothing_is_offered_where_a_number_or_a_statement_stands(shell, option):
     assert shell.offers(f"{option} ") == []
 
@@ -253,7 +253,7 @@ def test_a_command_can_be_measured(shell):
     assert set(shell.offers("moonlet-bench moonlet")) == COMMANDS
 
 
-@pytest.mark.parametrize("program", ["moonlet", "moonletd"])
+@pytest.mark.parametrize("program", ["moonlet", "moonletd", "moonlet-bench"])
 def test_modules_on_the_path_are_offered(shell, program):
     offered = set(shell.offers(f"{program} -l "))
     assert offered >= {"warm", "anoia", "anoia.fs", "fast"}

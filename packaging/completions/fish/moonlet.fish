@@ -64,6 +64,8 @@ complete -c $program -n $own -l version -d 'Show the version'
 switch $program
     case moonlet-bench
         complete -c $program -n __moonlet_option -l runs -x -d 'Launch each so many times'
+        complete -c $program -n __moonlet_option -l warmup -x -d 'Launch each so many times before'
+        complete -c $program -n __moonlet_option -l export-json -r -F -d 'Where to write the figures for programs'
         complete -c $program -n __moonlet_option -l lua -r -a '(__fish_complete_command)' -d 'The interpreter to compare with'
         complete -c $program -n __moonlet_option -l moonlet -r -a '(__fish_complete_command)' -d 'The client to measure'
         complete -c $program -n __moonlet_option -l image -r -F -d 'What moonlet thaws'
@@ -108,13 +110,12 @@ if test $program = moonlet
     complete -c $program -n $own -l leave-out -x -a "(__moonlet_modules $program)" -d 'Make the image without this module'
     complete -c $program -n __moonlet_option -o i -d 'Enter interactive mode'
 end
-if test $program != moonlet-bench # lua's options; of one dash and whole, since lua takes no -vE
-    set -l of_lua __moonlet_option
-    test $program = moonletctl; and set of_lua '__moonlet_runs; and __moonlet_option'
-    complete -c $program -n $of_lua -o e -x -d 'Execute a statement'
-    complete -c $program -n $of_lua -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
-    complete -c $program -n "$of_lua"'; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
-    complete -c $program -n $of_lua -o v -d 'Show version information'
-    complete -c $program -n $of_lua -o E -d 'Ignore environment variables'
-    complete -c $program -n $of_lua -o W -d 'Turn warnings on'
-end
+# lua's options; of one dash and whole, since lua takes no -vE
+set -l of_lua __moonlet_option
+test $program = moonletctl; and set of_lua '__moonlet_runs; and __moonlet_option'
+complete -c $program -n $of_lua -o e -x -d 'Execute a statement'
+complete -c $program -n $of_lua -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
+complete -c $program -n "$of_lua"'; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
+test $program = moonlet-bench; or complete -c $program -n $of_lua -o v -d 'Show version information'
+complete -c $program -n $of_lua -o E -d 'Ignore environment variables'
+complete -c $program -n $of_lua -o W -d 'Turn warnings on'
