@@ -14,6 +14,9 @@ import tempfile
 
 import pytest
 
+# From 3.13 on Python starts programs by posix_spawn(3) where it can, and with that takes no empty argv[0].
+subprocess._USE_POSIX_SPAWN = False
+
 BUILD = os.environ["MOONLET_BUILD"]
 REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]

@@ -152,7 +152,7 @@ def shown_by_ps(same, launch, tmp_path, *arguments):
         pid = running.hear()
         with open(f"/proc/{pid}/cmdline", "rb") as cmdline, open(f"/proc/{pid}/environ", "rb") as environ:
             shown = cmdline.read().replace(b"running1", b"running0"), sorted(environ.read().split(b"\0"))
-        args = subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True).stdout
+        args = subprocess.run(["ps", "-ww", "-o", "args=", "-p", pid], capture_output=True).stdout
         # lua's name is that of the program file: here "lua5.4", there "moonlet" or "moonletctl".
         with open(f"/proc/{pid}/comm") as comm:
             name = comm.read().strip() == os.path.basename(program.program)

@@ -156,6 +156,8 @@ OF_LATER_VERSIONS = {"5.1": ["-E", "-W"], "5.4": [], "5.5": []}.get(LUA, ["-W"])
     ["-e", "print(arg and #arg, arg and arg[0], arg and arg[-1])"], ["-e", "print(...)", "nonexistent.lua"],
 ])
 def test_options(same, options):
+    if options == ["--"] and b"not enough memory" in run(REAL_LUA, ["lua", "--"], environment()).err:
+        pytest.skip("LUA FAILS: that of 5.4.7 makes a table of -1 elements for arg")
     # The real lua explains its options itself: those of later versions, and those that are never right.
     same(*options, env=environment(MOONLET_FALLBACK=REAL_LUA if options[0] in OF_LATER_VERSIONS else ""))
 
