@@ -136,6 +136,18 @@ bool has_asked_for_entropy(const questions::Collected& asked) {
   return !asked.traced;
 }
 
+// Ends a warm-up of which no image is made. From 2.41 on glibc's exit(3) waits for a stream that a thread
+// holds.
+[[noreturn]] void refuse() {
+#if defined(__GLIBC__)
+  if (has_left_threads()) {
+    if (ftrylockfile(stdout) == 0) fflush(stdout);
+    _exit(EXIT_FAILURE);
+  }
+#endif
+  exit(EXIT_FAILURE);
+}
+
 // Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is.
 int complain_of_problems(const questions::Collected& asked) {
   int count = 0;
@@ -220,7 +232,7 @@ int main(int argc, char** argv) {
   const int left = complain_of_leftovers();
   const int others = lost + complain_of_problems(asked);
   const int needing = others == 0 ? run_without_leavers() : 0;
-  if (left + others + needing != 0) return EXIT_FAILURE;
+  if (left + others + needing != 0) refuse();
   if (!prepare_plain_exit()) finalizers::close_always();
   image::keep_dispositions();
   const auto heap = static_cast<uint32_t>(lua_gc(state, LUA_GCCOUNT, 0));

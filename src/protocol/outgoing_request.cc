@@ -23,12 +23,14 @@ class Sender {
   // Attaches `count` descriptors to what is sent next.
   void attach(const int32_t* descriptors, uint32_t count) {
     cmsghdr* header = &control_.header;
-    *header = {};  // musl's has padding where the kernel's length goes on
+    control_bytes_ = static_cast<socklen_t>(CMSG_SPACE(count * sizeof(int)));
+    memset(
+        header, 0,
+        control_bytes_);  // musl's has padding where the kernel's length goes on, and there may be some behind
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = static_cast<socklen_t>(CMSG_LEN(count * sizeof(int)));
     memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
-    control_bytes_ = static_cast<socklen_t>(CMSG_SPACE(count * sizeof(int)));
   }
 
   bool add(const void* data, size_t size) {

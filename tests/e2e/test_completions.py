@@ -96,7 +96,9 @@ class Fish:
         done = subprocess.run(["fish", "--private", "-c", 'complete -C "$argv"', line], capture_output=True, text=True,
                               timeout=PATIENCE, cwd=self.home, env=self.env)
         assert (done.returncode, done.stderr) == (0, "")
-        return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
+        offers = [offer.split("\t")[0] for offer in done.stdout.splitlines()]
+        # fish 4 names also what contains the word, but completes what begins with it.
+        return [offer for offer in offers if offer.startswith(line.split(" ")[-1])] or offers
 
     def end(self):
         pass

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from conftest import (BUILD, BY_LUA, BY_MOONLET, REAL_LUA, SANITIZED, THAW, Pair, about_images, about_moonletd, both,
-                      environment, needs_pidfd, needs_root, run, serves_other_users)
+                      environment, needs_os_execute, needs_pidfd, needs_root, run, serves_other_users)
 
 ENVIRON = "io.write(require('probe').environ())"
 
@@ -69,6 +69,7 @@ def test_the_working_directory(same, tmp_path):
     same.script(tmp_path, PWD, cwd="/")
 
 
+@needs_os_execute
 def test_a_working_directory_that_has_been_deleted(same, tmp_path):
     script = tmp_path / "s.lua"
     script.write_text("print(os.execute('/bin/pwd')) print(io.open('here')) print(os.getenv('PWD'))")
@@ -233,6 +234,7 @@ def for_all(start_zygote, directory, **options):
 
 @needs_root
 @serves_other_users
+@needs_os_execute
 def test_a_zygote_of_root_serves_each_user_as_that_user(start_zygote, open_directory):
     """User, group, groups, capabilities and the rest of it, as the client has them."""
     env = environment(LUA_CPATH=f"{open_directory}/?.so")

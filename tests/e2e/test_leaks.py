@@ -13,10 +13,20 @@ SCRIPTS = [("print(1)", 0), ("os.exit(7)", 7), ("os.exit(3, true)", 3), ("error(
            ("local p = require 'probe'; p.kill(p.pid(), 9)", -9)]
 
 
+# From 3.24 on a descriptor that is open at the end is an error, and so is a call with -1, which cannot be suppressed: what else is wrong says the log.
+VERSION = run("/bin/sh", ["sh", "-c", "valgrind --version"], environment()).out.decode()
+FINDS_ALL = [*map(int, re.findall(r"\d+", VERSION))] >= [3, 24]
+WRONG = re.compile("Invalid (read|write|free)|uninitialised|overlap|Mismatched free|Syscall param|Jump to|Process terminating.*SIGSEGV|lost: [1-9]")
+
+
 def command(log):
     # Who ends need not give back what it holds. What counts is growth.
-    return ["valgrind", "--track-fds=yes", "--leak-check=full", "--errors-for-leak-kinds=none", "--error-exitcode=99",
-            f"--log-file={log}"]
+    return ["valgrind", "--track-fds=yes", "--leak-check=full", "--errors-for-leak-kinds=none",
+            *([] if FINDS_ALL else ["--error-exitcode=99"]), f"--log-file={log}"]
+
+
+def check(log):
+    assert not FINDS_ALL or not WRONG.search(log.read_text()), log.read_text()
 
 
 def take_limit_of_valgrind():
@@ -48,6 +58,7 @@ def test_moonletd_holds_no_more_after_many_launches_than_after_one(start_zygote,
             while zygote.log().count("a new image") <= turn:
                 pass
         assert zygote.stop() == 0, log.read_text()
+        check(log)
         wait_gone(server)
         found.append([held_at_exit(log, pid) for pid in (zygote.pid, server)])
     for one, four in zip(*found):
@@ -61,4 +72,5 @@ def test_a_client_holds_nothing_of_its_heap_and_uses_none(start_zygote, tmp_path
         env = may_be_cold(environment(MOONLET_SOCKET=zygote.socket))  # valgrind adds to the loader's variables
         result = run(shutil.which("valgrind"), [*command(log), *BY_MOONLET.words, "-e", text], env)
         assert result.status == status, f"{result!r}\n{zygote.log()}"
+        check(log)
         assert "no leaks are possible" in log.read_text() or status < 0, log.read_text()

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import JIT, MOONLET, MUSL, PATIENCE, REAL_LUA, Pair, environment, run
+from conftest import EXIT_WAITS_FOR_STREAMS, JIT, MOONLET, PATIENCE, REAL_LUA, Pair, environment, run
 
 # Makes objects with finalizers, closes some, keeps others to its state's end, and collects.
 BUSY = """
@@ -78,8 +78,7 @@ def faults_of(image, code):
     return usage.ru_minflt
 
 
-# Real lua on glibc waits for nobody's stream at its end.
-@pytest.mark.skipif(MUSL, reason="MUSL'S OWN END WAITS FOR EACH STREAM'S LOCK: so does lua there")
+@pytest.mark.skipif(EXIT_WAITS_FOR_STREAMS, reason="LIBC'S OWN END WAITS FOR EACH STREAM'S LOCK: so does lua here")
 @pytest.mark.parametrize("end", ["os.exit(3)", "os.exit(3, true)", "", "error 'x'"])
 @pytest.mark.parametrize("call", ["read_in_thread", "lock_in_thread"])
 @pytest.mark.parametrize("where", ["warm", "cold"])

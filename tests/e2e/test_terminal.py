@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from conftest import BY_MOONLET, COMPARE, MOONLETD, PATIENCE, about_moonletd, both, wait_gone
+from conftest import BY_MOONLET, COMPARE, MOONLETD, PATIENCE, about_moonletd, both, needs_os_execute, wait_gone
 from test_signals import wait_for_state
 
 PROMPT = "next> "
@@ -120,6 +120,7 @@ def test_a_second_control_c_kills(same, tmp_path):
     assert "130" in at_terminal(same, tmp_path, {"wait.lua": script}, scenario)
 
 
+@needs_os_execute
 def test_control_c_reaches_what_the_script_has_started(same, tmp_path):
     def scenario(shell):
         shell.type("lua system.lua\n")

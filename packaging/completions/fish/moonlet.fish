@@ -19,7 +19,7 @@ function __moonlet_option
             case --help --version --status --top --reload --images --forget --trust '--*=*'
             case - -- '[^-]*' ''
                 return 1
-            case '--?*' -e -l
+            case '--*' -e -l
                 set -q argv[1]; and not string match -q -- '--*' $words[$i]; and return 1
                 set i (math $i + 1)
             case '-*'
@@ -48,7 +48,7 @@ function __moonlet_modules --argument-names program
         set -q $versioned; and set value $$versioned
         set -a path (string split ';' -- (string replace ';;' ";$(string join ';' -- $default);" -- $value))
     end
-    for template in (string match '*\?*' -- $path)
+    for template in (string match -r '.*[?].*' -- $path)
         set -l parts (string split -m 1 '?' -- $template)
         for file in $parts[1]$typed*$parts[2] $parts[1]$typed*/*$parts[2]
             test -f $file; or continue
@@ -115,7 +115,7 @@ set -l of_lua __moonlet_option
 test $program = moonletctl; and set of_lua '__moonlet_runs; and __moonlet_option'
 complete -c $program -n $of_lua -o e -x -d 'Execute a statement'
 complete -c $program -n $of_lua -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
-complete -c $program -n "$of_lua"'; and string match -q -- "-l?*" (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
+complete -c $program -n "$of_lua"'; and string match -qr "^-l." -- (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
 test $program = moonlet-bench; or complete -c $program -n $of_lua -o v -d 'Show version information'
 complete -c $program -n $of_lua -o E -d 'Ignore environment variables'
 complete -c $program -n $of_lua -o W -d 'Turn warnings on'
