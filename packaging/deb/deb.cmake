@@ -1,13 +1,18 @@
-# cpack -G DEB, in a build directory: moonlet_VERSION-1_ARCHITECTURE.deb.
+# cpack -G DEB, in a build directory: moonletLUA_VERSION-1_ARCHITECTURE.deb. scripts/debs calls it for each Lua. Packages of several Luas are
+# installed side by side; which of them is "moonlet" is an alternative.
 
 # A package falls back to an interpreter that Debian has under this very name. "lua" is none: it is an
 # alternative, and may be moonlet.
 if(NOT MOONLET_FALLBACK_NAME MATCHES "^lua(5\\.[1-5]|jit)$")
   return()
 endif()
+if(NOT MOONLET_SIDE_BY_SIDE)
+  return()
+endif()
 
 set(CPACK_GENERATOR DEB)
-set(CPACK_PACKAGE_NAME moonlet)
+set(package moonlet${MOONLET_SUFFIX})
+set(CPACK_PACKAGE_NAME ${package})
 set(CPACK_PACKAGE_VENDOR "The moonlet authors")
 set(MOONLET_DEB_MAINTAINER "The moonlet authors <moonlet@localhost>" CACHE STRING
   "Who answers for the package: to be set by whoever gives it to others")
@@ -28,7 +33,10 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION interpreters)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Lua scripts that start with their modules loaded")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${MOONLET_LUA_NAME} scripts that start with their modules loaded")
+# What was one package for one Lua.
+set(CPACK_DEBIAN_PACKAGE_CONFLICTS moonlet)
+set(CPACK_DEBIAN_PACKAGE_REPLACES moonlet)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "moonlet is a drop-in lua that maps an image into its own process: a file that
 holds a Lua interpreter with modules of your choice loaded. Arguments,
@@ -45,31 +53,36 @@ moonletd is.")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS ${MOONLET_FALLBACK_NAME})
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
-set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
-  ${CMAKE_CURRENT_LIST_DIR}/postinst
-  ${CMAKE_CURRENT_LIST_DIR}/prerm
-  ${CMAKE_CURRENT_LIST_DIR}/postrm
-  ${CMAKE_CURRENT_LIST_DIR}/conffiles)
+foreach(script postinst prerm postrm conffiles)
+  configure_file(${CMAKE_CURRENT_LIST_DIR}/${script} ${CMAKE_CURRENT_BINARY_DIR}/control/${script} @ONLY)
+  list(APPEND CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_BINARY_DIR}/control/${script})
+endforeach()
 
-set(packaging ${CMAKE_CURRENT_SOURCE_DIR})
-set(examples ${CMAKE_INSTALL_DATADIR}/doc/moonlet/examples)
-install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright ${CMAKE_SOURCE_DIR}/docs/deployment.md
-  ${CMAKE_SOURCE_DIR}/docs/design.md ${CMAKE_SOURCE_DIR}/docs/image.md ${CMAKE_SOURCE_DIR}/docs/lua-api.md
-  ${CMAKE_SOURCE_DIR}/docs/protocol.md ${CMAKE_SOURCE_DIR}/docs/security.md ${CMAKE_SOURCE_DIR}/docs/warm.md
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moonlet COMPONENT deb EXCLUDE_FROM_ALL)
+set(documents ${CMAKE_INSTALL_DATADIR}/doc/${package})
+set(examples ${documents}/examples)
+# What people read; finish.cmake drops links to what is not among it.
+install(FILES ${CMAKE_CURRENT_LIST_DIR}/copyright ${CMAKE_SOURCE_DIR}/README.md DESTINATION ${documents} COMPONENT deb EXCLUDE_FROM_ALL)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${documents}/docs COMPONENT deb EXCLUDE_FROM_ALL FILES_MATCHING PATTERN "*.md"
+  PATTERN benchmarks EXCLUDE PATTERN examples EXCLUDE)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/README.Debian README.Debian @ONLY)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/changelog changelog.Debian @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.Debian
-  DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/moonlet COMPONENT deb EXCLUDE_FROM_ALL)
-install(FILES ${CMAKE_CURRENT_LIST_DIR}/lintian-overrides RENAME moonlet
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.Debian ${CMAKE_CURRENT_BINARY_DIR}/README.Debian
+  DESTINATION ${documents} COMPONENT deb EXCLUDE_FROM_ALL)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/lintian-overrides overrides/${package} @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/overrides/${package}
   DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides COMPONENT deb EXCLUDE_FROM_ALL)
-install(FILES ${packaging}/systemd/system/moonletd.service ${packaging}/systemd/system/moonletd.socket
-  DESTINATION lib/systemd/system COMPONENT deb EXCLUDE_FROM_ALL)
-install(FILES ${packaging}/systemd/user/moonletd.service ${packaging}/systemd/user/moonletd.socket
-  DESTINATION lib/systemd/user COMPONENT deb EXCLUDE_FROM_ALL)
+foreach(scope system user)
+  foreach(unit service socket)
+    set(named ${CMAKE_CURRENT_BINARY_DIR}/${scope}/moonletd${MOONLET_SUFFIX}.${unit})
+    name_after_lua(${CMAKE_CURRENT_SOURCE_DIR}/systemd/${scope}/moonletd.${unit} ${named})
+    install(FILES ${named} DESTINATION lib/systemd/${scope} COMPONENT deb EXCLUDE_FROM_ALL)
+  endforeach()
+endforeach()
 # The warm-up that the service runs: a text that does nothing until it is edited.
-install(FILES ${packaging}/moonletd.lua DESTINATION /etc COMPONENT deb EXCLUDE_FROM_ALL)
-install(DIRECTORY ${packaging}/s6 ${packaging}/busybox
+name_after_lua(${CMAKE_CURRENT_SOURCE_DIR}/moonletd.lua ${CMAKE_CURRENT_BINARY_DIR}/moonletd${MOONLET_SUFFIX}.lua)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/moonletd${MOONLET_SUFFIX}.lua DESTINATION /etc COMPONENT deb EXCLUDE_FROM_ALL)
+install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/s6 ${CMAKE_CURRENT_SOURCE_DIR}/busybox
   DESTINATION ${examples} USE_SOURCE_PERMISSIONS COMPONENT deb EXCLUDE_FROM_ALL)
-install(FILES ${CMAKE_SOURCE_DIR}/docs/examples/parallel.lua DESTINATION ${examples} COMPONENT deb EXCLUDE_FROM_ALL)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/examples/ DESTINATION ${examples} USE_SOURCE_PERMISSIONS COMPONENT deb EXCLUDE_FROM_ALL)
 
 include(CPack)

@@ -35,14 +35,14 @@ inline const char* setting(const char* name) {
 }
 
 /// `named` (a --socket option), else $MOONLET_SOCKET, else $XDG_RUNTIME_DIR/moonlet.sock, else
-/// /run/moonlet.sock. Null or empty counts as not given.
+/// /run/moonlet.sock (moonlet5.4.sock where several Luas are installed side by side). Null or empty counts as not given.
 inline SocketAddress socket_address(const char* named) {
   if (named == nullptr || *named == '\0') named = setting("MOONLET_SOCKET");
   SocketAddress address;
   if (named == nullptr) {
     const char* runtime = setting("XDG_RUNTIME_DIR");
     append(address, runtime != nullptr ? runtime : "/run");
-    named = "/moonlet.sock";
+    named = "/" MOONLET_SOCKET_NAME;
   }
   append(address, named);
   return address;

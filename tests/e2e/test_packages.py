@@ -5,6 +5,7 @@ import contextlib
 import glob
 import json
 import os
+import pathlib
 import re
 import shlex
 import shutil
@@ -15,7 +16,7 @@ from conftest import BUILD, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, S
 
 PACKAGING = os.path.join(SOURCE, "packaging")
 STUBS = os.path.join(SOURCE, "tests", "packaging")
-UNITS = ("moonletd.service", "moonletd.socket")
+UNITS = ("moonletd5.4.service", "moonletd5.4.socket")
 
 # Debian's administrative programs are not on everybody's path.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -92,12 +93,16 @@ def lua_5_3(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def deb(tmp_path_factory):
+def deb():
+    return make_deb("5.4")
+
+
+def make_deb(lua):
+    """The package for this Lua."""
     needs("cpack", "dpkg-deb", "dpkg-shlibdeps", "file")
-    made = tmp_path_factory.mktemp("deb")
-    call("cpack", "-G", "DEB", "-B", made, cwd=BUILD, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
-    [path] = made.glob("*.deb")
-    return path
+    said = call(os.path.join(SOURCE, "scripts/debs"), lua, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+    [path] = re.findall(rf"^(build/deb/moonlet{lua}_.*[.]deb)$", said, re.MULTILINE)
+    return pathlib.Path(SOURCE, path)
 
 
 def field(deb, name):
@@ -126,9 +131,9 @@ class Root:
                 and not re.match(rf"{self.path}/var/lib/dpkg/(status|available|lock|diversions|statoverride|info/|updates|triggers/)",
                                  name)}
 
-    def alternatives(self):
+    def alternatives(self, name="lua-interpreter"):
         """What can be lua: {program: priority}, and the program that it is."""
-        text = call("update-alternatives", "--root", self.path, "--query", "lua-interpreter")
+        text = call("update-alternatives", "--root", self.path, "--query", name)
         candidates = dict(re.findall(r"^Alternative: (.*)\nPriority: (.*)$", text, re.MULTILINE))
         return candidates, re.search("^Value: (.*)$", text, re.MULTILINE).group(1)
 
@@ -172,45 +177,106 @@ def test_lintian_has_no_complaint_about_the_deb(deb):
     call("lintian", "--allow-root", "--fail-on", "error,warning", deb)
 
 
-def test_the_deb_is_the_same_each_time(deb, tmp_path):
-    call("cpack", "-G", "DEB", "-B", tmp_path, cwd=BUILD, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
-    assert (tmp_path / deb.name).read_bytes() == deb.read_bytes()
+def test_the_deb_is_the_same_each_time(deb):
+    first = deb.read_bytes()
+    assert make_deb("5.4").read_bytes() == first
 
 
 def test_the_deb_says_what_it_is_and_needs(deb):
-    assert field(deb, "Package") == "moonlet"
+    assert field(deb, "Package") == "moonlet5.4"
     assert field(deb, "Version") == f"{version()}-1"
     # The fallback; and what dpkg-shlibdeps finds.
     assert re.fullmatch(r"lua5\.4, libc6 \(>= .*\), liblua5\.4-0 \(>= .*\)", field(deb, "Depends"))
     changelog = open(os.path.join(PACKAGING, "deb/changelog")).readline()
-    assert changelog.startswith(f"moonlet ({version()}-1) "), changelog
+    assert changelog.startswith(f"moonlet@MOONLET_SUFFIX@ ({version()}-1) "), changelog
 
 
 def test_the_deb_installs_and_runs(deb, root, tmp_path):
     root.dpkg("--install", deb)
-    assert hello(f"{root.path}/usr/bin/moonletctl", f"{root.path}/usr/bin/moonletd", tmp_path) == "Lua 5.4"
-    assert frozen_hello(f"{root.path}/usr/bin/moonlet", tmp_path) == "Lua 5.4"
+    assert hello(f"{root.path}/usr/bin/moonletctl5.4", f"{root.path}/usr/bin/moonletd5.4", tmp_path) == "Lua 5.4"
+    assert frozen_hello(f"{root.path}/usr/bin/moonlet5.4", tmp_path) == "Lua 5.4"
     module = environment(LUA_CPATH=f"{root.path}/usr/lib/lua/5.4/?.so")  # where Debian's lua5.4 looks
     assert run(REAL_LUA, ["lua", "-e", "print(require 'moonlet'.warm)"], module).out == b"false\n"
 
 
 def test_the_deb_has_each_program_and_what_its_manual_pages_name(deb, root):
     root.dpkg("--install", deb)
-    for program in ("moonlet", "moonlet-lua", "moonletd", "moonletctl", "moonlet-bench"):
-        assert os.access(root.path / "usr/bin" / program, os.X_OK)
-    for name in ("deployment.md", "design.md", "image.md", "lua-api.md", "protocol.md", "security.md",
-                 "examples/parallel.lua"):
-        assert (root.path / "usr/share/doc/moonlet" / name).is_file(), name
+    for program in ("moonlet", "moonletd", "moonletctl", "moonlet-bench"):
+        assert os.access(root.path / f"usr/bin/{program}5.4", os.X_OK)
+    assert os.access(root.path / "usr/lib/moonlet/5.4/moonlet-lua", os.X_OK)
+    for name in ("README.md", "README.Debian", "docs/deployment.md", "docs/design.md", "docs/image.md", "docs/lua-api.md",
+                 "docs/protocol.md", "docs/security.md", "examples/parallel.lua"):
+        assert (root.path / "usr/share/doc/moonlet5.4" / name).is_file(), name
+
+
+def test_links_of_the_deb_s_documents_lead_somewhere(deb, root):
+    root.dpkg("--install", deb)
+    found = 0
+    for page in (root.path / "usr/share/doc/moonlet5.4").rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+            found += 1
+    assert found > 40
+
+
+def test_the_units_of_the_deb_start_its_own_programs(deb, root):
+    """On a socket of their own, with a warm-up of their own."""
+    root.dpkg("--install", deb)
+    for scope in ("system", "user"):
+        units = root.path / "usr/lib/systemd" / scope
+        assert "ExecStart=/usr/bin/moonletd5.4 " in (units / "moonletd5.4.service").read_text()
+        assert "/moonlet5.4.sock\n" in (units / "moonletd5.4.socket").read_text()
+    assert "/etc/moonletd5.4.lua\n" in (root.path / "usr/lib/systemd/system/moonletd5.4.service").read_text()
+
+
+@pytest.fixture
+def both_debs(deb):
+    return [deb, make_deb("5.1")]
+
+
+def test_debs_of_two_luas_are_installed_side_by_side(both_debs, root, tmp_path):
+    root.dpkg("--force-depends", "--install", *both_debs)
+    for lua in ("5.4", "5.1"):
+        (tmp_path / lua).mkdir()
+        programs = [f"{root.path}/usr/bin/{name}{lua}" for name in ("moonletctl", "moonletd")]
+        assert hello(*programs, tmp_path / lua) == f"Lua {lua}"
+        assert frozen_hello(f"{root.path}/usr/bin/moonlet{lua}", tmp_path / lua) == f"Lua {lua}"
+    # An image knows its Lua.
+    image = environment(MOONLET_IMAGE=f"{tmp_path}/5.4/hello.image")
+    result = run(f"{root.path}/usr/bin/moonlet5.1", ["lua", "-e", "io.write(said)"], image)
+    assert result.status == 125 and b"is of another Lua" in result.err, result
+
+
+def test_which_of_two_debs_is_moonlet_is_an_alternative(both_debs, root):
+    root.dpkg("--force-depends", "--install", *both_debs)
+    assert root.alternatives("moonlet") == ({"/usr/bin/moonlet5.4": "54", "/usr/bin/moonlet5.1": "51"}, "/usr/bin/moonlet5.4")
+    of_moonlet = ("usr/bin/moonlet", "usr/bin/moonletctl", "usr/bin/moonletd", "usr/bin/moonlet-bench", "usr/share/man/man1/moonlet.1.gz",
+                  "usr/share/man/man8/moonletd.8.gz", "usr/share/bash-completion/completions/moonlet",
+                  "usr/share/fish/vendor_completions.d/moonletctl.fish")
+    for lua in ("5.4", "5.1"):
+        for name in of_moonlet:
+            link = os.readlink(str(root.path) + os.readlink(root.path / name).removeprefix(str(root.path)))
+            assert lua in os.path.basename(link) and os.path.lexists(str(root.path) + link.removeprefix(str(root.path))), (name, link)
+        root.dpkg("--remove", f"moonlet{lua}")
+    assert not any(os.path.lexists(root.path / name) for name in of_moonlet)
+
+
+def test_the_deb_of_luajit_has_no_file_of_lua_5_1(tmp_path):
+    """They look for C modules in the same directories."""
+    if shutil.which("luajit") is None:
+        pytest.skip("NOT INSTALLED: luajit")
+    listed = call("dpkg-deb", "--contents", make_deb("jit"))
+    assert "./usr/bin/moonletjit" in listed and "/lua/5.1/" not in listed
 
 
 def test_the_deb_has_completions_where_shells_of_debian_look(deb, root):
     root.dpkg("--install", deb)
-    for name in ("bash-completion/completions/moonlet", "bash-completion/completions/moonletd",
-                 "bash-completion/completions/moonletctl", "bash-completion/completions/moonlet-bench",
-                 "fish/vendor_completions.d/moonlet.fish", "fish/vendor_completions.d/moonletd.fish",
-                 "fish/vendor_completions.d/moonletctl.fish", "fish/vendor_completions.d/moonlet-bench.fish",
-                 "zsh/vendor-completions/_moonlet"):
-        assert (root.path / "usr/share" / name).is_file(), name
+    for program in ("moonlet", "moonletd", "moonletctl", "moonlet-bench"):
+        for name in (f"bash-completion/completions/{program}", f"fish/vendor_completions.d/{program}.fish"):
+            assert os.path.islink(root.path / "usr/share" / name), name  # an alternative
+        for name in (f"bash-completion/completions/{program}5.4", f"fish/vendor_completions.d/{program}5.4.fish"):
+            assert (root.path / "usr/share" / name).is_file(), name
+    assert (root.path / "usr/share/zsh/vendor-completions/_moonlet5.4").is_file()
     assert not (root.path / "usr/share/zsh/site-functions").exists()
 
 
@@ -223,7 +289,7 @@ def test_the_deb_enables_nothing(deb, root):
 def test_the_deb_offers_moonlet_as_lua_but_does_not_make_it_so(deb, root):
     root.dpkg("--install", deb)
     candidates, chosen = root.alternatives()
-    assert candidates == {"/usr/bin/lua5.4": "20", "/usr/bin/moonlet": "10"}
+    assert candidates == {"/usr/bin/lua5.4": "20", "/usr/bin/moonlet5.4": "10"}
     assert chosen == "/usr/bin/lua5.4"
 
 
@@ -248,7 +314,7 @@ def test_moonlet_as_lua_never_falls_back_to_itself(as_lua):
 
 
 @pytest.fixture
-def systemd_hears(tmp_path):
+def systemd_hears(deb, tmp_path):
     """systemd_hears(script, argument...): what a script of the package tells systemd, where that runs; with
     stand-ins for the programs that would tell it."""
     needs("unshare")
@@ -260,8 +326,10 @@ def systemd_hears(tmp_path):
         (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/heard\n')
         (tmp_path / name).chmod(0o755)
 
+    call("dpkg-deb", "--control", deb, tmp_path / "control")
+
     def hears(script, *arguments):
-        call(*outside, os.path.join(PACKAGING, "deb", script), *arguments,
+        call(*outside, tmp_path / "control" / script, *arguments,
              env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "DPKG_ROOT": ""})
         heard = (tmp_path / "heard").read_text().splitlines()
         (tmp_path / "heard").unlink()
@@ -276,11 +344,11 @@ def test_an_installation_of_the_deb_starts_nothing(systemd_hears):
 
 def test_an_upgrade_of_the_deb_restarts_a_moonletd_that_runs(systemd_hears):
     assert systemd_hears("postinst", "configure", "0.0.1-1") == [
-        "systemctl --system daemon-reload", "deb-systemd-invoke try-restart moonletd.service"]
+        "systemctl --system daemon-reload", "deb-systemd-invoke try-restart moonletd5.4.service"]
 
 
 def test_a_removal_of_the_deb_stops_moonletd(systemd_hears):
-    assert systemd_hears("prerm", "remove") == ["deb-systemd-invoke stop moonletd.socket moonletd.service"]
+    assert systemd_hears("prerm", "remove") == ["deb-systemd-invoke stop moonletd5.4.socket moonletd5.4.service"]
 
 
 def test_a_purge_of_the_deb_leaves_nothing_behind(deb, root):
@@ -288,32 +356,32 @@ def test_a_purge_of_the_deb_leaves_nothing_behind(deb, root):
     root.dpkg("--install", deb)
     assert root.files() != before
     # What an administrator did with it goes too.
-    call("systemctl", f"--root={root.path}", "enable", "moonletd.socket")
-    call("update-alternatives", "--root", root.path, "--set", "lua-interpreter", "/usr/bin/moonlet")
-    assert root.alternatives()[1] == "/usr/bin/moonlet"
-    root.dpkg("--purge", "moonlet")
+    call("systemctl", f"--root={root.path}", "enable", "moonletd5.4.socket")
+    call("update-alternatives", "--root", root.path, "--set", "lua-interpreter", "/usr/bin/moonlet5.4")
+    assert root.alternatives()[1] == "/usr/bin/moonlet5.4"
+    root.dpkg("--purge", "moonlet5.4")
     assert root.files() == before
     assert root.alternatives() == ({"/usr/bin/lua5.4": "20"}, "/usr/bin/lua5.4")
 
 
 def test_the_deb_installs_over_itself_and_keeps_the_warm_up(deb, root):
     root.dpkg("--install", deb)
-    warm_up = root.path / "etc/moonletd.lua"
+    warm_up = root.path / "etc/moonletd5.4.lua"
     warm_up.write_text("-- mine\n")
     root.dpkg("--install", deb)
     assert warm_up.read_text() == "-- mine\n"
-    root.dpkg("--remove", "moonlet")
+    root.dpkg("--remove", "moonlet5.4")
     assert warm_up.exists()  # goes with a purge
 
 
 def test_a_removal_of_the_deb_takes_the_image_of_moonletd_along(deb, root):
     root.dpkg("--install", deb)
     (root.path / "run").mkdir()
-    (root.path / "run/moonlet.image").touch()
+    (root.path / "run/moonlet5.4.image").touch()
     root.dpkg("--install", deb)
-    assert (root.path / "run/moonlet.image").exists()
-    root.dpkg("--remove", "moonlet")
-    assert not (root.path / "run/moonlet.image").exists()
+    assert (root.path / "run/moonlet5.4.image").exists()
+    root.dpkg("--remove", "moonlet5.4")
+    assert not (root.path / "run/moonlet5.4.image").exists()
 
 
 # OpenWrt

@@ -1,12 +1,13 @@
 # fish's completion of moonlet, moonletctl, moonletd and moonlet-bench: installed under the name of each, it is that one's.
 set -l program (string replace .fish '' -- (status basename))
+set -l kind (string replace -r '(5\.[1-5]|jit)$' '' -- $program)
 set -l own __moonlet_option
-test $program = moonlet; and set own '__moonlet_option own'
+test $kind = moonlet; and set own '__moonlet_option own'
 
 # Whether it is moonletctl run.
 function __moonlet_runs
     set -l words (commandline -opc)
-    test (count $words) -gt 1; and string match -qr '(^|/)moonletctl$' -- $words[1]; and test $words[2] = run
+    test (count $words) -gt 1; and string match -qr '(^|/)moonletctl(5\.[1-5]|jit)?$' -- $words[1]; and test $words[2] = run
 end
 
 # Whether an option can stand here; with an argument, whether one of moonlet's own can, which come before lua's.
@@ -58,10 +59,10 @@ function __moonlet_modules --argument-names program
     end | string match -rv '[^A-Za-z0-9_.-]|\.init$' | sort -u
 end
 
-test $program = moonletctl; and set own 'not __moonlet_runs; and __moonlet_option'
+test $kind = moonletctl; and set own 'not __moonlet_runs; and __moonlet_option'
 complete -c $program -n $own -l help -d 'Show a short text'
 complete -c $program -n $own -l version -d 'Show the version'
-switch $program
+switch $kind
     case moonlet-bench
         complete -c $program -n __moonlet_option -l runs -x -d 'Launch each so many times'
         complete -c $program -n __moonlet_option -l warmup -x -d 'Launch each so many times before'
@@ -95,13 +96,13 @@ switch $program
         complete -c $program -n $own -l forget -d 'Remove them'
         complete -c $program -n $own -l wrap -x -a '(__fish_complete_command)' -d 'Write a file that starts a program with its modules warm'
 end
-if test $program = moonletctl
+if test $kind = moonletctl
     complete -c $program -n 'test (count (commandline -opc)) = 1' -x -a run -d 'Run a script through moonletd'
     complete -c $program -n '__moonlet_runs; and __moonlet_option own' -l socket -r -F -d 'Where moonletd listens'
     complete -c $program -n '__moonlet_runs; and __moonlet_option own' -l argv0 -x -d 'The name of the interpreter'
     complete -c $program -n '__moonlet_runs; and __moonlet_option' -o i -d 'Enter interactive mode'
 end
-if test $program = moonlet
+if test $kind = moonlet
     complete -c $program -n $own -l image -r -F -d 'The image to thaw'
     complete -c $program -n $own -l argv0 -x -d 'The name of the interpreter'
     complete -c $program -n $own -l freeze -r -F -d 'Freeze what the script loads into an image'
@@ -112,10 +113,10 @@ if test $program = moonlet
 end
 # lua's options; of one dash and whole, since lua takes no -vE
 set -l of_lua __moonlet_option
-test $program = moonletctl; and set of_lua '__moonlet_runs; and __moonlet_option'
+test $kind = moonletctl; and set of_lua '__moonlet_runs; and __moonlet_option'
 complete -c $program -n $of_lua -o e -x -d 'Execute a statement'
 complete -c $program -n $of_lua -o l -x -a "(__moonlet_modules $program)" -d 'Require a module'
 complete -c $program -n "$of_lua"'; and string match -qr "^-l." -- (commandline -ct)' -x -a "-l(__moonlet_modules $program)"
-test $program = moonlet-bench; or complete -c $program -n $of_lua -o v -d 'Show version information'
+test $kind = moonlet-bench; or complete -c $program -n $of_lua -o v -d 'Show version information'
 complete -c $program -n $of_lua -o E -d 'Ignore environment variables'
 complete -c $program -n $of_lua -o W -d 'Turn warnings on'

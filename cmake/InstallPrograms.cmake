@@ -1,0 +1,40 @@
+# Where programs and manuals go. They find each other by lying in one directory. Where several Luas are installed side by side, each has a
+# directory of its own, and links to it with the Lua's name: moonlet5.4, moonletd5.4.
+
+function(install_programs)
+  if(NOT MOONLET_SUFFIX)
+    install(TARGETS ${ARGN} DESTINATION ${CMAKE_INSTALL_BINDIR})
+    return()
+  endif()
+  install(TARGETS ${ARGN} DESTINATION lib/moonlet/${MOONLET_SUFFIX})
+  list(REMOVE_ITEM ARGN moonlet-lua)  # nobody starts it by hand
+  foreach(program ${ARGN})
+    set(link ${CMAKE_BINARY_DIR}/links/${program}${MOONLET_SUFFIX})
+    file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/links)
+    file(CREATE_LINK ../lib/moonlet/${MOONLET_SUFFIX}/${program} ${link} SYMBOLIC)
+    install(FILES ${link} DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endforeach()
+endfunction()
+
+# What a text names after the Lua in such an installation.
+function(name_after_lua in out)
+  file(READ ${in} text)
+  foreach(name moonlet.sock moonlet.image moonletd.lua moonletd.service moonletd.socket)
+    string(REGEX REPLACE "^(moonletd?)(.*)$" "\\1${MOONLET_SUFFIX}\\2" named ${name})
+    string(REPLACE ${name} ${named} text "${text}")
+  endforeach()
+  string(REPLACE /usr/bin/moonletd /usr/bin/moonletd${MOONLET_SUFFIX} text "${text}")
+  file(WRITE ${out} "${text}")
+endfunction()
+
+function(install_manual page)
+  set(file ${CMAKE_SOURCE_DIR}/docs/${page})
+  string(REGEX MATCH "^(.*)[.]([18])$" unused ${page})
+  set(section ${CMAKE_MATCH_2})
+  set(name ${CMAKE_MATCH_1}${MOONLET_SUFFIX}.${section})
+  if(MOONLET_SUFFIX)
+    name_after_lua(${file} ${CMAKE_BINARY_DIR}/manuals/${name})
+    set(file ${CMAKE_BINARY_DIR}/manuals/${name})
+  endif()
+  install(FILES ${file} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} RENAME ${name})
+endfunction()
