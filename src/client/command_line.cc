@@ -40,7 +40,8 @@ constexpr char kHelp[] =
     "                 the image is made without this module\n"
     "  --image PATH   the image; else $MOONLET_IMAGE, or beside the socket\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
-    "                 $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME ", /run/" MOONLET_SOCKET_NAME "\n"
+    "                 $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME ", /run/" MOONLET_SOCKET_NAME
+    "\n"
     "  --help         show this text\n"
     "  --status[=json], --top, --reload" MOONLET_CACHE_OPTIONS
     "\n"

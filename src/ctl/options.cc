@@ -20,7 +20,8 @@ constexpr char kHelp[] =
     "       moonletctl run [--socket PATH] [--argv0 NAME] [lua's options] script [args]\n"
     "Tells how a moonletd is, has it load its modules anew, or has it run a script.\n"
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
-    "                 $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME ", /run/" MOONLET_SOCKET_NAME "\n"
+    "                 $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME ", /run/" MOONLET_SOCKET_NAME
+    "\n"
     "  --status       print how it is, and which scripts run\n"
     "  --status=json  the same, for programs\n"
     "  --top          print it each second; q ends that\n"

@@ -35,7 +35,8 @@ inline const char* setting(const char* name) {
 }
 
 /// `named` (a --socket option), else $MOONLET_SOCKET, else $XDG_RUNTIME_DIR/moonlet.sock, else
-/// /run/moonlet.sock (moonlet5.4.sock where several Luas are installed side by side). Null or empty counts as not given.
+/// /run/moonlet.sock (moonlet5.4.sock where several Luas are installed side by side). Null or empty counts as
+/// not given.
 inline SocketAddress socket_address(const char* named) {
   if (named == nullptr || *named == '\0') named = setting("MOONLET_SOCKET");
   SocketAddress address;

@@ -79,7 +79,7 @@ def test_the_layers_import_downwards_only():
     """base < protocol < fallback < ctl, client; protocol < child < server; protocol, lua < module; base < image < client, ctl, freeze, server; lua < freeze. The start
     of programs on MIPS is named: it serves moonlet-lua too."""
     allowed = {"base": {"base"}, "image": {"base", "image"}, "protocol": {"base", "protocol"},
-               "fallback": {"protocol", "fallback"}, "client": {"base", "image", "protocol", "fallback", "client"},
+               "fallback": {"base", "protocol", "fallback"}, "client": {"base", "image", "protocol", "fallback", "client"},
                "ctl": {"base", "image", "protocol", "fallback", "ctl"},
                "child": {"base", "protocol", "child"},
                "server": {"base", "image", "protocol", "child", "server"}, "lua": {"base", "lua"}, "freeze": {"base", "image", "lua", "freeze"},
