@@ -27,13 +27,23 @@ namespace {
 #define MOONLET_CACHE_OPTIONS ""
 #endif
 
+#if defined(MOONLET_LAYERS)
+#define MOONLET_BASE_OPTION "[--image BASE] "
+#define MOONLET_ON_BASE ";\n                 on the image BASE it holds but what differs"
+#else
+#define MOONLET_BASE_OPTION ""
+#define MOONLET_ON_BASE ""
+#endif
+
 constexpr char kHelp[] =
     "usage: moonlet [--image PATH] [lua's options] [script [args]]\n"
-    "       moonlet --freeze PATH [--trust] [--ignore NAME] [--leave-out MODULE]\n"
-    "               [options] [script [args]]\n"
+    "       moonlet " MOONLET_BASE_OPTION
+    "--freeze PATH [--trust] [--ignore NAME]\n"
+    "               [--leave-out MODULE] [options] [script [args]]\n"
     "Runs a Lua script as " MOONLET_LUA_NAME
     " does, from an image that has its modules loaded.\n"
-    "  --freeze PATH  run the script, then freeze what it has loaded into an image\n"
+    "  --freeze PATH  run the script, then freeze what it has loaded into an image" MOONLET_ON_BASE
+    "\n"
     "  --trust        the image need not ask whether files are still the same\n"
     "  --ignore NAME  nor about this variable, or what is at this path\n"
     "  --leave-out MODULE\n"
@@ -88,8 +98,17 @@ CommandLine read_command_line(int argc, char** argv) {
     const char** value = nullptr;
     size_t length = 0;
     if (is_option(option, "freeze", length)) {
-      if (line.argv != argv) {
-        fallback::print_refusal({"--freeze", "", 0, "it must be the first option"});
+#if defined(MOONLET_LAYERS)
+      constexpr char kFirst[] = "it must be the first option, but for one --image";
+      const bool has_base = line.image != nullptr && !line.rehearses &&
+                            (line.argv == argv + 1 || (line.argv == argv + 2 && line.image == argv[2]));
+      const bool is_first = line.argv == argv || has_base;
+#else
+      constexpr char kFirst[] = "it must be the first option";
+      const bool is_first = line.argv == argv;
+#endif
+      if (!is_first) {
+        fallback::print_refusal({"--freeze", "", 0, kFirst});
         _exit(protocol::kOwnFailure);
       }
       line.freezes = true;

@@ -61,6 +61,9 @@ int main(int argc, char** argv) {
     if (line.freezes) _exit(fail(refusal));
     become_lua(line, refusal);
   }
+#if defined(MOONLET_LAYERS)
+  if (line.freezes && line.image != nullptr) freeze_on_image(line, argv, reinterpret_cast<long*>(argv) - 1);
+#endif
   if (line.freezes) become_freezer(argv);
   if (line.interactive) become_lua(line, {"run", "interactively", 0, "only lua itself can"});
   run(line, reinterpret_cast<long*>(argv) - 1);

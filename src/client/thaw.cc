@@ -5,6 +5,7 @@
 #include "image/answer.h"
 #include "image/enter.h"
 #include "image/format.h"
+#include "image/resume.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,11 +32,15 @@ void say_what_was_thawed() {
 
 protocol::ImagePath beside;
 
+image::Expected what_is_expected(const image::AuxiliaryEntry* auxiliary) {
+  return {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)), image::kBuild,
+          image::hash_processor(auxiliary)};
+}
+
 // Why the image at `path` was not entered.
 image::Doubt enter(int given, image::Use use, fallback::Refusal& refusal) {
-  const image::Expected expected = {MOONLET_LUA_CODE, static_cast<uint32_t>(getauxval(AT_PAGESZ)),
-                                    image::kBuild, image::hash_processor(launch.auxiliary)};
-  const image::Doubt doubt = image::enter(const_cast<char*>(path), given, use, expected, launch);
+  const image::Doubt doubt =
+      image::enter(const_cast<char*>(path), given, use, what_is_expected(launch.auxiliary), launch);
   refusal = {"thaw", path, doubt.error, doubt.reason};
   if (doubt.path != path) refusal.about = doubt.path != nullptr ? doubt.path : "";
   return doubt;
@@ -98,5 +103,19 @@ Then thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
   const image::Doubt doubt = enter(line.descriptor, image::Use::kNotNoted, refusal);
   return is_named || is_missing(doubt) ? Then::kNothing : Then::kTellMoonletd;
 }
+
+#if defined(MOONLET_LAYERS)
+
+void freeze_on_image(const CommandLine& line, char** argv, long* stack) {
+  auto* const base = const_cast<char*>(line.image);
+  const image::Expected expected = what_is_expected(image::auxiliary_behind(environ));
+  const image::Doubt doubt = image::resume(base, expected, argv, reinterpret_cast<uintptr_t>(stack));
+  fallback::Refusal refusal = {"freeze on", base, doubt.error, doubt.reason};
+  if (doubt.path != base) refusal.about = doubt.path != nullptr ? doubt.path : "";
+  fallback::print_refusal(refusal);
+  _exit(EXIT_FAILURE);
+}
+
+#endif
 
 }  // namespace moonlet::client

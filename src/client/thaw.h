@@ -21,4 +21,10 @@ enum class Then {
 Then thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* stack,
           fallback::Refusal& refusal);
 
+#if defined(MOONLET_LAYERS)
+/// Thaws line.image and goes on with its warm-up, to freeze another image on it as `argv`, moonlet's own, says;
+/// or exits with 1 and says why not. `stack`: as above.
+[[noreturn]] void freeze_on_image(const CommandLine& line, char** argv, long* stack);
+#endif
+
 }  // namespace moonlet::client

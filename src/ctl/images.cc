@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,36 @@ struct Names {
     if (count < kMost) memcpy(name[count++], one, sizeof *name);
   }
 };
+
+void add_line(const char* begin, const Text& line, Text& out) {
+  if (line.size() == 0) return;
+  out.add(begin);
+  add_printable(out, line.bytes(), line.size(), INT_MAX);
+  out.add("\n");
+}
+
+// What is in the image at `path`.
+void add_content(const char* path, Text& out) {
+  Text modules;
+  add_modules(path, modules);
+  add_line("    ", modules, out);
+  Text below;
+  add_images_below(path, below);
+  add_line("    lies on ", below, out);
+}
+
+void add_judgement(Judgement judgement, const char* words, int columns, Text& out) {
+  out.add(judgement == Judgement::kFits       ? ": fits here"
+          : judgement == Judgement::kMissing  ? ": there is none"
+          : judgement == Judgement::kOutdated ? ": outdated: "
+                                              : ": not here: ");
+  add_printable(out, words, strlen(words), columns);
+  out.add("\n");
+}
+
+Short since(const timespec& then, time_t now) {
+  return age(then.tv_sec < now ? static_cast<uint32_t>(now - then.tv_sec) : 0);
+}
 
 // Prints about one cache.
 class Listing {
@@ -71,27 +102,18 @@ class Listing {
     snprintf(path, sizeof path, "%s%s-%d.image", directory_, image.name, image.slot);
     const Judgement judgement = judge_image(path, words, sizeof words);
     out_.format("  %s-%d  %8s  made %s ago, ", image.name, image.slot, bytes(image.bytes).text,
-                since(image.made).text);
+                since(image.made, now_).text);
     if (image.was_used()) {
-      out_.format("used %s ago", since(image.used).text);
+      out_.format("used %s ago", since(image.used, now_).text);
     } else {
       out_.add("not used yet");
     }
-    out_.add(judgement == Judgement::kFits       ? ": fits here"
-             : judgement == Judgement::kOutdated ? ": outdated: "
-                                                 : ": not here: ");
-    add_printable(out_, words, strlen(words), columns_);
-    out_.add("\n");
-    Text modules;
-    add_modules(path, modules);
-    if (modules.size() == 0) return;
-    out_.add("    ");
-    add_printable(out_, modules.bytes(), modules.size(), INT_MAX);
-    out_.add("\n");
+    add_judgement(judgement, words, columns_, out_);
+    add_content(path, out_);
   }
 
   void add_failure(const Attempt& attempt, const char* path) {
-    out_.format("  failed %s ago, ", since(attempt.ended).text);
+    out_.format("  failed %s ago, ", since(attempt.ended, now_).text);
     if (attempt.next.tv_sec > now_) {
       out_.format("will be tried again in %s: ", age(static_cast<uint32_t>(attempt.next.tv_sec - now_)).text);
     } else {
@@ -100,10 +122,6 @@ class Listing {
     const char* const line = attempt.output.bytes();
     add_printable(out_, line, strcspn(line, "\r\n"), columns_);
     out_.format("\n    (%s)\n", path);
-  }
-
-  [[nodiscard]] Short since(const timespec& then) const {
-    return age(then.tv_sec < now_ ? static_cast<uint32_t>(now_ - then.tv_sec) : 0);
   }
 
   Text& out_;
@@ -144,6 +162,25 @@ int print_images() {
   }
   if (!out.write_to(STDOUT_FILENO)) fail("write: %s", strerror(errno));
   return EXIT_SUCCESS;
+}
+
+int print_images_at(char** paths) {
+  Text out;
+  bool fit = true;
+  for (; *paths != nullptr; paths++) {
+    char words[512] = "";
+    const Judgement judgement = judge_image(*paths, words, sizeof words);
+    fit &= judgement == Judgement::kFits;
+    add_printable(out, *paths, strlen(*paths), INT_MAX);
+    struct stat status;
+    if (stat(*paths, &status) == 0)
+      out.format("  %s  made %s ago", bytes(static_cast<uint64_t>(status.st_blocks) * 512).text,
+                 since(status.st_mtim, time(nullptr)).text);
+    add_judgement(judgement, words, INT_MAX, out);
+    add_content(*paths, out);
+  }
+  if (!out.write_to(STDOUT_FILENO)) fail("write: %s", strerror(errno));
+  return fit ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int forget_images() {

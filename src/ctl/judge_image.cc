@@ -17,6 +17,13 @@ namespace moonlet::ctl {
 
 namespace {
 
+// What is only looked at is not used: no time of that is left behind, where that can be had.
+int open_quietly(const char* path) {
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  const int fd = open(path, kFlags | O_NOATIME);
+  return fd < 0 && errno == EPERM ? open(path, kFlags) : fd;
+}
+
 // The tables of an image, mapped.
 class Mapped : public image::Tables {
  public:
@@ -69,8 +76,7 @@ bool is_relative(const image::Difference& found) {
 }  // namespace
 
 Judgement judge_image(const char* path, char* words, size_t size) {
-  // What is only looked at is not used: no time of that is left behind.
-  const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOATIME));
+  const UniqueFd fd(open_quietly(path));
   if (!fd.valid() && errno == ENOENT) return Judgement::kMissing;
   Mapped tables;
   if (!fd.valid()) {
@@ -96,7 +102,7 @@ Judgement judge_image(const char* path, char* words, size_t size) {
 }
 
 void add_modules(const char* path, Text& out) {
-  const UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOATIME));
+  const UniqueFd fd(open_quietly(path));
   image::Header header;
   if (!fd.valid() || pread(fd.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
       memcmp(header.magic, image::kMagic, sizeof header.magic) != 0 || header.format != image::kFormat ||
@@ -111,6 +117,17 @@ void add_modules(const char* path, Text& out) {
     out.add(room + i);
   }
   free(room);
+}
+
+void add_images_below(const char* path, Text& out) {
+  const UniqueFd fd(open_quietly(path));
+  Mapped tables;
+  if (!fd.valid() || tables.map(fd.get()) != nullptr) return;
+  for (uint32_t i = 0; i < tables.header().files; i++) {
+    if (!tables.is_image(i)) continue;
+    if (out.size() != 0) out.add(", ");
+    out.add(tables.path(i));
+  }
 }
 
 }  // namespace moonlet::ctl

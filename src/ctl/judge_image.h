@@ -22,4 +22,7 @@ Judgement judge_image(const char* path, char* words, size_t size);
 /// nothing.
 void add_modules(const char* path, Text& out);
 
+/// Adds the paths of the images that the one at `path` lies on, likewise.
+void add_images_below(const char* path, Text& out);
+
 }  // namespace moonlet::ctl

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "run") == 0) run(argc - 1, argv + 1);
 #if defined(MOONLET_WARM)
   if (argc == 3 && strcmp(argv[1], "--freeze-warm-up") == 0) freeze_in_background(argv[2]);
+  if (argc > 2 && strcmp(argv[1], "--images") == 0) return print_images_at(argv + 2);
   if (argc > 1 && strcmp(argv[1], "--wrap") == 0) return wrap(argv + 2);
 #endif
   const Options options = read_options(argv);

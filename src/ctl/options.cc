@@ -14,7 +14,7 @@ namespace {
 constexpr char kHelp[] =
     "usage: moonletctl [--socket PATH] --status[=json] | --top | --reload\n"
 #if defined(MOONLET_WARM)
-    "       moonletctl --images | --forget\n"
+    "       moonletctl --images [IMAGE...] | --forget\n"
     "       moonletctl --wrap PROGRAM [-o FILE] [-- ARGUMENTS]\n"
 #endif
     "       moonletctl run [--socket PATH] [--argv0 NAME] [lua's options] script [args]\n"
@@ -27,7 +27,7 @@ constexpr char kHelp[] =
     "  --top          print it each second; q ends that\n"
     "  --reload       have the warm-up run anew, and wait until it has\n"
 #if defined(MOONLET_WARM)
-    "  --images       print which images of MOONLET_WARM there are\n"
+    "  --images       print which images of MOONLET_WARM there are, or what these are\n"
     "  --forget       remove them\n"
     "  --wrap PROGRAM write a file that starts PROGRAM with its modules warm\n"
 #endif

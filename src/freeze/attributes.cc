@@ -152,6 +152,10 @@ int complain_of_attributes() {
     snprintf(name, sizeof name, "resource limit %d", i);
     if (memcmp(&now.limit[i], &before.limit[i], sizeof now.limit[i]) != 0) count += complain(name);
   }
+#if defined(MOONLET_LAYERS)
+  memset(&before, 0, sizeof before);  // or an image on this one would hold another one's
+  memset(&now, 0, sizeof now);
+#endif
   return count;
 }
 

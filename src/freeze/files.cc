@@ -74,22 +74,23 @@ FileSystem classify(uint32_t type) {
   return has(kPseudo, type) ? FileSystem::kPseudo : FileSystem::kOther;
 }
 
+struct {
+  uint32_t device[2];
+  FileSystem is;
+} known[16];
+unsigned known_count = 0;
+
 // statfs(2) is asked once for each device.
 FileSystem file_system(const char* path, const uint32_t device[2]) {
-  static struct {
-    uint32_t device[2];
-    FileSystem is;
-  } known[16];
-  static unsigned count;
-  for (unsigned i = 0; i < count; i++) {
+  for (unsigned i = 0; i < known_count; i++) {
     if (memcmp(known[i].device, device, sizeof known[i].device) == 0) return known[i].is;
   }
   struct statfs about;
   if (statfs(path, &about) != 0) return FileSystem::kOther;
   const FileSystem is = classify(static_cast<uint32_t>(about.f_type));
-  if (count < sizeof known / sizeof *known) {
-    memcpy(known[count].device, device, sizeof known[count].device);
-    known[count++].is = is;
+  if (known_count < sizeof known / sizeof *known) {
+    memcpy(known[known_count].device, device, sizeof known[known_count].device);
+    known[known_count++].is = is;
   }
   return is;
 }
@@ -270,6 +271,8 @@ bool is_own_file(const Log* log, const char* path) {
   memset(made_of + length - kVariable, 'X', kVariable);
   return log->knows(kOwnFile, 0, made_of, length);
 }
+
+void forget_file_systems() { known_count = 0; }
 
 void ask_path(Log* log, Asks asks, const char* path, unsigned long flags, pid_t pid) {
   switch (asks) {

@@ -10,6 +10,9 @@
 
 namespace moonlet::freeze::questions {
 
+/// Before a warm-up: what an image below has known of file systems may be another boot's.
+void forget_file_systems();
+
 /// Records what a call up to kLastOfPaths asks of `path`, for process `pid`; 0: for this one. `path` is
 /// absolute, or relative to the directory that the warm-up began in, which has to be this process' own.
 /// `flags`: those of the call, if it has any.

@@ -27,7 +27,8 @@ SetSeed seed_glib = nullptr;
 MixIn mix_into_nss = nullptr;
 
 // Generators of libc's.
-unsigned seeded = 0;   // so far, by whoever that was
+unsigned seeded = 0;  // so far, by whoever that was
+unsigned seeded_by_warm_up = 0;
 unsigned to_seed = 0;  // in each launch
 
 template <typename Function>
@@ -57,9 +58,12 @@ void draw(void* bytes, size_t size) {
 
 bool prepare_generators(bool with_entropy) {
   dl_iterate_phdr(look_into, nullptr);
+  seeded_by_warm_up = seeded;
   if (with_entropy) to_seed = seeded;
   return (seeded & (kRand | kRandom)) != 0;
 }
+
+void forget_own_seeds() { seeded = seeded_by_warm_up; }
 
 MOONLET_UNCHECKED void note_seed(unsigned which) { seeded |= which; }
 

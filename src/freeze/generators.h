@@ -14,6 +14,9 @@ bool prepare_generators(bool with_entropy);
 void note_seed(unsigned which);
 constexpr unsigned kRand = 1, kRandom = 2, kRand48 = 4;
 
+/// Before a warm-up goes on: what moonlet has seeded since prepare_generators(), the warm-up has not.
+void forget_own_seeds();
+
 /// In a thaw, after libc is mended: seeds what needs it with fresh random numbers.
 void seed_generators();
 

@@ -1,5 +1,6 @@
 #include "freeze/interposed.h"
 
+#include "base/layout.h"
 #include "base/replaces.h"
 #include "freeze/attributes.h"
 #include "freeze/function_questions.h"
@@ -107,7 +108,7 @@ constexpr const char* kNames[] = {
 #undef FUNCTION
 };
 
-void* libcs[kCount];
+MOONLET_LARGE void* libcs[kCount];
 
 MOONLET_UNCHECKED void* function_of_libc(unsigned index) {
   if (libcs[index] == nullptr) libcs[index] = dlsym(RTLD_NEXT, kNames[index]);

@@ -1,5 +1,6 @@
 #include "freeze/left_out.h"
 
+#include "base/layout.h"
 #include "freeze/leftovers.h"
 #include "freeze/questions.h"
 #include "image/complain.h"
@@ -16,8 +17,12 @@ namespace {
 
 const Options* options = nullptr;
 
+// What is left out: of this image, and before that of those below it, which know of it no other way.
+MOONLET_LARGE const char* left_out[Options::kMostLeftOut];
+int left_out_count = 0;
+
 // What can be in no image.
-const char* leavers[Options::kMostLeftOut];
+MOONLET_LARGE const char* leavers[Options::kMostLeftOut];
 int leaver_count = 0;
 int missed = 0;                // modules that are loaded, and have asked for what is left out
 const char* misser = nullptr;  // the last of them
@@ -31,7 +36,7 @@ bool is_among(const char* const* names, int count, const char* name) {
 }
 
 void add_leaver(const char* name) {
-  if (name == nullptr || leaver_count + options->left_out >= Options::kMostLeftOut) {
+  if (name == nullptr || leaver_count + left_out_count >= Options::kMostLeftOut) {
     is_lost = true;
   } else if (!is_among(leavers, leaver_count, name)) {
     leavers[leaver_count++] = name;
@@ -39,7 +44,7 @@ void add_leaver(const char* name) {
 }
 
 bool leaves_out(const char* name) {
-  if (!is_among(options->leave_out, options->left_out, name)) return false;
+  if (!is_among(left_out, left_out_count, name)) return false;
   if (const int asks = requiring::current()) {
     misser = needs::at(asks).name;
     add_leaver(misser);
@@ -79,6 +84,10 @@ void run_again() {
   if (argv == nullptr) return;
   int argc = 0;
   argv[argc++] = options->argv[0];
+  if (options->base != nullptr) {
+    argv[argc++] = "--image";
+    argv[argc++] = options->base;
+  }
   argv[argc++] = "--freeze";
   argv[argc++] = options->image;
   if (options->trust) argv[argc++] = "--trust";
@@ -99,6 +108,10 @@ void run_again() {
 
 void begin_to_leave_out(const Options& its_options) {
   options = &its_options;
+  for (int i = 0; i < options->left_out && left_out_count < Options::kMostLeftOut; i++) {
+    const char* const copy = strdup(options->leave_out[i]);  // the arguments will be forgotten
+    if (copy != nullptr) left_out[left_out_count++] = copy;
+  }
   observe_leaver = add_leaver;
   requiring::leaves_out = leaves_out;
 }

@@ -8,7 +8,7 @@ namespace moonlet::freeze {
 
 #if defined(MOONLET_OWN_PATH)
 
-/// Before the warm-up: what is left out, `require` returns nil for.
+/// Before the warm-up: what is left out, here or in an image below, `require` returns nil for.
 void begin_to_leave_out(const Options& options);
 
 /// After complain_of_leftovers(), where nothing else stands against an image: if it has named modules alone,

@@ -1,5 +1,6 @@
 #include "freeze/leftovers.h"
 
+#include "base/layout.h"
 #include "freeze/attributes.h"
 #include "freeze/descriptors.h"
 #include "image/complain.h"
@@ -22,7 +23,7 @@ void (*observe_leaver)(const char* name) = nullptr;
 namespace {
 
 constexpr int kMostThreads = 64;
-const char* makers[kMostThreads];  // of threads; null: the script
+MOONLET_LARGE const char* makers[kMostThreads];  // of threads; null: the script
 int maker_count = 0;
 const char* parent = nullptr;  // of the child process that there is
 bool has_child = false;
@@ -98,6 +99,11 @@ int complain_of_fork_handlers() {
 }  // namespace
 
 void remember_process() {
+#if defined(MOONLET_LAYERS)
+  maker_count = 0;  // an image below may have known of threads that are gone
+  parent = nullptr;
+  has_child = false;
+#endif
   remember_descriptors();
   remember_attributes();
 }

@@ -1,6 +1,10 @@
 // moonlet-lua: lua that freezes itself at the end of its script, and goes on from there in each launch. moonlet
 // --freeze starts it (image/start.h).
 
+#if defined(MOONLET_LAYERS)
+#include "freeze/carry_over.h"
+#include "freeze/garbage.h"
+#endif
 #include "freeze/generators.h"
 #include "freeze/interposed.h"
 #include "freeze/left_out.h"
@@ -14,9 +18,13 @@
 #include "image/complain.h"
 #include "image/dispositions.h"
 #include "image/fork_handlers.h"
+#include "image/freeze.h"
+#include "image/held_mutexes.h"
 #include "image/launch.h"
 #include "image/libc_state.h"
+#include "image/memory_calls.h"
 #include "image/rehearsal.h"
+#include "image/resume.h"
 #include "image/start.h"
 #include "lua/collector.h"
 #include "lua/command_line.h"
@@ -44,6 +52,7 @@ namespace moonlet::freeze {
 namespace {
 
 lua_State* state = nullptr;
+bool with_entropy = false;  // a warm-up has asked for the time or for random numbers
 
 // Whether moonlet has started this program, with the variable that only this program's loader was to see.
 bool take_bind_now() {
@@ -64,6 +73,13 @@ int seal_modules(lua_State* L) {
   requiring::seal(L);
   return 0;
 }
+
+#if defined(MOONLET_LAYERS)
+int unseal_modules(lua_State* L) {
+  requiring::unseal(L);
+  return 0;
+}
+#endif
 
 int look_at_modules(lua_State* L) {
   requiring::look_again(L);
@@ -117,16 +133,6 @@ int run(const image::Launch& launch) {
   _exit(status);
 }
 
-// A launch, on the other side of the jump. First libc is mended, because all else uses it.
-[[noreturn]] void thawed(const image::Launch* launch) {
-  image::mend(*launch);
-  seed_generators();
-  reveal_process_id();
-  image::call_child_handlers();
-  if (launch->argc == 0) rehearse(launch->argv[0]);
-  warm::finish(state, run(*launch));
-}
-
 // Whether a seed may be another one in another run. Where nobody has traced that is not known.
 bool has_asked_for_entropy(const questions::Collected& asked) {
   for (uint32_t i = 0; i < asked.problem_count; i++) {
@@ -159,6 +165,141 @@ int complain_of_problems(const questions::Collected& asked) {
   return count;
 }
 
+// What there is now is none of the warm-up's doing.
+void remember() {
+  const questions::Pause pause;
+  remember_process();
+  remember_what_may_be_redone();
+  image::remember_dispositions();
+}
+
+// Returns its exit status.
+int warm_up(const Options& options, interpreter::Purpose purpose) {
+  questions::observe_thread = [] {
+    heap::expect_threads();
+    note_thread_of(current_module());
+  };
+  questions::observe_buffering = streams::note_buffering;
+  interpreter::observe_module = [](const char* name) {
+    const questions::Pause pause;
+#if defined(MOONLET_OWN_PATH)
+    (void)name;
+    requiring::note_option(state);
+#else
+    note_module(name);
+#endif
+  };
+#if defined(MOONLET_OWN_PATH)
+  requiring::observe = note_what_came;
+#endif
+  const int status = interpreter::run(state, options.argc, options.argv, purpose);
+  interpreter::observe_module = nullptr;
+  questions::observe_thread = heap::expect_threads;
+#if defined(MOONLET_OWN_PATH)
+  note_what_came();
+  requiring::observe = nullptr;
+#endif
+  return status;
+}
+
+// Ends the warm-up, and writes the image.
+[[noreturn]] void finish(const Options& options, Source source) {
+#if defined(MOONLET_LUAJIT)
+  luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
+#endif
+  collector::collect_garbage(state);  // finalizers are the warm-up's
+  questions::end();
+  questions::observe_buffering = nullptr;
+  const questions::Collected asked = questions::collect();
+  const int lost = keep_what_is_redone();
+  with_entropy |= has_asked_for_entropy(asked);
+  const bool libc_is_seeded = prepare_generators(with_entropy);
+  random_numbers::go_on(state, with_entropy, libc_is_seeded);
+  if (!call(seal_modules)) exit(EXIT_FAILURE);
+  heap::clear_at_seal();
+  if (!has_left_threads()) warm::seal(state);  // else one may hold a stream, and all are to be flushed
+  const int left = complain_of_leftovers();
+  const int others = lost + complain_of_problems(asked);
+  const int needing = others == 0 ? run_without_leavers() : 0;
+  if (left + others + needing != 0) refuse();
+  if (!prepare_plain_exit()) finalizers::close_always();
+  image::keep_dispositions();
+  const auto heap = static_cast<uint32_t>(lua_gc(state, LUA_GCCOUNT, 0));
+  const char* const* const names = modules::names();
+  static constexpr const char* kNone[] = {nullptr};
+#if defined(MOONLET_LAYERS)
+  forget_garbage(state);
+#endif
+  image::call_prepare_handlers();
+#if defined(MOONLET_LAYERS)
+  heap::Dropped dropped[heap::kMostDropped];
+  image::Range unused[heap::kMostDropped];
+  source.unused_count = static_cast<size_t>(heap::take_dropped(dropped));
+  for (size_t i = 0; i < source.unused_count; i++) unused[i] = {dropped[i].at, dropped[i].at + dropped[i].size};
+  source.unused = unused;
+#endif
+  // What a module has registered for the end is each launch's.
+  _exit(write_image(options, asked, source, names != nullptr ? names : kNone, heap));
+}
+
+#if defined(MOONLET_LAYERS)
+
+[[noreturn]] void thawed(const image::Launch* launch);
+
+[[noreturn]] void fail(const char* problem) {
+  image::complain("%s", problem);
+  exit(EXIT_FAILURE);
+}
+
+// In an image that moonlet has thawed in order to freeze another one on it. What its warm-up has changed of its
+// process is changed here too, and becomes a part of what the other's has changed.
+[[noreturn]] void warm_up_further(const image::Resumption& resumption) {
+  int argc = 0;
+  while (resumption.argv[argc] != nullptr) argc++;
+  if (!image::take_environment()) fail("not enough memory");
+  Options options = {};
+  read_options(argc, resumption.argv, options);
+  begin_to_leave_out(options);
+  questions::begin({options.ignore, static_cast<size_t>(options.ignored), options.trust});
+  image::hand_over_mutexes(image::thread_id());  // to the process that has forked
+  questions::carry_over(resumption.base);
+  remember();
+  const char* problem;
+  {
+    const questions::Pause pause;
+    problem = warm::thaw(state, interpreter::outline(options.argv).ignores_environment);
+    if (problem == nullptr) problem = redo();
+    if (problem == nullptr && !call(look_at_modules)) exit(EXIT_FAILURE);
+    image::restore_dispositions();
+    if (!call(unseal_modules)) exit(EXIT_FAILURE);
+    warm::unseal(state);
+    heap::hold_sealed(image::was_heap);
+    forget_own_seeds();
+  }
+  if (problem != nullptr) fail(problem);
+  const int status = warm_up(options, interpreter::Purpose::kFurtherWarmUp);
+  if (status != EXIT_SUCCESS) exit(status);
+  finish(options, {thawed, resumption.stack_room, 0, resumption.base, nullptr, 0});
+}
+
+#endif
+
+// The other side of the jump. First libc is mended, because all else uses it.
+[[noreturn]] void thawed(const image::Launch* launch) {
+  image::mend(*launch);
+#if defined(MOONLET_LAYERS)
+  if (launch->argc == image::kResumes) {
+    image::call_child_handlers();
+    warm_up_further(static_cast<const image::Resumption&>(*launch));
+  }
+#endif
+  seed_generators();
+  reveal_process_id();
+  image::call_child_handlers();
+  if (launch->argc == 0) rehearse(launch->argv[0]);
+  warm::finish(state, run(*launch));
+}
+
 }  // namespace
 
 }  // namespace moonlet::freeze
@@ -172,20 +313,11 @@ int main(int argc, char** argv) {
   }
   const auto block = reinterpret_cast<uintptr_t>(argv) - sizeof(long);
   image::find_libc_state(block);
-  const Options options = read_options(argc, argv);
+  Options options = {};
+  read_options(argc, argv, options);
   begin_to_leave_out(options);
   questions::begin({options.ignore, static_cast<size_t>(options.ignored), options.trust});
-  {
-    const questions::Pause pause;
-    remember_process();
-    remember_what_may_be_redone();
-    image::remember_dispositions();
-  }
-  questions::observe_thread = [] {
-    heap::expect_threads();
-    note_thread_of(current_module());
-  };
-  questions::observe_buffering = streams::note_buffering;
+  remember();
   warm::observe_opening = [](lua_State* L) {
     requiring::install(L);
     questions::forgive_seed();
@@ -195,51 +327,8 @@ int main(int argc, char** argv) {
     fprintf(stderr, "%s: not enough memory\n", argv[0]);
     return EXIT_FAILURE;
   }
-  interpreter::observe_module = [](const char* name) {
-    const questions::Pause pause;
-#if defined(MOONLET_OWN_PATH)
-    (void)name;
-    requiring::note_option(state);
-#else
-    note_module(name);
-#endif
-  };
-#if defined(MOONLET_OWN_PATH)
-  requiring::observe = note_what_came;
-#endif
-  const int status = interpreter::run(state, options.argc, options.argv, interpreter::Purpose::kWarmUp);
-  interpreter::observe_module = nullptr;
-  questions::observe_thread = heap::expect_threads;
-#if defined(MOONLET_OWN_PATH)
-  note_what_came();
-  requiring::observe = nullptr;
-#endif
+  const int status = warm_up(options, interpreter::Purpose::kWarmUp);
   if (status != EXIT_SUCCESS) return status;
-#if defined(MOONLET_LUAJIT)
-  luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);  // compiled code is this process'
-#endif
-  collector::collect_garbage(state);  // finalizers are the warm-up's
-  questions::end();
-  questions::observe_buffering = nullptr;
-  const questions::Collected asked = questions::collect();
-  const int lost = keep_what_is_redone();
-  const bool with_entropy = has_asked_for_entropy(asked);
-  const bool libc_is_seeded = prepare_generators(with_entropy);
-  random_numbers::go_on(state, with_entropy, libc_is_seeded);
-  if (!call(seal_modules)) return EXIT_FAILURE;
-  heap::clear_at_seal();
-  if (!has_left_threads()) warm::seal(state);  // else one may hold a stream, and all are to be flushed
-  const int left = complain_of_leftovers();
-  const int others = lost + complain_of_problems(asked);
-  const int needing = others == 0 ? run_without_leavers() : 0;
-  if (left + others + needing != 0) refuse();
-  if (!prepare_plain_exit()) finalizers::close_always();
-  image::keep_dispositions();
-  const auto heap = static_cast<uint32_t>(lua_gc(state, LUA_GCCOUNT, 0));
-  const char* const* const names = modules::names();
-  static constexpr const char* kNone[] = {nullptr};
-  image::call_prepare_handlers();
   const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-  // What a module has registered for the end is each launch's.
-  _exit(write_image(options, asked, thawed, block, frame, names != nullptr ? names : kNone, heap));
+  finish(options, {thawed, image::unkept_stack(block), frame, {}, nullptr, 0});
 }

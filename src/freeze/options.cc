@@ -1,8 +1,5 @@
 #include "freeze/options.h"
 
-#include "base/layout.h"
-
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +25,7 @@ const char* value_of(char** argv, int& at, const char* name) {
 }
 
 // An image belongs where its name leads before the warm-up goes elsewhere.
-const char* from_here(const char* path) {
-  MOONLET_LARGE static char whole[2 * PATH_MAX];
+const char* from_here(const char* path, char (&whole)[2 * PATH_MAX]) {
   if (path == nullptr || path[0] == '/' || getcwd(whole, PATH_MAX) == nullptr) return path;
   const size_t length = strlen(whole);
   snprintf(whole + length, sizeof whole - length, "/%s", path);
@@ -47,8 +43,7 @@ void add(const char* name, const char* (&names)[kMost], int& count, const char* 
 
 }  // namespace
 
-Options read_options(int argc, char** argv) {
-  Options options = {};
+void read_options(int argc, char** argv, Options& options) {
   options.argc = argc;
   options.argv = argv;
   int at = 1;
@@ -59,6 +54,10 @@ Options read_options(int argc, char** argv) {
         exit(kOwnFailure);
       }
       options.image = image;
+#if defined(MOONLET_LAYERS)
+    } else if (const char* base = value_of(argv, at, "--image")) {
+      options.base = base;
+#endif
     } else if (const char* name = value_of(argv, at, "--ignore")) {
       add(name, options.ignore, options.ignored, "--ignore", argv[0]);
 #if defined(MOONLET_OWN_PATH)
@@ -73,11 +72,13 @@ Options read_options(int argc, char** argv) {
       break;
     }
   }
-  options.image = from_here(options.image);
+  options.image = from_here(options.image, options.room);
+#if defined(MOONLET_LAYERS)
+  options.base = from_here(options.base, options.base_room);
+#endif
   options.argc -= at - 1;
   options.argv += at - 1;
   options.argv[0] = argv[0];
-  return options;
 }
 
 }  // namespace moonlet::freeze

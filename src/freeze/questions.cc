@@ -63,6 +63,7 @@ void begin(const Options& options) {
     _exit(1);
   }
   recorded = log;
+  forget_file_systems();
   find_libc_functions();
 #if defined(MOONLET_TRACER)
   is_traced = fork_traced(log);

@@ -62,6 +62,10 @@ void add_change(const char* variable, size_t length) {
 // libc replaces an entry where it is, takes one out and moves the others up, or adds one at the end. Of an
 // array that the warm-up has made itself this finds that all has been unset and set.
 void compare_environment() {
+#if defined(MOONLET_LAYERS)
+  change_count = 0;  // those of an image below are among those that are found
+  clears_environment = changes_time_zone = false;
+#endif
   char** now = environ;
   char** old = variables;
   const size_t most = count_of(now) + count_of(old) + 1;
@@ -93,6 +97,9 @@ void compare_environment() {
 }
 
 bool keep_directory() {
+#if defined(MOONLET_LAYERS)
+  directory = nullptr;
+#endif
   struct stat now;
   if (stat(".", &now) == 0 && now.st_dev == directory_before.st_dev && now.st_ino == directory_before.st_ino)
     return true;
@@ -114,6 +121,7 @@ void remember_what_may_be_redone() {
 int keep_what_is_redone() {
   if (variables != nullptr) compare_environment();
   free(variables);
+  variables = nullptr;
   mask = current_mask();
   changes_mask = mask != mask_before;
   float_control = image::float_control();

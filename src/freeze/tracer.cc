@@ -1,6 +1,7 @@
 #include "freeze/tracer.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "freeze/call_filter.h"
 #include "freeze/traced_questions.h"
 #include "freeze/tracee.h"
@@ -166,7 +167,7 @@ class Tracer {
 };
 
 [[noreturn]] void trace(Log* log, pid_t pid) {
-  static Tracer tracer(log);
+  MOONLET_LARGE static Tracer tracer(log);
   tracer.find(pid);
   for (;;) {
     int status;

@@ -22,13 +22,25 @@ namespace moonlet::freeze {
 
 namespace {
 
-MOONLET_LARGE char temporary[PATH_MAX];  // where the image is until it is whole
+// This program's data goes into the image, and is another one for each that lies on it: there this is on the
+// stack.
+#if defined(MOONLET_LAYERS)
+#define MOONLET_ASIDE
+#else
+#define MOONLET_ASIDE MOONLET_LARGE static
+#endif
 
-int complain(const char* what, const char* on, const char* why) {
-  fprintf(stderr, "moonlet: %s %s: %s\n", what, on, why);
-  if (temporary[0] != '\0') unlink(temporary);
-  return EXIT_FAILURE;
-}
+// Where the image is until it is whole.
+struct Attempt {
+  char path[PATH_MAX];  // of the image; the arguments are forgotten on the way
+  char temporary[PATH_MAX];
+
+  int complain(const char* what, const char* why) {
+    fprintf(stderr, "moonlet: %s %s: %s\n", what, path, why);
+    if (temporary[0] != '\0') unlink(temporary);
+    return EXIT_FAILURE;
+  }
+};
 
 // What this process has taken of the processor.
 long milliseconds_of_processor() { return clock() / (CLOCKS_PER_SEC / 1000); }
@@ -55,11 +67,12 @@ void keep_paths() {
     char* const copy = strdup(*it);
     if (copy != nullptr) paths[count++] = copy;
   }
+  paths[count] = nullptr;
 }
 
 // A launch of the new image, whatever the image asks. Returns how many pages it has written to, or -1 if the
 // image does not thaw.
-ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
+ssize_t rehearse(char* image, uintptr_t (&written)[image::kMostWritten]) {
   constexpr int kTold = 3;
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return -1;
@@ -68,7 +81,7 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
   if (child == 0) {
     static char name[] = "moonlet";
     static char option[] = "--rehearse";
-    char* argv[] = {name, option, temporary, nullptr};
+    char* argv[] = {name, option, image, nullptr};
     const int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, STDIN_FILENO);
     dup2(nothing, STDOUT_FILENO);
@@ -92,44 +105,85 @@ ssize_t rehearse(uintptr_t (&written)[image::kMostWritten]) {
   return static_cast<ssize_t>(length / sizeof *written);
 }
 
+#if defined(MOONLET_LAYERS)
+
+// An image below that is not trusted has questions about files, which are this one's too.
+bool is_trusted(const Options& options, const image::Tables& base) {
+  return options.trust && (base.at == nullptr || (base.header().flags & image::kTrusted) != 0);
+}
+
+// Whether it would take the place of one that it lies on.
+bool is_below(const char* path, const image::Tables& base, const char* base_path) {
+  struct stat its;
+  struct stat one;
+  if (base.at == nullptr || stat(path, &its) != 0) return false;
+  const auto is_one = [&](const char* name) {
+    return stat(name, &one) == 0 && one.st_dev == its.st_dev && one.st_ino == its.st_ino;
+  };
+  for (uint32_t i = 0; i < base.header().files; i++) {
+    if (base.is_image(i) && is_one(base.path(i))) return true;
+  }
+  return is_one(base_path);
+}
+
+#else
+
+bool is_trusted(const Options& options, const image::Tables&) { return options.trust; }
+bool is_below(const char*, const image::Tables&, const char*) { return false; }
+
+#endif
+
 }  // namespace
 
-int write_image(const Options& options, const questions::Collected& asked, image::Entry entry, uintptr_t block,
-                uintptr_t frame, const char* const* modules, uint32_t heap) {
-  MOONLET_LARGE static image::Frozen frozen;
+int write_image(const Options& options, const questions::Collected& asked, const Source& source,
+                const char* const* modules, uint32_t heap) {
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
-  char path[PATH_MAX];  // the arguments are forgotten on the way
-  snprintf(path, sizeof path, "%s", options.image);
+  MOONLET_ASIDE Attempt attempt = {};
+  snprintf(attempt.path, sizeof attempt.path, "%s", options.image);
   keep_paths();
-  const int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", options.image);
-  const bool fits = length < static_cast<int>(sizeof temporary);
-  const int fd = fits ? mkostemp(temporary, O_CLOEXEC) : -1;
+  if (is_below(attempt.path, source.base, options.base))
+    return attempt.complain("freeze", "it is the image below, or one below that");
+  const int length = snprintf(attempt.temporary, sizeof attempt.temporary, "%s.XXXXXX", options.image);
+  const bool fits = length < static_cast<int>(sizeof attempt.temporary);
+  const int fd = fits ? mkostemp(attempt.temporary, O_CLOEXEC) : -1;
   if (fd < 0) {
     const int error = fits ? errno : ENAMETOOLONG;
-    temporary[0] = '\0';
-    return complain("freeze", path, strerror(error));
+    attempt.temporary[0] = '\0';
+    return attempt.complain("freeze", strerror(error));
   }
+#if defined(MOONLET_LAYERS)
+  char base_path[PATH_MAX] = "";
+  if (source.base.at != nullptr && realpath(options.base, base_path) == nullptr)
+    return attempt.complain("freeze", "the image below is gone");
+#else
+  constexpr const char* base_path = nullptr;
+#endif
   const questions::Mapping log = questions::mapping();
-  const image::Content content = {entry,
+  const image::Content content = {source.entry,
                                   MOONLET_LUA_CODE,
-                                  options.trust ? uint32_t{image::kTrusted} : 0,
+                                  is_trusted(options, source.base) ? uint32_t{image::kTrusted} : 0,
                                   asked.bytes,
                                   asked.size,
-                                  block,
-                                  frame,
+                                  source.stack,
+                                  source.frame,
                                   {log.address, log.address + log.size},
+                                  source.base,
+                                  base_path,
+                                  source.unused,
+                                  source.unused_count,
                                   modules,
                                   heap};
+  MOONLET_ASIDE image::Frozen frozen = {};
   image::freeze(fd, content, frozen);
-  if (frozen.problem[0] != '\0') return complain("freeze", path, frozen.problem);
-  MOONLET_LARGE static uintptr_t written[image::kMostWritten];
-  const ssize_t count = rehearse(written);
-  if (count < 0) return complain("freeze", path, "the image does not thaw here");
+  if (frozen.problem[0] != '\0') return attempt.complain("freeze", frozen.problem);
+  MOONLET_ASIDE uintptr_t written[image::kMostWritten] = {};
+  const ssize_t count = rehearse(attempt.temporary, written);
+  if (count < 0) return attempt.complain("freeze", "the image does not thaw here");
   if (const char* problem = image::populate_written_pages(fd, written, static_cast<size_t>(count)))
-    return complain(problem, path, strerror(errno));
-  if (rename(temporary, path) != 0) return complain("rename to", path, strerror(errno));
-  const int directory = open_directory_of(path);
+    return attempt.complain(problem, strerror(errno));
+  if (rename(attempt.temporary, attempt.path) != 0) return attempt.complain("rename to", strerror(errno));
+  const int directory = open_directory_of(attempt.path);
   if (directory >= 0) fsync(directory);  // not every file system can; the name is there all the same
   for (uint32_t i = 0; tells && i < asked.problem_count; i++) {
     const questions::Problem& it = asked.problems[i];
@@ -137,7 +191,7 @@ int write_image(const Options& options, const questions::Collected& asked, image
       fprintf(stderr, "moonlet: freeze: %s%s\n", questions::describe(it.matter), it.text);
   }
   if (tells)
-    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %ld ms\n", path,
+    fprintf(stderr, "moonlet: froze %s: %zu KB, %u segments, %u questions%s, %ld ms\n", attempt.path,
             static_cast<size_t>(frozen.size / 1024), frozen.segments, asked.count,
             asked.traced ? "" : " (untraced)", milliseconds_of_processor());
   return EXIT_SUCCESS;

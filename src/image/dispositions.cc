@@ -36,6 +36,9 @@ void keep_dispositions() {
     if (look(signal, now) != 0 || memcmp(&now, &before[signal], sizeof now) == 0) continue;
     kept[count++] = {signal, now};
   }
+#if defined(MOONLET_LAYERS)
+  memset(before, 0, sizeof before);  // or an image on this one would hold another one's
+#endif
 }
 
 void restore_dispositions() {

@@ -55,13 +55,14 @@ struct OpenFiles {
   OpenFiles& operator=(const OpenFiles&) = delete;
   ~OpenFiles() {
     if constexpr (kTriesOthers) {
-      if (!is_given && image >= 0) close_all();
+      if (!is_given && image >= 0) {
+        close_files();
+        close(image);
+      }
     }
   }
-  void close_all() {
+  void close_files() {
     while (count > 0) close(descriptor[--count]);
-    close(image);
-    image = -1;
   }
 };
 
@@ -89,7 +90,7 @@ const char* read_tables(int fd, const Header& header, char* room, Loaded& tables
       return "cannot be read";
     tables.at = room;
   } else {
-    void* const at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     if (at == MAP_FAILED) return "cannot be read";
     tables.at = static_cast<const char*>(at);
     tables.mapped = size;
@@ -116,14 +117,46 @@ Doubt ask(const Tables& tables, const Launch& launch) {
 #endif
 }
 
+#if defined(MOONLET_LAYERS)
+
+// Whether both lie in one directory, by their names.
+bool are_beside(const char* one, const char* other) {
+  size_t length = 0;
+  for (size_t i = 0; one[i] == other[i] && one[i] != '\0'; i++) {
+    if (one[i] == '/') length = i + 1;
+  }
+  return length > 0 && strchr(one + length, '/') == nullptr && strchr(other + length, '/') == nullptr;
+}
+
+// Whose is an image below, the open file `fd`? `above`: the path of the one that lies on it, which has been
+// judged, or null: for the directories of that somebody else answers.
+const char* judge_below(int fd, const char* path, const char* above) {
+  return judge_owner(fd, above != nullptr && are_beside(path, above) ? nullptr : const_cast<char*>(path));
+}
+
+void apply_patches(const Tables& tables) {
+  const uint64_t* word = tables.patches();
+  const uint64_t* const end = word + tables.header().patches;
+  while (word < end) {
+    auto* to = reinterpret_cast<uint64_t*>(address_of_patch(*word));
+    for (uint32_t left = words_of_patch(*word++); left > 0; left--) *to++ = *word++;
+  }
+}
+
+#endif
+
 // Opens each file that segments come from: it is the very file that is then mapped.
-Doubt open_files(const Tables& tables, OpenFiles& open) {
+Doubt open_files(const Tables& tables, [[maybe_unused]] const char* image, OpenFiles& open) {
   for (uint32_t i = 0; i < tables.header().files; i++) {
     const char* path = tables.path(i);
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return {keep(path), nullptr, errno};
     open.descriptor[open.count++] = fd;
     if (!is_as_frozen(tables, i, fd)) return {keep(path), "has changed"};
+#if defined(MOONLET_LAYERS)
+    if (!tables.is_image(i)) continue;
+    if (const char* problem = judge_below(fd, path, image)) return {keep(path), problem};
+#endif
   }
   return {};
 }
@@ -160,7 +193,7 @@ Doubt map_segments(const Tables& tables, const char* path, const OpenFiles& open
 
 }  // namespace
 
-Doubt enter(char* path, int given, Use use, const Expected& expected, const Launch& launch) {
+Doubt map(char* path, int given, Use use, const Expected& expected, const Launch& launch, Mapped& mapped) {
   const int quietly = use == Use::kNoted ? O_NOATIME : 0;
   const int image = given >= 0 ? given : ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | quietly);
   OpenFiles open(image, given >= 0);
@@ -171,15 +204,32 @@ Doubt enter(char* path, int given, Use use, const Expected& expected, const Laun
   const bool is_small = header.tables_size <= kSmall;
   auto* const room = is_small ? static_cast<char*>(__builtin_alloca(header.tables_size)) : nullptr;
   if (const char* problem = read_tables(image, header, room, tables)) return {path, problem};
-  if (const char* problem = judge_owner(image, given >= 0 ? nullptr : path)) return {path, problem};
+  char* const name = given >= 0 ? nullptr : path;
+  if (const char* problem = judge_owner(image, name)) return {path, problem};
   if (Doubt doubt = ask(tables, launch)) return doubt;
-  if (Doubt doubt = open_files(tables, open)) return doubt;
+  if (Doubt doubt = open_files(tables, name, open)) return doubt;
   if (Doubt doubt = map_segments(tables, path, open)) return doubt;
+#if defined(MOONLET_LAYERS)
+  apply_patches(tables);
+#endif
   if (use == Use::kNoted) note_use(image);
-  open.close_all();
+  open.close_files();
+  open.image = -1;
   tables.unmap();
-  if (!set_thread_pointer(header.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
-  call_on_stack(launch.stack, header.entry, &launch);
+  mapped = {image, header.tables_size, header.entry, header.thread_pointer};
+  return {};
+}
+
+Doubt jump_into(const Mapped& mapped, const char* path, const Launch& launch) {
+  if (!set_thread_pointer(mapped.thread_pointer)) return {path, "the thread pointer cannot be set", errno};
+  call_on_stack(launch.stack, mapped.entry, &launch);
+}
+
+Doubt enter(char* path, int given, Use use, const Expected& expected, const Launch& launch) {
+  Mapped mapped = {};
+  if (Doubt doubt = map(path, given, use, expected, launch, mapped)) return doubt;
+  close(mapped.image);
+  return jump_into(mapped, path, launch);
 }
 
 }  // namespace moonlet::image

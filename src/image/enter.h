@@ -20,11 +20,25 @@ struct Doubt {
 /// are.
 enum class Use : bool { kNotNoted, kNoted };
 
+/// An image that is mapped where it belongs.
+struct Mapped {
+  int image;         // its descriptor, open: the caller's to close
+  Word tables_size;  // bytes
+  Word entry;        // address of Entry
+  Word thread_pointer;
+};
+
 /// Opens the image at `path` (writable memory), or takes it from the descriptor `given`, if that is not
 /// negative: then it does not matter where the image lies, and `path` is but its name in a Doubt. Asks its
-/// questions, maps it and jumps into it: then it does not return. If there is any doubt it returns why, and
-/// nothing has happened but that some of the window may be mapped. `given` stays open in that case, and is
-/// closed in the other. `launch` must live until the process ends.
+/// questions and maps it. If there is any doubt it returns why, and nothing has happened but that some of the
+/// window may be mapped. `given` stays open in that case.
+Doubt map(char* path, int given, Use use, const Expected& expected, const Launch& launch, Mapped& mapped);
+
+/// Jumps into it, onto launch.stack. `launch` must live until the process ends. Returns only why that cannot
+/// be.
+Doubt jump_into(const Mapped& mapped, const char* path, const Launch& launch);
+
+/// Both, for a launch: `given` is closed then.
 Doubt enter(char* path, int given, Use use, const Expected& expected, const Launch& launch);
 
 }  // namespace moonlet::image

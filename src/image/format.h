@@ -3,7 +3,8 @@
 //
 //     Header
 //     Segment[header.segments]        what is mapped where
-//     MappedFile[header.files]        the libraries that segments come from
+//     MappedFile[header.files]        the libraries, and images, that segments come from
+//     uint64_t[header.patches]        words that differ from those of an image below
 //     questions                       Question after Question, header.questions_size bytes
 //     texts                           zero-terminated; offsets count from the beginning of the file
 //     notes                           header.notes_size bytes
@@ -20,7 +21,11 @@ using Word = uintptr_t;
 
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
-constexpr uint32_t kFormat = 6;
+#if defined(MOONLET_LAYERS)
+constexpr uint32_t kFormat = 7;
+#else
+constexpr uint32_t kFormat = 0x107;  // a launch knows of no images on images
+#endif
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
 constexpr uint32_t kMaxTables = 4 << 20;
@@ -50,7 +55,7 @@ struct Header {
   uint32_t notes_size;  // bytes
   uint32_t modules;     // how many
   uint32_t heap;        // KiB that its Lua has in use
-  uint32_t unused;
+  uint32_t patches;     // words of 8 bytes
 };
 
 enum Flag : uint32_t {
@@ -83,12 +88,24 @@ constexpr int16_t kBorder =
 /// How many of kWritten the table has.
 constexpr uint32_t kWrittenSegments = 24;
 
-/// A library, or the program: opened, compared by its descriptor, then mapped.
+/// A library, the program, or an image that this one lies on: opened, compared by its descriptor, then mapped.
 struct MappedFile {
   uint64_t identity;  // identity() in image/answer.h; with kTrusted build_identity()
   uint32_t path;      // offset of the text, absolute
-  uint32_t sample;  // with kTrusted: where build_identity() looks, as find_sample() (image/sample.h) has chosen
+  uint32_t sample;    // with kTrusted: where build_identity() looks, as find_sample() (image/sample.h) has
+                      // chosen; or kOfImageBelow
 };
+/// MappedFile::sample of an image: the file has the same demands on it as this one, and build_identity() looks
+/// at its beginning, the header.
+constexpr uint32_t kOfImageBelow = ~uint32_t{0};
+
+/// Of a page that is mapped from an image below, and differs in little, this one holds but the words that
+/// differ: a launch copies the page in any case, or that costs less than two mappings more. The first of them
+/// tells the address, a multiple of 8, and how many follow.
+constexpr uint64_t patch_of(uint64_t address, uint64_t words) { return words << 48 | address; }
+constexpr Word address_of_patch(uint64_t first) { return static_cast<Word>(first & ((uint64_t{1} << 48) - 1)); }
+constexpr uint32_t words_of_patch(uint64_t first) { return static_cast<uint32_t>(first >> 48); }
+constexpr uint32_t kMostPatches = 64 << 10;  // words
 
 /// What the warm-up has asked of the world, with the answer that it got. A launch asks again (image/ask.h).
 /// image/answer.h has the answers, under these names.

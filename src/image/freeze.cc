@@ -7,6 +7,7 @@
 #include "image/libc_state.h"
 #include "image/machine.h"
 #include "image/segments.h"
+#include "image/window.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -73,10 +74,12 @@ class Writer {
     header.thread_pointer = thread_pointer();
     header.segments = work_.segments;
     header.files = work_.files;
+    header.patches = work_.patches;
     header.build = kBuild;
     header.processor = hash_processor(auxiliary_vector());
-    header.questions = static_cast<uint32_t>(sizeof header + header.segments * sizeof(Segment) +
-                                             header.files * sizeof(MappedFile));
+    header.questions =
+        static_cast<uint32_t>(sizeof header + header.segments * sizeof(Segment) +
+                              header.files * sizeof(MappedFile) + header.patches * sizeof(uint64_t));
     header.questions_size = content_.questions_size;
     Word text = Word{header.questions} + header.questions_size;
     for (uint32_t i = 0; i < work_.files; i++) text += strlen(work_.file[i].path) + 1;
@@ -94,7 +97,9 @@ class Writer {
       if (it.file != kOfImage) continue;
       it.offset = end;
       end += it.size;
+#if !defined(MOONLET_LAYERS)
       if ((it.protection & kWrite) != 0) find_held_mutexes(it.address, it.address + it.size, thread_id());
+#endif
     }
     return end;
   }
@@ -112,7 +117,7 @@ class Writer {
 
   // Of the stack that is kept nothing that main, or whatever it called, has had in its frames.
   void forget_stack() {
-    const uintptr_t from = kept_stack(content_, page_);
+    const uintptr_t from = content_.stack.to;
     for (uint32_t i = 0; i < work_.segments; i++) {
       const Segment& it = work_.segment[i];
       if (it.file != kOfImage || from - it.address >= it.size) continue;
@@ -154,6 +159,9 @@ class Writer {
     append(work_.segment, header.segments * sizeof(Segment));
     auto* const file = reinterpret_cast<MappedFile*>(at);
     at += header.files * sizeof(MappedFile);
+#if defined(MOONLET_LAYERS)
+    append(work_.patch, header.patches * sizeof(uint64_t));
+#endif
     append(content_.questions, content_.questions_size);
     for (uint32_t i = 0; i < header.files; i++) {
       file[i] = {work_.file[i].identity, static_cast<uint32_t>(at - work_.tables), work_.file[i].sample};
@@ -190,6 +198,12 @@ void Frozen::fail(const char* format, ...) {
   va_start(arguments, format);
   vsnprintf(problem, sizeof problem, format, arguments);
   va_end(arguments);
+}
+
+Range unkept_stack(uintptr_t block) {
+  constexpr uintptr_t kRoom = 256 << 10;  // bytes
+  const uintptr_t end = block & ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
+  return {end - kStackSize, end - kRoom};
 }
 
 void freeze(int fd, const Content& content, Frozen& frozen) {

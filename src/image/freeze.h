@@ -3,17 +3,12 @@
 #pragma once
 
 #include "image/launch.h"
+#include "image/tables.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 namespace moonlet::image {
-
-/// Addresses, from a page's to a page's.
-struct Range {
-  uintptr_t from;
-  uintptr_t to;
-};
 
 /// What is frozen beside the pages.
 struct Content {
@@ -22,9 +17,13 @@ struct Content {
   uint32_t flags;         // Flag
   const char* questions;  // a multiple of 8 bytes; they are copied
   uint32_t questions_size;
-  uintptr_t block;             // address of argc, at the end of the stack
-  uintptr_t frame;             // of main: the stack below it is not frozen
-  Range left_out;              // what else is not
+  Range stack;            // what is not frozen of it
+  uintptr_t frame;        // of main: the rest of the stack is zeroes below it; 0: there is no rest
+  Range log;              // of the questions: it is not frozen either
+  Tables base;            // of the image that this process was thawed from, if any: likewise
+  const char* base_path;  // absolute, without links
+  const Range* unused;    // memory of that image, of any size, that nobody uses any more
+  size_t unused_count;
   const char* const* modules;  // names, null-terminated
   uint32_t heap;               // KiB, for the notes
 };
@@ -38,6 +37,11 @@ struct Frozen {
   [[nodiscard]] bool has_failed() const { return problem[0] != '\0'; }
   [[gnu::format(printf, 2, 3)]] void fail(const char* format, ...);
 };
+
+/// What is not kept of the stack that start() (image/start.h) has made, with argc at `block`. The rest is the
+/// frame of libc that has called main, to which glibc jumps where the main thread ends before others
+/// (pthread_exit(3)), and room below it for what that calls.
+Range unkept_stack(uintptr_t block);
 
 /// Writes this process, which has one thread and nothing on its stack that is of later use, to the open file
 /// `fd`, empty and writable. Reads /proc/self/maps. The environment and the arguments of this process are gone

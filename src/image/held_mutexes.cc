@@ -62,6 +62,8 @@ void find_held_mutexes(uintptr_t from, uintptr_t to, int owner) {
   }
 }
 
+void forget_held_mutexes() { count = 0; }
+
 void hand_over_mutexes(int owner) {
   for (int i = 0; i < count; i++) held[i]->give_to(static_cast<uint32_t>(owner));
 }

@@ -7,9 +7,19 @@
 
 namespace moonlet::image {
 
+/// Addresses, from a page's to a page's.
+struct Range {
+  uintptr_t from;
+  uintptr_t to;
+};
+
+/// Launch::argc where no script is run, but the warm-up goes on: a Resumption (image/resume.h).
+constexpr int kResumes = -1;
+
 /// Made by the program that maps the image. It lives, with that program's code, until the process ends.
 struct Launch {
-  int argc;     // 0: a rehearsal of the image at argv[0], which tells descriptor 3 what it has written to
+  int argc;     // 0: a rehearsal of the image at argv[0], which tells descriptor 3 what it has written to;
+                // kResumes
   char** argv;  // as lua would have them: without moonlet's own options
   char** envp;  // the process' own, as the kernel made it
   AuxiliaryEntry* auxiliary;

@@ -1,6 +1,7 @@
 #include "image/libc_state.h"
 
 #include "base/kernel.h"
+#include "base/layout.h"
 #include "image/child.h"
 #include "image/complain.h"
 #include "image/format.h"
@@ -52,6 +53,9 @@ struct Found {
   char** envp;
   char* texts;  // behind the auxiliary vector
   char* end;
+#if defined(MOONLET_LAYERS)
+  char** taken;  // likewise, by take_environment(), or null
+#endif
   RobustList robust;
   rlimit stack;
   uintptr_t protect_from;
@@ -68,7 +72,7 @@ Found found;
 // is the child's.
 constexpr int kReach = 2560;  // bytes on each side: the largest struct pthread of both libcs has 2304
 constexpr int kWords = 2 * kReach / static_cast<int>(sizeof(int));
-bool is_candidate[kWords];
+MOONLET_LARGE bool is_candidate[kWords];
 
 int* first_word() { return reinterpret_cast<int*>(thread_block() - kReach); }
 
@@ -122,6 +126,12 @@ void forget_texts(const char* questions, uint32_t questions_size) {
     if (!kept) memset(text, 0, size);
     text += size;
   }
+#if defined(MOONLET_LAYERS)
+  for (char** it = found.taken; it != nullptr && *it != nullptr; it++) {
+    if (!is_asked_for(*it, questions, questions_size)) memset(*it, 0, strlen(*it));
+  }
+  found.taken = nullptr;
+#endif
   for (char** it = found.argv; *it != nullptr; it++) *it = nullptr;
   *found.envp = nullptr;
 }
@@ -215,6 +225,7 @@ void mend_stack(const Launch& launch) {
   // glibc gives new threads as much as the limit was at its start.
   rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == found.stack.rlim_cur) return;
+  found.stack = limit;
   pthread_attr_t attributes;
   if (limit.rlim_cur == RLIM_INFINITY) limit.rlim_cur = 2 << 20;  // glibc's ARCH_STACK_DEFAULT_SIZE
   if (pthread_attr_init(&attributes) != 0) return;
@@ -261,6 +272,23 @@ void find_libc_state(uintptr_t block) {
   find_variable("__progname", found.short_name);
   getrlimit(RLIMIT_STACK, &found.stack);
 }
+
+#if defined(MOONLET_LAYERS)
+bool take_environment() {
+  size_t count = 0;
+  while (environ[count] != nullptr) count++;
+  // Two of them: setenv(3) and whoever else may change the one that is in use.
+  auto** const copies = static_cast<char**>(calloc(2 * (count + 1), sizeof(char*)));
+  if (copies == nullptr) return false;
+  found.taken = copies;
+  for (size_t i = 0; i < count; i++) {
+    copies[i] = copies[count + 1 + i] = strdup(environ[i]);
+    if (copies[i] == nullptr) return false;
+  }
+  environ = copies + count + 1;
+  return true;
+}
+#endif
 
 void prepare_libc_state(const char* questions, uint32_t size) {
   syscall(SYS_get_robust_list, 0, &found.robust.head, &found.robust.size);

@@ -12,6 +12,12 @@ namespace moonlet::image {
 /// `block` is the address of argc. Exits with a message if that cannot be found.
 void find_libc_state(uintptr_t block);
 
+#if defined(MOONLET_LAYERS)
+/// In a process that goes on with an image's warm-up: copies the environment to where it will be frozen, as
+/// that of the first warm-up is. False without memory.
+bool take_environment();
+#endif
+
 /// The last thing before the pages are read: forgets what only this process is to know, such as the strings of
 /// its environment and arguments, and takes what has changed meanwhile (the robust list, limits). Variables
 /// that the `size` bytes of `questions` are about stay: they are the same in each launch, and whoever asked may

@@ -20,7 +20,7 @@ struct Range {
   uintptr_t to;
 };
 constexpr int kMost = 256;
-MOONLET_LARGE Range heap[kMost];
+MOONLET_OPEN_ENDED Range heap[kMost];
 int count = 0;
 
 bool is_of_heap(uintptr_t from, size_t size) {
@@ -48,8 +48,10 @@ void* move(void* address, size_t old_size, size_t new_size) {
 }  // namespace
 
 void note_heap(uintptr_t from, uintptr_t to) {
-  if (count < kMost) heap[count++] = {from, to};
+  if (count < kMost && !is_of_heap(from, to - from)) heap[count++] = {from, to};  // an image below has some
 }
+
+bool was_heap(uintptr_t address) { return is_of_heap(address, 1); }
 
 }  // namespace moonlet::image
 

@@ -9,4 +9,7 @@ namespace moonlet::image {
 /// Before the pages are written: what lies in [from, to) is memory of no file now, and will be the image's.
 void note_heap(uintptr_t from, uintptr_t to);
 
+/// Whether the memory at `address` was such when an image was frozen, this one or one below it.
+bool was_heap(uintptr_t address);
+
 }  // namespace moonlet::image

@@ -17,7 +17,7 @@ namespace {
 
 constexpr uintptr_t kApart = 2;  // pages: what lies between costs less to copy than another call
 
-// An image in memory, whose tables and pages are read there.
+// An image, or one below it, in memory, whose tables and pages are read there.
 struct Mapped : Tables {
   Mapped(int fd, int protection, int flags) {
     struct stat status;
@@ -25,8 +25,23 @@ struct Mapped : Tables {
     void* const mapped = mmap(nullptr, static_cast<size_t>(status.st_size), protection, flags, fd, 0);
     if (mapped != MAP_FAILED) at = static_cast<const char*>(mapped);
   }
-  void unmap() { munmap(const_cast<char*>(at), header().file_size); }
+  void unmap() {
+#if defined(MOONLET_LAYERS)
+    if (at == nullptr) return;
+#endif
+    munmap(const_cast<char*>(at), header().file_size);
+  }
 };
+
+#if defined(MOONLET_LAYERS)
+// The image below that has that index, or nothing.
+Mapped of_image_below(const Tables& tables, int file) {
+  const int fd = file >= 0 ? open(tables.path(static_cast<uint32_t>(file)), O_RDONLY | O_CLOEXEC) : -1;
+  Mapped below(fd, PROT_READ, MAP_PRIVATE);
+  if (fd >= 0) close(fd);
+  return below;
+}
+#endif
 
 // Which pages are this process' own. pagemap(5) tells, but small kernels have none; then what is in a page
 // does, unless the same was written.
@@ -75,12 +90,23 @@ void tell_written_pages(const char* path, int fd) {
   Pages pages(page);
   for (uint32_t i = 0; i < mapped.header().segments; i++) {
     const Segment& it = mapped.segments()[i];
-    if (it.file != kOfImage || (it.protection & kWrite) == 0) continue;
+    if ((it.protection & kWrite) == 0) continue;
+#if defined(MOONLET_LAYERS)
+    Mapped below = of_image_below(mapped, it.file);
+    const char* const its = it.file == kOfImage ? mapped.at : below.at;
+    if (its == nullptr) continue;
+#else
+    const char* const its = mapped.at;
+    if (it.file != kOfImage) continue;
+#endif
     for (Word done = 0; done < it.size; done += page) {
       const uintptr_t address = it.address + done;
-      if (!pages.is_written(address, mapped.at + it.offset + done)) continue;
+      if (!pages.is_written(address, its + it.offset + done)) continue;
       if (write(fd, &address, sizeof address) != static_cast<ssize_t>(sizeof address)) return;
     }
+#if defined(MOONLET_LAYERS)
+    below.unmap();
+#endif
   }
 }
 

@@ -3,6 +3,10 @@
 #include "base/kernel.h"
 #include "base/memory.h"
 #include "image/answer.h"
+#if defined(MOONLET_LAYERS)
+#include "image/comparison.h"
+#endif
+#include "image/held_mutexes.h"
 #include "image/libc_state.h"
 #include "image/mappings.h"
 #include "image/memory_calls.h"
@@ -25,24 +29,38 @@ constexpr size_t kSmallGap = 1 << 20;  // bytes between two mappings: one over b
 class Finder {
  public:
   Finder(Workspace& work, const Content& content, size_t page, Frozen& frozen)
-      : work_(work), frozen_(frozen), page_(page), is_trusted_((content.flags & kTrusted) != 0) {
+      : work_(work),
+        content_(content),
+        frozen_(frozen),
+        page_(page),
+        is_trusted_((content.flags & kTrusted) != 0) {
     const auto workspace = reinterpret_cast<uintptr_t>(&work);
-    left_out_[0] = {workspace, workspace + ((sizeof(Workspace) + page - 1) & ~(page - 1))};
-    left_out_[1] = content.left_out;
-    left_out_[2] = {(content.block & ~(page - 1)) - kStackSize, kept_stack(content, page)};
+    left_out_[0] = {workspace, end_of(workspace, sizeof(Workspace))};
+    left_out_[1] = content.log;
+    left_out_[2] = content.stack;
+#if defined(MOONLET_LAYERS)
+    left_out_[3] = {};
+    base_ = content.base;
+    if (base_.at == nullptr) return;
+    const auto tables = reinterpret_cast<uintptr_t>(base_.at);
+    left_out_[3] = {tables, end_of(tables, base_.header().tables_size)};
+#endif
   }
 
   void run() {
     find_program();
     if (!read_maps()) return;
     close_gaps();
-    if (!read_maps()) return;
-#if defined(MOONLET_PAGE_MONITOR)
-    if (read_mappings("/proc/self/smaps", work_.smaps, kMapsText) < 0) work_.smaps[0] = '\0';
+#if defined(MOONLET_LAYERS)
+    // Before any page is compared all is done that changes some.
+    forget_held_mutexes();
+    for_each_part(Pass::kNote);
+    for_each_part(Pass::kTake);
+    carry_borders_over();
+    add_images_below();
+#else
+    for_each_part(Pass::kTake);
 #endif
-    Mapping mapping;
-    for (char* line = work_.maps; (line = next_mapping(line, mapping)) != nullptr && !frozen_.has_failed();)
-      take(mapping);
   }
 
  private:
@@ -79,35 +97,52 @@ class Finder {
     return it.path[0] == '[' || strcmp(it.path, program_) == 0 || (it.protection == 0 && it.inode == 0);
   }
 
-  // What lies outside of the window is moonlet's, the kernel's, or cannot be frozen.
-  void take(Mapping& it) {
-    if (!is_in_window(it.from, it.to)) {
-      const bool follows_program = it.inode == 0 && it.from == end_of_program_;  // its zeroed data
-      if (is_of_process(it) || follows_program) {
-        if (strcmp(it.path, program_) == 0) end_of_program_ = it.to;
-        return;
-      }
-      return frozen_.fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
-    }
-    cut(it, 0);
+  [[nodiscard]] uintptr_t end_of(uintptr_t from, size_t size) const {
+    return from + ((size + page_ - 1) & ~(page_ - 1));
   }
 
-  // Takes what of `it` lies in none of the ranges from left_out_[next] on.
-  void cut(const Mapping& it, int next) {
+  enum class Pass : bool { kNote, kTake };
+
+  void for_each_part(Pass pass) {
+    if (frozen_.has_failed() || !read_maps()) return;
+#if defined(MOONLET_PAGE_MONITOR)
+    if (read_mappings("/proc/self/smaps", work_.smaps, kMapsText) < 0) work_.smaps[0] = '\0';
+#endif
+    Mapping mapping;
+    for (char* line = work_.maps; (line = next_mapping(line, mapping)) != nullptr && !frozen_.has_failed();)
+      cut(mapping, 0, pass);
+  }
+
+  // Notes or takes what of `it` lies in none of the ranges from left_out_[next] on.
+  void cut(const Mapping& it, int next, Pass pass) {
     if (it.from >= it.to) return;
-    if (next == kLeftOut) return take_whole(it);
+#if defined(MOONLET_LAYERS)
+    if (next == kLeftOut && pass == Pass::kNote) return note(it);
+#endif
+    if (next == kLeftOut) return take(it);
     const Range& out = left_out_[next];
     Mapping part = it;
     part.to = it.to < out.from ? it.to : out.from;
-    cut(part, next + 1);
+    cut(part, next + 1, pass);
     part = it;
     part.from = it.from > out.to ? it.from : out.to;
     part.offset += part.from - it.from;
-    cut(part, next + 1);
+    cut(part, next + 1, pass);
   }
 
-  void take_whole(const Mapping& it) {
+  // What lies outside of the window is moonlet's, the kernel's, or cannot be frozen.
+  void take_outside(const Mapping& it) {
+    const bool follows_program = it.inode == 0 && it.from == end_of_program_;  // its zeroed data
+    if (is_of_process(it) || follows_program) {
+      if (strcmp(it.path, program_) == 0) end_of_program_ = it.to;
+      return;
+    }
+    frozen_.fail("memory at %#zx, where no image can lie", static_cast<size_t>(it.from));
+  }
+
+  void take(const Mapping& it) {
     if (frozen_.has_failed()) return;
+    if (!is_in_window(it.from, it.to)) return take_outside(it);
     if (it.is_shared && (it.protection & kWrite) != 0)
       return frozen_.fail("shared memory at %#zx%s%s", static_cast<size_t>(it.from),
                           *it.path != '\0' ? ": " : "", it.path);
@@ -123,6 +158,8 @@ class Finder {
     } else if (it.protection == 0) {  // the gap between two segments of a library may lie behind its file's end
       const int index = find_file(it);
       if (index >= 0) add_of_file(it, it.from, it.to, static_cast<int16_t>(index), protection);
+    } else if (is_of_image_below(it)) {
+      take_of_image_below(it, protection);
     } else if ((it.protection & kWrite) != 0) {
       add(it.from, it.to, kOfImage, protection);
     } else {
@@ -130,18 +167,23 @@ class Finder {
     }
   }
 
-  // The data of a heap, and the zeroes before and behind them.
+  // The data of a heap, without many zeroes before and behind them. Empty if there are none.
+  [[nodiscard]] Range find_data(const Mapping& it) const {
+    Range data = {it.from, it.to};
+    while (data.from < data.to && is_zero(data.from, page_)) data.from += page_;
+    while (data.from < data.to && is_zero(data.to - page_, page_)) data.to -= page_;
+    if (data.from == data.to) return data;
+    if (data.from - it.from < kZeroesApart) data.from = it.from;
+    if (it.to - data.to < kZeroesApart) data.to = it.to;
+    return data;
+  }
+
   void take_anonymous(const Mapping& it, uint8_t protection) {
     // What nobody may read now may hold data all the same.
     if ((it.protection & kRead) == 0 &&
         mprotect(reinterpret_cast<void*>(it.from), it.to - it.from, PROT_READ) != 0)
       return frozen_.fail("memory at %#zx cannot be read: %s", static_cast<size_t>(it.from), strerror(errno));
-    uintptr_t first = it.from;
-    uintptr_t last = it.to;
-    while (first < last && is_zero(first, page_)) first += page_;
-    while (first < last && is_zero(last - page_, page_)) last -= page_;
-    if (first - it.from < kZeroesApart && first < last) first = it.from;
-    if (it.to - last < kZeroesApart && first < last) last = it.to;
+    const auto [first, last] = find_data(it);
     add(it.from, first, kOfNothing, protection);
     add(first, last, kOfImage, protection);
     add(last, it.to, kOfNothing, protection);
@@ -157,11 +199,115 @@ class Finder {
     for (uintptr_t at = from; at < to && !frozen_.has_failed(); at += page_) {
       const uintptr_t size = size_of_growable(reinterpret_cast<const uintptr_t*>(at));
       if (size < 2 * page_ || size % page_ != 0 || size > to - at) continue;
-      if (work_.growables == kMaxSegments)
-        return frozen_.fail("more than %u large blocks of memory", kMaxSegments);
-      work_.growable[work_.growables++] = at;
+      add_growable(at);
     }
   }
+
+  void add_growable(uintptr_t at) {
+    if (work_.growables == kMaxSegments)
+      return frozen_.fail("more than %u large blocks of memory", kMaxSegments);
+    work_.growable[work_.growables++] = at;
+  }
+
+#if defined(MOONLET_LAYERS)
+
+  // What a launch has to know of memory, and this program's data will tell it.
+  void note(const Mapping& it) {
+    if (!is_in_window(it.from, it.to)) return;
+    if ((it.protection & kWrite) == 0) {
+      is_mended(it.from, it.to);
+      return;
+    }
+    if (it.is_shared) return;
+    find_held_mutexes(it.from, it.to, thread_id());
+    const MemoryFlags flags = find_flags(work_.smaps, it.from);
+    if (it.inode != 0 || flags.wiped_on_fork || flags.droppable) return;
+    const Range data = find_data(it);
+    if (data.from < data.to) note_heap(data.from, data.to);
+  }
+
+  [[nodiscard]] bool is_of_image_below(const Mapping& it) {
+    if (base_.at == nullptr) return false;
+    const int index = find_file(it);
+    return index >= 0 && work_.file[index].sample == kOfImageBelow;
+  }
+
+  // What is not as it is there becomes the image's own.
+  void take_of_image_below(const Mapping& it, uint8_t protection) {
+    const auto index = static_cast<int16_t>(find_file(it));
+    if (it.protection == 0) return add_of_file(it, it.from, it.to, index, protection);
+    restore_unused(it, work_.file[index].fd);
+    const uint32_t runs =
+        Comparison(work_, base_, page_, frozen_).compare(it, work_.file[index].fd, protection);
+    for (const Run* run = work_.run; run < work_.run + runs; run++)
+      add_of_file(it, run->from, run->to, run->is_own ? kOfImage : index, protection);
+  }
+
+  // What nobody uses can as well be as it is there.
+  void restore_unused(const Mapping& it, int fd) {
+    if ((it.protection & kWrite) == 0) return;
+    for (size_t i = 0; i < content_.unused_count; i++) {
+      const Range& unused = content_.unused[i];
+      if (unused.from < it.from || unused.to > it.to) continue;
+      const auto offset = static_cast<off_t>(it.offset + (unused.from - it.from));
+      if (pread(fd, reinterpret_cast<void*>(unused.from), unused.to - unused.from, offset) < 0)
+        return frozen_.fail("read %s: %s", it.path, strerror(errno));
+    }
+  }
+
+  [[nodiscard]] bool is_mapped(uintptr_t address) const {
+    for (uint32_t i = 0; i < work_.segments; i++) {
+      if (address - work_.segment[i].address < work_.segment[i].size) return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] bool is_base(int fd) const {
+    Header header;
+    return pread(fd, &header, sizeof header, 0) == static_cast<ssize_t>(sizeof header) &&
+           memcmp(&header, &base_.header(), sizeof header) == 0;
+  }
+
+  // `index`: of it in the tables of the image below; negative: it is that image itself.
+  void add_image_below(const char* path, int index) {
+    for (uint32_t i = 0; i < work_.files; i++) {
+      if (strcmp(work_.file[i].path, path) == 0) return;
+    }
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FileStatus status;
+    const bool is_it = fd >= 0 && look(fd, "", Follow::kYes, &status) == 0 &&
+                       (index < 0 ? is_base(fd) : is_as_frozen(base_, static_cast<uint32_t>(index), fd));
+    if (fd >= 0) close(fd);
+    if (!is_it) return frozen_.fail("%s is another file by now", path);
+    Mapping whole = {};
+    whole.path = path;
+    whole.inode = static_cast<unsigned long>(status.inode);
+    find_file(whole);
+  }
+
+  // Those too that no page is mapped from: where one of them is another file this image is outdated, as the one
+  // is that it lies on.
+  void add_images_below() {
+    if (base_.at == nullptr) return;
+    for (uint32_t i = 0; i < base_.header().files && !frozen_.has_failed(); i++) {
+      if (base_.is_image(i)) add_image_below(base_.path(i), static_cast<int>(i));
+    }
+    if (!frozen_.has_failed()) add_image_below(content_.base_path, -1);
+  }
+
+  void carry_borders_over() {
+    for (uint32_t i = 0; base_.at != nullptr && i < base_.header().segments; i++) {
+      const Segment& it = base_.segments()[i];
+      if (it.file == kBorder && is_mapped(it.address)) add_growable(it.address);
+    }
+  }
+
+#else
+
+  [[nodiscard]] static bool is_of_image_below(const Mapping&) { return false; }
+  void take_of_image_below(const Mapping&, uint8_t) {}
+
+#endif
 
   // Bytes of the block that may begin at `word`, or 0.
   [[nodiscard]] uintptr_t size_of_growable(const uintptr_t* word) const {
@@ -229,14 +375,26 @@ class Finder {
       frozen_.fail("%s is mapped, but it is another file by now", it.path);
       return -1;
     }
-    file.sample = is_trusted_ ? find_sample(file.fd) : 0;
+    const bool is_image = has_magic(file.fd);
+    file.sample = is_trusted_ && !is_image ? find_sample(file.fd) : 0;
     file.identity = is_trusted_ ? build_identity(file.fd, status, file.sample) : identity(status);
+    if (is_image) file.sample = kOfImageBelow;
     if (file.identity == kNever) {
       frozen_.fail("read %s: %s", it.path, strerror(errno));
       return -1;
     }
     file.path = it.path;
     return static_cast<int>(work_.files++);
+  }
+
+  [[nodiscard]] bool has_magic([[maybe_unused]] int fd) const {
+#if defined(MOONLET_LAYERS)
+    char magic[sizeof kMagic];
+    return base_.at != nullptr && pread(fd, magic, sizeof magic, 0) == static_cast<ssize_t>(sizeof magic) &&
+           memcmp(magic, kMagic, sizeof magic) == 0;
+#else
+    return false;
+#endif
   }
 
   void add(uintptr_t from, uintptr_t to, int16_t file, uint8_t protection, uintptr_t offset = 0) {
@@ -258,10 +416,16 @@ class Finder {
   }
 
   Workspace& work_;
+  [[maybe_unused]] const Content& content_;
   Frozen& frozen_;
   size_t page_;  // bytes
   bool is_trusted_;
+#if defined(MOONLET_LAYERS)
+  static constexpr int kLeftOut = 4;
+  Tables base_;
+#else
   static constexpr int kLeftOut = 3;
+#endif
   Range left_out_[kLeftOut];
   uintptr_t end_of_program_ = 0;
   char program_[512] = "";
@@ -275,11 +439,6 @@ bool is_zero(uintptr_t page, size_t size) {
     if (*word != 0) return false;
   }
   return true;
-}
-
-uintptr_t kept_stack(const Content& content, size_t page) {
-  constexpr uintptr_t kRoom = 256 << 10;  // bytes
-  return (content.block & ~(page - 1)) - kRoom;
 }
 
 void find_segments(Workspace& work, const Content& content, size_t page, Frozen& frozen) {

@@ -11,14 +11,25 @@
 namespace moonlet::image {
 
 constexpr size_t kMapsText = 1 << 20;  // bytes
-constexpr size_t kChunk = 64 << 10;    // bytes of a file that are compared at once
+constexpr size_t kChunk = 64 << 10;    // bytes of a file that are compared at once: the largest page, at least
 
-/// A library, or the program, that segments come from.
+/// A library, the program, or an image below, that segments come from.
 struct OpenFile {
   uint64_t identity;
   uint32_t sample;   // MappedFile::sample
   const char* path;  // in Workspace::maps
   int fd;
+};
+
+/// Pages one behind the other that differ from those of an image below, or do not (image/comparison.h).
+struct Run {
+  uintptr_t from;
+  uintptr_t to;
+  bool differs;
+  bool is_own;           // they become the image's
+  uint32_t words;        // that it takes to patch them
+  uint32_t undisturbed;  // how many no launch of the image below writes to
+  uint32_t filled;       // how many are not zero
 };
 
 /// All that is needed while pages are read. It lies in one mapping, which is no part of what is frozen.
@@ -30,6 +41,12 @@ struct Workspace {
   Segment segment[kMaxSegments];
   uintptr_t growable[kMaxSegments];  // addresses: each a page that gets a kBorder
   OpenFile file[kMaxFiles];
+#if defined(MOONLET_LAYERS)
+  static constexpr uint32_t kMostRuns = 4096;  // in one mapping
+  Run run[kMostRuns];
+  uint64_t patch[kMostPatches];
+#endif
+  uint32_t patches;  // words
   uint32_t segments;
   uint32_t growables;
   uint32_t files;
@@ -38,13 +55,8 @@ struct Workspace {
 /// Whether the `size` bytes at `page`, a multiple of words, are zero.
 bool is_zero(uintptr_t page, size_t size);
 
-/// What is kept of the stack that this runs on begins there: the frame of libc that has called main, to which
-/// glibc jumps where the main thread ends before others (pthread_exit(3)), and room below it for what that
-/// calls.
-uintptr_t kept_stack(const Content& content, size_t page);
-
-/// Reads /proc/self/maps, fills in segments, growable pages and files, and tells frozen.problem what cannot be
-/// frozen. Segments of the image have no offset yet. `page`: the size of one, in bytes.
+/// Reads /proc/self/maps, fills in segments, growable pages, files and patches, and tells frozen.problem what
+/// cannot be frozen. Segments of the image have no offset yet. `page`: the size of one, in bytes.
 void find_segments(Workspace& work, const Content& content, size_t page, Frozen& frozen);
 
 }  // namespace moonlet::image

@@ -1,8 +1,8 @@
 #include "image/start.h"
 
-#include "base/kernel.h"
 #include "base/layout.h"
 #include "base/memory.h"
+#include "image/address_space.h"
 #include "image/launch.h"
 #include "image/machine.h"
 #include "image/window.h"
@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef AT_IGNORE
@@ -115,77 +114,6 @@ bool load(Elf& elf, uintptr_t& address) {
   return true;
 }
 
-// Where the stack may grow without limit, or for old programs (setarch -L), the kernel hands out addresses
-// upwards from a third of the address space: none in a window. Such a process executes itself anew for a moment
-// without that, and this variable in front of its environment says what is to be put back.
-constexpr char kLayout[] = "MOONLET_LAYOUT=";
-constexpr char kUnlimited = 's';
-constexpr char kLegacy = 'l';
-
-constexpr unsigned long kAskPersonality = 0xffffffff;
-constexpr unsigned long kLegacyLayout = 0x0200000;  // ADDR_COMPAT_LAYOUT, personality(2)
-constexpr uint64_t kUsualStack = 8 << 20;           // bytes
-
-void set_stack_limit(uint64_t soft) {
-  kernel::Limit limit;
-  kernel::limit(RLIMIT_STACK, nullptr, &limit);
-  limit.soft = soft;
-  kernel::limit(RLIMIT_STACK, &limit, nullptr);
-}
-
-void set_legacy_layout(bool legacy) {
-  const auto old = static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality));
-  syscall(SYS_personality, legacy ? old | kLegacyLayout : old & ~kLegacyLayout);
-}
-
-// Executes this program anew if its layout is not what images need. Returns if it is, or if that fails.
-void change_layout(char** argv, char** envp, size_t envc) {
-  static char variable[] = "MOONLET_LAYOUT=\0\0";
-  char* what = variable + sizeof kLayout - 1;
-  kernel::Limit limit;
-  if (kernel::limit(RLIMIT_STACK, nullptr, &limit) == 0 && limit.soft == ~uint64_t{0}) *what++ = kUnlimited;
-  if ((static_cast<unsigned long>(syscall(SYS_personality, kAskPersonality)) & kLegacyLayout) != 0)
-    *what++ = kLegacy;
-  if (variable[sizeof kLayout - 1] == '\0') return;
-  const size_t size = (envc + 2) * sizeof(char*);
-  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return;
-  auto** const changed = static_cast<char**>(memory);
-  changed[0] = variable;
-  memcpy(changed + 1, envp, (envc + 1) * sizeof(char*));
-  set_stack_limit(kUsualStack);
-  set_legacy_layout(false);
-  syscall(SYS_execve, "/proc/self/exe", argv, changed);
-}
-
-// Puts back what `variable` says. False if it is another variable.
-bool restore_layout(const char* variable) {
-  if (variable == nullptr || strncmp(variable, kLayout, sizeof kLayout - 1) != 0) return false;
-  for (variable += sizeof kLayout - 1; *variable != '\0'; variable++) {
-    if (*variable == kUnlimited) set_stack_limit(~uint64_t{0});
-    if (*variable == kLegacy) set_legacy_layout(true);
-  }
-  return true;
-}
-
-struct Stack {
-  long* at;  // argc
-  char** argv;
-  char** envp;
-  AuxiliaryEntry* auxiliary;
-  size_t argc, envc, auxc;  // auxc: with the last entry
-
-  explicit Stack(uintptr_t stack) {
-    at = reinterpret_cast<long*>(stack);
-    argc = static_cast<size_t>(*at);
-    argv = reinterpret_cast<char**>(at + 1);
-    envp = argv + argc + 1;
-    for (envc = 0; envp[envc] != nullptr;) envc++;
-    auxiliary = auxiliary_behind(envp);
-    for (auxc = 1; auxiliary[auxc - 1].type != AT_NULL;) auxc++;
-  }
-};
-
 bool is_text(unsigned long type) { return type == AT_PLATFORM || type == kBasePlatform || type == AT_EXECFN; }
 
 size_t text_bytes(const Stack& stack) {
@@ -252,31 +180,6 @@ void copy(const Stack& stack, uintptr_t to, const Elf& program, const Elf& loade
   }
 }
 
-// Takes all that is free above `end`, so that what the kernel places by itself lies below.
-bool block_above(uintptr_t end) {
-  for (uintptr_t size = UINTPTR_MAX / 2 + 1; size >= page_size;) {
-    void* const at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) {
-      size /= 2;
-      continue;
-    }
-    if (reinterpret_cast<uintptr_t>(at) < end) {
-      if (munmap(at, size) != 0) return false;  // an image of gigabytes
-      size /= 2;
-    }
-  }
-  void* const probe = mmap(nullptr, page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  const bool is_below = probe != MAP_FAILED && reinterpret_cast<uintptr_t>(probe) < end;
-  if (probe != MAP_FAILED) munmap(probe, page_size);
-  return is_below;
-}
-
-// A heap in one piece with the program's would have to be put back there in each launch: without brk(2) libcs
-// map theirs.
-bool block_brk() {
-  return reserve(round_up(static_cast<uintptr_t>(syscall(SYS_brk, 0))), page_size, PROT_NONE);
-}
-
 uintptr_t draw_end() {
   uintptr_t random = 0;
   syscall(SYS_getrandom, &random, sizeof random,
@@ -290,12 +193,7 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   MOONLET_LARGE static Elf program;
   MOONLET_LARGE static Elf loader;
   Stack stack(stack_pointer);
-  if (restore_layout(*stack.envp)) {
-    stack.envp++;
-    stack.envc--;
-  } else {
-    change_layout(stack.argv, stack.envp, stack.envc);
-  }
+  settle_layout(stack);
   page_size = getauxval(AT_PAGESZ);
   if (const char* problem = read_elf(path, program)) return {path, problem};
   if (program.fd < 0) return {path, nullptr, errno};
@@ -311,7 +209,7 @@ Doubt start(const char* path, uintptr_t stack_pointer) {
   const uintptr_t stack_at = round_down(block_at) - kStackSize;
   uintptr_t next = block_end;
   if (!reserve(stack_at, block_end - stack_at, PROT_READ | PROT_WRITE) || !load(program, next) ||
-      !load(loader, next) || !block_brk() || !block_above(end))
+      !load(loader, next) || !block_brk(page_size) || !block_above(end, page_size))
     return {path, "cannot be loaded where images lie (is address space limited?)"};
   copy(stack, block_at, program, loader);
   start_program(block_at, loader.entry());

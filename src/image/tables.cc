@@ -24,6 +24,34 @@ bool is_sound(const Segment& it, const Header& header) {
   return it.file != kOfImage || (it.size <= header.file_size && it.offset <= header.file_size - it.size);
 }
 
+#if defined(MOONLET_LAYERS)
+uint32_t patches_of(const Header& header) { return header.patches; }
+
+// Segments ascend, and so do patches.
+bool are_patches_sound(const Tables& tables) {
+  const Segment* segment = tables.segments();
+  const Segment* const last = segment + tables.header().segments;
+  const uint64_t* word = tables.patches();
+  const uint64_t* const end = word + tables.header().patches;
+  while (word < end) {
+    const Word address = address_of_patch(*word);
+    const uint32_t count = words_of_patch(*word++);
+    const Word size = count * sizeof *word;
+    if (count == 0 || count > static_cast<size_t>(end - word) || address % sizeof *word != 0 ||
+        address + size < address)
+      return false;
+    while (segment < last && (segment->file <= kWritten || segment->address + segment->size < address + size))
+      segment++;
+    if (segment == last || segment->address > address || (segment->protection & kWrite) == 0) return false;
+    word += count;
+  }
+  return true;
+}
+#else
+constexpr uint32_t patches_of(const Header&) { return 0; }
+bool are_patches_sound(const Tables&) { return true; }
+#endif
+
 }  // namespace
 
 const char* judge_header(const Header& header, const FileStatus& status, const Expected& expected) {
@@ -52,12 +80,12 @@ const char* read_header(int fd, const Expected& expected, Header& header) {
 const char* judge_tables(const Tables& tables) {
   const Header& header = tables.header();
   if (header.tables_size % 8 != 0 || checksum_of(header) != header.checksum) return kDamaged;
-  if (header.segments > kMaxSegments || header.files > kMaxFiles ||
+  if (header.segments > kMaxSegments || header.files > kMaxFiles || patches_of(header) > kMostPatches ||
       (header.questions | header.questions_size) % 8 != 0 || header.questions >= header.tables_size ||
       header.questions_size >= header.tables_size - header.questions ||
       tables.at[header.tables_size - 1] != '\0')
     return kDamaged;
-  if (tables.at + header.questions < reinterpret_cast<const char*>(tables.files() + header.files))
+  if (tables.at + header.questions < reinterpret_cast<const char*>(tables.patches() + patches_of(header)))
     return kDamaged;
   bool enters = false;
   Word last = 0;  // segments ascend, so that none lies over another
@@ -73,7 +101,7 @@ const char* judge_tables(const Tables& tables) {
     const uint32_t path = tables.files()[i].path;
     if (path < header.questions + header.questions_size || path >= header.tables_size) return kDamaged;
   }
-  return enters ? nullptr : kDamaged;
+  return enters && are_patches_sound(tables) ? nullptr : kDamaged;
 }
 
 bool is_as_frozen(const Tables& tables, uint32_t file, int fd) {
@@ -81,7 +109,12 @@ bool is_as_frozen(const Tables& tables, uint32_t file, int fd) {
   FileStatus status;
   if (look(fd, "", Follow::kYes, &status) != 0) return false;
   const bool is_trusted = (tables.header().flags & kTrusted) != 0;
-  return (is_trusted ? build_identity(fd, status, frozen.sample) : identity(status)) == frozen.identity;
+#if defined(MOONLET_LAYERS)
+  const uint32_t sample = tables.is_image(file) ? 0 : frozen.sample;
+#else
+  const uint32_t sample = frozen.sample;
+#endif
+  return (is_trusted ? build_identity(fd, status, sample) : identity(status)) == frozen.identity;
 }
 
 const char* first_changed_file(const Tables& tables) {

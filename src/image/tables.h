@@ -29,7 +29,11 @@ struct Tables {
   [[nodiscard]] const MappedFile* files() const {
     return reinterpret_cast<const MappedFile*>(segments() + header().segments);
   }
+  [[nodiscard]] const uint64_t* patches() const {
+    return reinterpret_cast<const uint64_t*>(files() + header().files);
+  }
   [[nodiscard]] const char* path(uint32_t file) const { return at + files()[file].path; }
+  [[nodiscard]] bool is_image(uint32_t file) const { return files()[file].sample == kOfImageBelow; }
 };
 
 /// What is wrong with the header of an image that is the file in `status`, or null: then its tables_size is at
@@ -40,8 +44,8 @@ const char* judge_header(const Header& header, const FileStatus& status, const E
 const char* read_header(int fd, const Expected& expected, Header& header);
 
 /// What is wrong with tables whose header has been judged, or null. Then their segments lie in the window and
-/// within the image, none over another, the entry is in one that can be executed, and texts end. The questions
-/// are judged as they are asked.
+/// within the image, none over another, patches lie within segments that can be written, the entry is in one
+/// that can be executed, and texts end. The questions are judged as they are asked.
 const char* judge_tables(const Tables& tables);
 
 /// Whether the open file `fd` is what segments of file number `file` were frozen from, or, where the image is

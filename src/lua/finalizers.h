@@ -15,6 +15,9 @@ void watch(lua_State* L);
 /// libraries that it has loaded. Raises Lua errors.
 void seal(lua_State* L);
 
+/// After seal(): the warm-up goes on, up to another seal().
+void unseal();
+
 /// After seal(): lua_close it is in any case, because it unloads libraries that have something to do then.
 void close_always();
 

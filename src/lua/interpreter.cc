@@ -93,9 +93,18 @@ bool run_options(lua_State* L, char** argv, int end) {
   return true;
 }
 
+struct Run {
+  int argc;
+  char** argv;
+  Purpose purpose;
+  bool succeeded;
+
+  [[nodiscard]] bool is_warm_up() const { return purpose != Purpose::kLaunch; }
+};
+
 // False if it failed.
-bool run_init(lua_State* L, const Options& options) {
-  if (options.ignores_environment) return true;
+bool run_init(lua_State* L, const Run& run, const Options& options) {
+  if (options.ignores_environment || run.purpose == Purpose::kFurtherWarmUp) return true;
 #if LIKE_LUA51
   const char* name = "=LUA_INIT";
   const char* init = getenv(name + 1);
@@ -111,15 +120,6 @@ bool run_init(lua_State* L, const Options& options) {
   const int status = init[0] == '@' ? run_chunk(L, luaL_loadfile(L, init + 1)) : run_string(L, init, name);
   return status == LUA_OK;
 }
-
-struct Run {
-  int argc;
-  char** argv;
-  Purpose purpose;
-  bool succeeded;
-
-  [[nodiscard]] bool is_warm_up() const { return purpose != Purpose::kLaunch; }
-};
 
 // The global `arg`. Without a script its index 0 is the program, but LuaJIT's is one beyond the last.
 void set_arguments(lua_State* L, const Run& run, const Options& options) {
@@ -137,7 +137,7 @@ void refuse_bad_option(lua_State* L, const Options& options) {
 }
 
 void open_libraries(lua_State* L, const Run& run, const Options& options) {
-  if (!run.is_warm_up()) return;
+  if (run.purpose != Purpose::kWarmUp) return;
   if (options.ignores_environment) paths::ignore_environment(L);
   warm::open_libraries(L);
 }
@@ -149,7 +149,7 @@ bool begin(lua_State* L, const Run& run, const Options& options) {
   refuse_bad_option(L, options);
   open_libraries(L, run, options);
   set_arguments(L, run, options);
-  if (!run_init(L, options)) return false;
+  if (!run_init(L, run, options)) return false;
   if (options.version) print_version();
   return true;
 }
@@ -161,7 +161,7 @@ bool begin(lua_State* L, const Run& run, const Options& options) {
   if (options.version) print_version();
   open_libraries(L, run, options);
   set_arguments(L, run, options);
-  return run_init(L, options);
+  return run_init(L, run, options);
 }
 
 #else
@@ -171,10 +171,10 @@ bool begin(lua_State* L, const Run& run, const Options& options) {
   refuse_bad_option(L, options);
   if (options.version) print_version();
   open_libraries(L, run, options);
-  if (!run_init(L, options)) return false;
+  if (!run_init(L, run, options)) return false;
 #else
   open_libraries(L, run, options);
-  if (!run_init(L, options)) return false;
+  if (!run_init(L, run, options)) return false;
   refuse_bad_option(L, options);
   if (options.version) print_version();
 #endif

@@ -6,8 +6,9 @@ struct lua_State;
 namespace moonlet::interpreter {
 
 enum class Purpose {
-  kWarmUp,  // opens the standard libraries first; without a script nothing is run
-  kLaunch,  // in a state that a warm-up has prepared; without a script standard input is run
+  kWarmUp,         // opens the standard libraries first; without a script nothing is run
+  kFurtherWarmUp,  // in a state that a warm-up has prepared; without a script nothing is run, nor is LUA_INIT
+  kLaunch,         // likewise; without a script standard input is run
 };
 
 /// If not null, called when an option -l has loaded `name`, which may be "global=module".

@@ -94,6 +94,12 @@ void list(lua_State* L) {
   }
 }
 
+void forget_list() {
+  listed = nullptr;  // not freed: it lies in an image below
+  count = 0;
+  depends_on_directory = false;
+}
+
 const char** names() {
   auto** const all = static_cast<const char**>(calloc(static_cast<size_t>(count) + 1, sizeof(char*)));
   for (int i = 0; all != nullptr && i < count; i++) {

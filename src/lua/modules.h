@@ -14,6 +14,9 @@ void remember_standard(lua_State* L);
 /// Where memory is short, what is listed until then counts.
 void list(lua_State* L);
 
+/// The next list() begins anew.
+void forget_list();
+
 /// After the seal: the names of those that are listed, sorted, null-terminated; the caller's to free, but not
 /// the names. Null without memory.
 const char** names();

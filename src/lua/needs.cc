@@ -95,6 +95,11 @@ void give(int module) {
   }
 }
 
+void take_all() {
+  memset(given, 0, sizeof given);
+  for (int i = 1; i < module_count; i++) modules[i].looked_at = 0;
+}
+
 void give_group(int group) {
   for (int i = 1; i < module_count; i++) {
     if (modules[i].group == group) mark(i);

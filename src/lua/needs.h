@@ -38,6 +38,9 @@ void form_groups();
 bool is_given(int module);
 void give(int module);
 
+/// None is given any more, and each is to be looked at: the warm-up goes on.
+void take_all();
+
 /// Those of the group that have not been given are none of the script's any more, and ask no more for
 /// attention.
 void give_group(int group);

@@ -84,6 +84,7 @@ void remember(lua_State* L) {
 void go_on(lua_State* L, bool with_entropy, bool) { continues = !with_entropy && is_reseeded(L); }
 
 void seal(lua_State*) {}
+void begin_again(lua_State*) {}
 
 void freshen(lua_State* L) {
   if (continues) return;
@@ -166,6 +167,11 @@ void seal(lua_State* L) {
   lua_call(L, 1, 0);
 }
 
+void begin_again(lua_State* L) {
+  const void* const state = continues ? nullptr : find_state(L);
+  if (state != nullptr) memcpy(at_start, state, state_size);
+}
+
 void go_on(lua_State* L, bool, bool) { continues = is_reseeded(L); }
 
 #else
@@ -175,6 +181,8 @@ void seal(lua_State*) {
   srand(1);
   srandom(1);  // one state with rand in glibc, another in musl
 }
+
+void begin_again(lua_State*) {}
 
 void go_on(lua_State*, bool, bool libc_is_seeded) { continues = libc_is_seeded; }
 

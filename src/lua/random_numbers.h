@@ -15,6 +15,9 @@ void remember(lua_State* L);
 /// called, which is what math.randomseed does before 5.4. Raises Lua errors, of memory alone.
 void go_on(lua_State* L, bool with_entropy, bool libc_is_seeded);
 
+/// Before a warm-up goes on that has been sealed: what it draws counts from here.
+void begin_again(lua_State* L);
+
 /// At the seal. Before 5.4 the seed is fixed: forgets what the warm-up has drawn.
 void seal(lua_State* L);
 

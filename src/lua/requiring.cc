@@ -1,6 +1,7 @@
 #include "lua/requiring.h"
 
 #include "base/file_identity.h"
+#include "base/layout.h"
 #include "lua/arguments.h"
 #include "lua/belongings.h"
 #include "lua/lua_api.h"
@@ -57,7 +58,7 @@ struct Loading {
   lua_State* thread;
 };
 constexpr int kDeepest = 200;  // as deep as C functions call each other
-Loading loading[kDeepest];
+MOONLET_LARGE Loading loading[kDeepest];
 int depth = 0;
 lua_State* main_thread = nullptr;
 int last = 0;  // that nobody needed
@@ -177,8 +178,9 @@ void keep_searchers(lua_State* L, int in, int first) {
   const int list = lua_gettop(L);
   for (int i = 1; lua_istable(L, list); i++) {
     lua_rawgeti(L, list, i);
-    if (lua_isnil(L, -1)) break;
-    lua_rawseti(L, in, first - i);
+    const bool is_end = lua_isnil(L, -1);
+    lua_rawseti(L, in, first - i);  // the end too: an image below may have had more of them
+    if (is_end) break;
   }
   lua_settop(L, list - 1);
 }
@@ -357,6 +359,7 @@ void note_option(lua_State* L) {
 void seal(lua_State* L) {
   arguments::seal(L);  // nobody shall hold that for it
   depth = 0;
+  memset(loading, 0, sizeof loading);  // or it would be an image's
   note(L);
   const int in = push_store(L);
   for (const char* name : kPaths) has_changed(L, in, name);
@@ -379,6 +382,14 @@ void seal(lua_State* L) {
   locale = strdup(setlocale(LC_ALL, nullptr));
   needs::form_groups();
   is_sealed = true;
+}
+
+void unseal(lua_State* L) {
+  is_sealed = false;
+  generation = 0;
+  distrusts = asks_directory = false;
+  needs::take_all();
+  belongings::note(L, 0);  // what a launch does before its script is no module's
 }
 
 void look_again(lua_State* L) {

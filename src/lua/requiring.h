@@ -29,6 +29,10 @@ void note_option(lua_State* L);
 /// At the end of the warm-up: from here on it is a script that asks. Raises Lua errors.
 void seal(lua_State* L);
 
+/// In a sealed state that was thawed, after look_again(): the warm-up goes on, up to another seal(). Raises Lua
+/// errors.
+void unseal(lua_State* L);
+
 /// In a launch, before its script: all modules go that lua would not load now, where that is known to differ.
 /// Raises Lua errors.
 void look_again(lua_State* L);
@@ -38,6 +42,7 @@ void look_again(lua_State* L);
 inline void install(lua_State*) {}
 inline void note_option(lua_State*) {}
 inline void seal(lua_State*) {}
+inline void unseal(lua_State*) {}
 inline void look_again(lua_State*) {}
 
 #endif

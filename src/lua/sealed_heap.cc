@@ -1,5 +1,6 @@
 #include "lua/sealed_heap.h"
 
+#include "base/layout.h"
 #include "base/memory.h"
 #include "lua/heap_chunk.h"
 #include "lua/sealed_malloc.h"
@@ -170,9 +171,22 @@ void* allocate_small(size_t size) {
   return block;
 }
 
+#if defined(MOONLET_LAYERS)
+bool (*was_sealed)(uintptr_t address) = nullptr;
+MOONLET_LARGE Dropped dropped[kMostDropped];
+int dropped_count = 0;
+
+void drop(void* block, size_t size) {
+  if (was_sealed != nullptr && dropped_count < kMostDropped)
+    dropped[dropped_count++] = {reinterpret_cast<uintptr_t>(block), size};
+}
+#else
+void drop(void*, size_t) {}
+#endif
+
 void free_small(void* block, size_t size) {
   Chunk* const chunk = chunk_of(block);
-  if (chunk->sealed) return;
+  if (chunk->sealed) return drop(block, size);
   size = round_up(size, kGrain);
   chunk->live[run_of(block)]--;
   push_free(block, size);
@@ -218,18 +232,29 @@ void* allocate_block(size_t size) {
   return size <= kSmall ? allocate_small(size) : resize_large(nullptr, size);
 }
 
+#if defined(MOONLET_LAYERS)
+// Whether this large block is to stay as it is.
+bool is_held(const void* block) {
+  return was_sealed != nullptr && was_sealed(reinterpret_cast<uintptr_t>(block)) && !is_in_end(block);
+}
+#else
+bool is_held(const void*) { return false; }
+#endif
+
 void free_block(void* block, size_t size) {
-  if (size > kSmall || (heap.shrunken > 0 && was_shrunk(block))) return free(block);
-  free_small(block, size);
+  const bool is_large = size > kSmall || (heap.shrunken > 0 && was_shrunk(block));
+  if (!is_large) return free_small(block, size);
+  if (!is_held(block)) return free(block);
+  drop(block, size);
 }
 
 void* resize(void* block, size_t old_size, size_t new_size) {
-  if (old_size > kSmall && new_size > kSmall) return resize_large(block, new_size);
+  if (old_size > kSmall && new_size > kSmall && !is_held(block)) return resize_large(block, new_size);
   if (old_size <= kSmall && round_up(old_size, kGrain) == round_up(new_size, kGrain)) return block;
   void* moved = allocate_block(new_size);
   if (moved == nullptr) {
     if (new_size > old_size) return nullptr;
-    return old_size > kSmall ? shrink_in_place(block) : block;
+    return old_size > kSmall && new_size <= kSmall ? shrink_in_place(block) : block;
   }
   memcpy(moved, block, old_size < new_size ? old_size : new_size);
   free_block(block, old_size);
@@ -267,7 +292,22 @@ void* allocate(void* /*context*/, void* block, size_t old_size, size_t new_size)
 
 void clear_at_seal() { clears = true; }
 
+#if defined(MOONLET_LAYERS)
+void hold_sealed(bool (*its_was_sealed)(uintptr_t address)) { was_sealed = its_was_sealed; }
+
+int take_dropped(Dropped (&all)[kMostDropped]) {
+  const int count = dropped_count;
+  memcpy(all, dropped, sizeof *all * static_cast<size_t>(count));
+  memset(dropped, 0, sizeof *dropped * static_cast<size_t>(count));
+  dropped_count = 0;
+  return count;
+}
+#endif
+
 void seal() {
+#if defined(MOONLET_LAYERS)
+  was_sealed = nullptr;
+#endif
   while (Chunk* chunk = take_first(heap.roomy)) add(chunk, heap.full);
   if (clears) clear_free();
   for (Chunk* chunk = heap.full; chunk != nullptr; chunk = chunk->next) chunk->sealed = true;

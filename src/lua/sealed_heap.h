@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 namespace moonlet::heap {
 
@@ -19,5 +20,22 @@ void clear_at_seal();
 
 /// From here on nothing that is free now is handed out, and what is freed of now's blocks is left as it is.
 void seal();
+
+#if defined(MOONLET_LAYERS)
+/// After a seal, in a warm-up that goes on: up to the next seal large blocks that were sealed are left as they
+/// are too when they are freed, or else they would be handed out again. `was_sealed`: whether an address was
+/// there at the seal.
+void hold_sealed(bool (*was_sealed)(uintptr_t address));
+
+struct Dropped {
+  uintptr_t at;
+  size_t size;  // bytes
+};
+constexpr int kMostDropped = 4096;
+
+/// Fills in the blocks that were sealed and have been freed since hold_sealed(), as many as fit, and forgets
+/// them. Nothing will ever use that memory. Returns how many they are.
+int take_dropped(Dropped (&all)[kMostDropped]);
+#endif
 
 }  // namespace moonlet::heap

@@ -80,14 +80,54 @@ End find_end() {
   return {0, 0};
 }
 
+// Blocks that malloc(3) has handed out. Those that lie one behind the other are made one: its words between
+// them would be all that a page of an image has in it.
+class Taken {
+ public:
+  void add(void* block) {
+    for (void* const first : first_) {
+      if (first == nullptr || address(block) != address(first) + (size_of(first) & ~kFlags)) continue;
+      size_of(first) = size_of(first) + (size_of(block) & ~kFlags);
+      size_of(block) = 0;
+      return;
+    }
+    first_[next_++ % kMost] = block;
+  }
+  // But for small ones, which would be kept for their size, and handed out first from now on.
+  void give_back() {
+    for (void* const first : first_) {
+      if (first != nullptr && size_of(first) > kCached + kWords) free(first);
+    }
+  }
+
+ private:
+  static constexpr size_t kMost = 64;
+  static constexpr size_t kFlags = 7;
+  static uintptr_t address(const void* block) { return reinterpret_cast<uintptr_t>(block); }
+  // The word of malloc's before a block: its size, with that word, and flags.
+  static volatile size_t& size_of(const void* block) {
+    return *reinterpret_cast<volatile size_t*>(address(block) - sizeof(size_t));
+  }
+
+  void* first_[kMost] = {};
+  size_t next_ = 0;
+};
+
 // Takes all blocks of that size which malloc has elsewhere, for good.
-void use_up(size_t size, const End& end) {
+void use_up(size_t size, const End& end, Taken& elsewhere, Taken& of_end) {
   for (;;) {
     void* const block = malloc(size);
     if (block == nullptr) return;
     memset(block, 0, size);  // whatever has been in it
-    if (!end.has(block)) continue;
-    if (size > kCached) free(block);  // a small one would be handed out first from now on
+    if (!end.has(block)) {
+      elsewhere.add(block);
+      continue;
+    }
+    if (size > kCached) {
+      free(block);
+    } else {
+      of_end.add(block);
+    }
     return;
   }
 }
@@ -97,29 +137,41 @@ constexpr size_t kLooksFrom = 64 << 10;
 constexpr size_t kLeft = 48 << 10;
 
 // Takes the most of a long end: what is mapped for a heap without brk(2) is a megabyte.
-void shorten(End& end) {
+void shorten(End& end, Taken& taken) {
   while (end.to - end.from > kLeft + kPiece) {
     void* const piece = malloc(kPiece);
     if (piece == nullptr) return;
     clear_piece(piece);
+    taken.add(piece);
     if (!end.has(piece)) return;  // NOLINT(clang-analyzer-unix.Malloc): it stays taken
     end.from = reinterpret_cast<uintptr_t>(piece) + kPiece;
   }
   static_assert(kLeft < kLooksFrom);
 }
 
+End end_at_seal = {0, 0};
+
 }  // namespace
+
+bool is_in_end(const void* block) { return end_at_seal.has(block); }
 
 void seal_malloc() {
   malloc_trim(0);
+  end_at_seal = {0, 0};
   End end = find_end();
   if (end.from == 0) return;
-  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, end);
-  for (size_t size = 64 << 10; size >= 32; size /= 2) use_up(size, end);
+  // The large ones first: what they leave is small, and what is zeroes between malloc's words takes no room in
+  // an image.
+  Taken elsewhere;  // for good
+  Taken of_end;
+  for (size_t size = 64 << 10; size > kCached; size /= 2) use_up(size, end, elsewhere, of_end);
+  for (size_t size = kCached; size >= 24; size -= 16) use_up(size, end, elsewhere, of_end);
+  of_end.give_back();
   end = find_end();
   if (end.from == 0) return;
-  shorten(end);
+  shorten(end, elsewhere);
   if (end.from + kWords < end.to) clear(end.from + kWords, end.to);
+  end_at_seal = end;
 }
 
 }  // namespace moonlet::heap
@@ -128,6 +180,7 @@ void seal_malloc() {
 
 namespace moonlet::heap {
 void seal_malloc() {}
+bool is_in_end(const void*) { return false; }
 }  // namespace moonlet::heap
 
 #endif

@@ -8,4 +8,7 @@ namespace moonlet::heap {
 /// that is never freed. Nothing but with glibc.
 void seal_malloc();
 
+/// Whether `block` lies in that end, as it was at the last seal.
+bool is_in_end(const void* block);
+
 }  // namespace moonlet::heap

@@ -107,6 +107,15 @@ void seal(lua_State* L) {
   heap::seal();  // last: from here on each block that is freed lies idle
 }
 
+void unseal(lua_State* L) {
+  warnings::freshen(L);
+  finalizers::unseal();
+  random_numbers::begin_again(L);
+  paths::remember_environment(L);
+  modules::forget_list();
+  collector::go_on(L);
+}
+
 void freshen(lua_State* L) {
   random_numbers::freshen(L);
   warnings::freshen(L);

@@ -25,6 +25,11 @@ void open_libraries(lua_State* L);
 /// which file each module came from. Call it before the first launch. `L`'s stack is empty.
 void seal(lua_State* L);
 
+/// In a sealed state that was thawed, and whose warm-up goes on, up to another seal(): that takes the modules,
+/// the environment and random numbers as they are then, and what was sealed is written to as little as can be.
+/// Called after thaw(), instead of freshen().
+void unseal(lua_State* L);
+
 /// In a launch, before anything is known of its script: makes fresh what would be fresh in a lua that starts
 /// now.
 void freshen(lua_State* L);

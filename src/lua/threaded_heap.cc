@@ -6,6 +6,11 @@
 
 namespace moonlet::heap {
 
+#if defined(MOONLET_LAYERS)
+void (*observe)() = nullptr;
+void (*observe_freed)(void* block, size_t size) = nullptr;
+#endif
+
 namespace {
 
 bool has_threads = false;
@@ -17,6 +22,13 @@ void unlock() { pthread_mutex_unlock(&mutex); }
 }  // namespace
 
 void* allocate_in_any_thread(void* context, void* block, size_t old_size, size_t new_size) {
+#if defined(MOONLET_LAYERS)
+  if (observe != nullptr) observe();
+  if (observe_freed != nullptr && block != nullptr && new_size == 0) {
+    observe_freed(block, old_size);
+    return nullptr;
+  }
+#endif
   if (!has_threads) return allocate(context, block, old_size, new_size);
   lock();
   void* const result = allocate(context, block, old_size, new_size);

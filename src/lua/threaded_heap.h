@@ -6,6 +6,13 @@
 
 namespace moonlet::heap {
 
+#if defined(MOONLET_LAYERS)
+/// If not null, called before each block is allocated, resized or freed.
+extern void (*observe)();
+/// If not null, called with each block that is freed, of `size` bytes, and it stays as it is.
+extern void (*observe_freed)(void* block, size_t size);
+#endif
+
 /// As allocate() (lua/sealed_heap.h). From expect_threads() on any thread may call it at any time.
 void* allocate_in_any_thread(void* context, void* block, size_t old_size, size_t new_size);
 

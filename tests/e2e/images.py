@@ -5,16 +5,17 @@ import os
 import struct
 
 MAGIC = b"moonlet\n"
-FORMAT = 6
+FORMAT = 7
 OF_IMAGE, OF_NOTHING, WRITTEN, BORDER = -1, -2, -3, -4
 READ, WRITE, EXECUTE = 1, 2, 4
 TRUSTED = 1
+IMAGE_BELOW = 0xffffffff  # the `sample` of a file that is an image
 
 WORD = (1 << 64) - 1
 HEADER = "=8sIIQQQqqQQIIIIIIQQIIII"
 FIELDS = ["magic", "format", "lua", "checksum", "tables_size", "file_size", "made_seconds", "made_nanoseconds", "entry",
           "thread_pointer", "segments", "files", "questions", "questions_size", "page_size", "flags", "build", "processor",
-          "notes_size", "modules", "heap", "unused"]
+          "notes_size", "modules", "heap", "patches"]
 SEGMENT = "=QQQhBB4x"
 SEGMENT_FIELDS = ["address", "size", "offset", "file", "protection", "nature"]
 FILE = "=QII"
@@ -43,8 +44,8 @@ def build(version):
 
 
 class Image:
-    """Tables, taken apart: the header's fields are attributes; `segment` and `file` are lists of dictionaries; `rest` are
-    questions and texts, and `pages` what is behind the tables."""
+    """Tables, taken apart: the header's fields are attributes; `segment` and `file` are lists of dictionaries; `patch` is words that
+    differ from an image below, `rest` are questions and texts, and `pages` what is behind the tables."""
 
     def __init__(self, data):
         for name, value in zip(FIELDS, struct.unpack_from(HEADER, data)):
@@ -52,13 +53,30 @@ class Image:
         at = struct.calcsize(HEADER)
         self.segment, at = self.take(data, at, SEGMENT, SEGMENT_FIELDS, self.segments)
         self.file, at = self.take(data, at, FILE, FILE_FIELDS, self.files)
-        self.rest = bytearray(data[at:self.tables_size])
+        self.patch = bytearray(data[at:at + 8 * self.patches])
+        self.rest = bytearray(data[at + 8 * self.patches:self.tables_size])
         self.pages = data[self.tables_size:]
 
     @staticmethod
     def take(data, at, layout, names, count):
         size = struct.calcsize(layout)
         return [dict(zip(names, struct.unpack_from(layout, data, at + i * size))) for i in range(count)], at + count * size
+
+    def names(self):
+        """Of its modules."""
+        return [name.decode() for name in self.pages[:self.notes_size].split(b"\0")[:-1]]
+
+    def text(self, offset):
+        """The one at this offset of the tables."""
+        at = offset - (self.tables_size - len(self.rest))
+        return bytes(self.rest[at:self.rest.index(0, at)]).decode()
+
+    def set_text(self, offset, text):
+        """Another one in its place, which is not longer."""
+        at = offset - (self.tables_size - len(self.rest))
+        room = self.rest.index(0, at) - at
+        assert len(text) <= room
+        self.rest[at:at + room] = text.encode().ljust(room, b"\0")
 
     @classmethod
     def read(cls, path):
@@ -71,7 +89,7 @@ class Image:
     def tables(self, right=True):
         """With a checksum that is right, if asked for."""
         behind = b"".join(struct.pack(SEGMENT, *it.values()) for it in self.segment)
-        behind += b"".join(struct.pack(FILE, *it.values()) for it in self.file) + bytes(self.rest)
+        behind += b"".join(struct.pack(FILE, *it.values()) for it in self.file) + bytes(self.patch) + bytes(self.rest)
         if right:
             data = self.header() + behind
             self.checksum = checksum(data[UNCHECKED:self.tables_size])

@@ -79,19 +79,19 @@ def environment(*entries):
     return strings(*entries, *[b""] * (4 - len(entries)))
 
 
-def tables(segments, files, asked, pages=65535, right=15, **changes):
+def tables(segments, files, asked, pages=65535, right=15, patches=(), **changes):
     """Those of an image of `pages` bytes, whatever of it the target then makes right (Right in tables.cc)."""
-    fixed = struct.calcsize(images.HEADER) + len(segments) * struct.calcsize(images.SEGMENT) + len(files) * struct.calcsize(images.FILE)
+    fixed = struct.calcsize(images.HEADER) + len(segments) * struct.calcsize(images.SEGMENT) + len(files) * struct.calcsize(images.FILE) + 8 * len(patches)
     texts, paths = b"", []
     for path in files:
         paths.append(fixed + len(asked) + len(texts))
         texts += path + b"\0"
     texts += bytes(8 - len(texts) % 8)
     values = dict.fromkeys(images.FIELDS, 0)
-    values.update(magic=bytes(8), segments=len(segments), files=len(files), questions=fixed, questions_size=len(asked),
+    values.update(magic=bytes(8), segments=len(segments), files=len(files), questions=fixed, questions_size=len(asked), patches=len(patches),
                   entry=LOW + 0x1010, **changes)
     behind = b"".join(struct.pack(images.SEGMENT, *it) for it in segments)
-    behind += b"".join(struct.pack(images.FILE, 4711, path, 0) for path in paths)
+    behind += b"".join(struct.pack(images.FILE, 4711, path, 0) for path in paths) + struct.pack(f"={len(patches)}Q", *patches)
     return struct.pack("=BH", right, pages) + struct.pack(images.HEADER, *values.values()) + behind + asked + texts
 
 
@@ -158,6 +158,9 @@ CORPUS = {
         "no entry": tables(SEGMENTS[:1], [], b""),
         "not of the window": tables([(0x400000, *SEGMENTS[0][1:]), *SEGMENTS[1:]], [b"/x"], b""),
         "one over another": tables([SEGMENTS[1], SEGMENTS[0]], [b"/x"], b""),
+        "patched": tables(SEGMENTS, [b"/x"], b"", patches=[2 << 48 | LOW + 16, 4711, 4712, 1 << 48 | LOW + 0x10ff8, 0]),
+        "patched beside": tables(SEGMENTS, [b"/x"], b"", patches=[2 << 48 | LOW + 0x10ff8, 4711, 4712]),
+        "patched where nothing is": tables(SEGMENTS, [b"/x"], b"", patches=[1 << 48 | LOW + 0x20000, 4711]),
         "many": tables(SEGMENTS[1:2] + SEGMENTS[4:5] * 24, [b"/%d" % i for i in range(20)], bytes(64)),
         "checksum": tables(SEGMENTS, [b"/x"], b"", right=7),
         "sizes": tables(SEGMENTS, [b"/x"], b"", right=13, tables_size=1 << 40, file_size=1 << 50),

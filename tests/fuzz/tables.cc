@@ -60,6 +60,24 @@ void check_segments(const image::Tables& tables) {
   PROMISE(enters);
 }
 
+void check_patches(const image::Tables& tables) {
+  const image::Header& header = tables.header();
+  for (uint32_t i = 0; i < header.patches;) {
+    const uint64_t first = tables.patches()[i++];
+    const uint64_t from = image::address_of_patch(first);
+    const uint64_t to = from + sizeof first * image::words_of_patch(first);
+    bool is_writable = false;
+    for (uint32_t k = 0; k < header.segments; k++) {
+      const image::Segment& it = tables.segments()[k];
+      is_writable |= it.file > image::kWritten && (it.protection & image::kWrite) != 0 && it.address <= from &&
+                     to <= it.address + it.size;
+    }
+    PROMISE(is_writable && from < to);
+    i += image::words_of_patch(first);
+    PROMISE(i <= header.patches && tables.patches()[i - 1] <= ~uint64_t{0});
+  }
+}
+
 // Each text ends, and each byte that a launch looks at is there, or AddressSanitizer says so.
 void check_texts(const image::Tables& tables) {
   const image::Header& header = tables.header();
@@ -93,6 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const image::Tables tables = {copy};
     if (header.tables_size <= length && image::judge_tables(tables) == nullptr) {
       fuzz::check_segments(tables);
+      fuzz::check_patches(tables);
       fuzz::check_texts(tables);
     }
   }

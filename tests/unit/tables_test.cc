@@ -30,6 +30,8 @@ class Image {
       {kLow + 7 * kPage, kPage, 0, kOfNothing, kRead | kWrite, Nature::kWipedOnFork},
       {kLow, kPage, 0, kWritten, 0, Nature::kUsual},
       {0, 0, 0, kWritten, 0, Nature::kUsual}};
+  std::vector<uint64_t> patches = {
+      patch_of(kLow, 1), 1, patch_of(kLow + kPage - 16, 2), 2, 3, patch_of(kLow + 7 * kPage + 8, 1), 4};
   std::string texts = std::string("/lib/libc.so\0\0\0\0", 16);
   FileStatus status = {};
 
@@ -46,7 +48,9 @@ class Image {
     header.made_seconds = status.modified.seconds = 1700000000;
     header.made_nanoseconds = status.modified.nanoseconds = 5;
     header.segments = static_cast<uint32_t>(segments.size());
-    header.questions = static_cast<uint32_t>(sizeof header + segments.size() * sizeof(Segment) + sizeof file);
+    header.patches = static_cast<uint32_t>(patches.size());
+    header.questions = static_cast<uint32_t>(sizeof header + segments.size() * sizeof(Segment) + sizeof file +
+                                             patches.size() * sizeof(uint64_t));
     header.tables_size = header.questions + texts.size();
     file.path = header.questions;
   }
@@ -66,6 +70,7 @@ class Image {
     append(&header, sizeof header);
     append(segments.data(), segments.size() * sizeof(Segment));
     append(&file, sizeof file);
+    append(patches.data(), patches.size() * sizeof(uint64_t));
     append(texts.data(), texts.size());
     auto* const its = reinterpret_cast<Header*>(bytes.get());
     its->checksum = checksum_of(*its);
@@ -137,6 +142,32 @@ TEST(Tables, SegmentsThatCouldNotBeMappedAreDamage) {
       [](Image& it) { it.segments[4].address = 0; },
       [](Image& it) { it.header.entry = kLow; },
       [](Image& it) { it.header.segments = 0; },
+  };
+  for (size_t i = 0; i < sizeof kChanges / sizeof *kChanges; i++) {
+    Image image;
+    kChanges[i](image);
+    EXPECT_EQ(image.problem(), kDamaged) << i;
+  }
+}
+
+TEST(Tables, PatchesOfWhatCannotBeWrittenAreDamage) {
+  void (*const kChanges[])(Image&) = {
+      [](Image& it) { it.patches[0] = patch_of(kLow + 4, 1); },
+      [](Image& it) { it.patches[0] = patch_of(kLow - 8, 1); },
+      [](Image& it) { it.patches[0] = patch_of(0, 1); },
+      [](Image& it) { it.patches[0] = patch_of(kLow, 0); },
+      [](Image& it) { it.patches[2] = patch_of(kLow + kPage - 8, 2); },
+      [](Image& it) { it.patches[2] = patch_of(kLow + kPage, 2); },
+      [](Image& it) { it.patches[2] = patch_of(kLow + 5 * kPage, 2); },
+      [](Image& it) { it.patches[5] = patch_of(kLow + 8 * kPage, 1); },
+      [](Image& it) { it.patches[5] = patch_of(kLow + 7 * kPage, 2); },
+      [](Image& it) { it.patches[0] = patch_of(kLow + 7 * kPage, 1); },
+      [](Image& it) { it.patches[0] = patch_of((uint64_t{1} << 48) - 8, 1); },
+      [](Image& it) { it.patches[5] = ~uint64_t{0}; },
+      [](Image& it) { it.header.patches--; },
+      [](Image& it) { it.header.patches++; },
+      [](Image& it) { it.header.patches = kMostPatches + 1; },
+      [](Image& it) { it.header.patches = ~0U; },
   };
   for (size_t i = 0; i < sizeof kChanges / sizeof *kChanges; i++) {
     Image image;
