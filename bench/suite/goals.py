@@ -96,6 +96,13 @@ class Goals:
         return (ratio(left.per_second, right.per_second),
                 f"{left.rate().value:.0f} / {right.rate().value:.0f} launches per second")
 
+    def layers(self):
+        self.find("layers", "moonlet-layers")
+        size = self.session.images.size_kb
+        three = sum(size(name) for name in ("layer-base", "layer-penlight", "layer-luacheck"))
+        one = size("everything")
+        return Measured(three / one, None, None), sizes(three, one)
+
     def freeze(self):
         made, loaded = self.find("freeze", "freeze"), self.find("freeze", "lua")
         behind = f"{durations(made.wall().value, loaded.wall().value)} on tmpfs"
@@ -128,4 +135,7 @@ class Goals:
                       lambda: self.many("many", "penlight")),
             self.goal("the same with pl.pretty alone", 0.15, lambda: self.many("many-small", "pretty")),
             self.goal("a freeze of luacheck's modules, of lua loading them", 1.5, self.freeze),
+            self.latency("hello in the third of three images on one another, of hello in one that has it all", 1.10,
+                         "layers", "moonlet-layers", "moonlet"),
+            self.goal("the three images, of the one", 1.10, self.layers),
         ]

@@ -19,13 +19,14 @@ class Images:
         self.disk = disk
         self.made = {}  # by name, version of Lua, and whether it is on disk
 
-    def make(self, name, warm_up, variables=None, lua="5.4", on_disk=False):
+    def make(self, name, warm_up, variables=None, lua="5.4", on_disk=False, base=None):
         """The path of an image. `warm_up`: --trust, then lua's options, then a script and its arguments, as far as
-        they are wanted."""
+        they are wanted. `base`: the path of an image that it lies on."""
         key = name, lua, on_disk
         if key not in self.made:
             path = (self.disk if on_disk else self.directory) / f"{name}-{lua}.image"
-            freeze = [self.session.program("moonlet", lua), "--freeze", str(path), *map(str, warm_up)]
+            on_base = ["--image", base] if base else []
+            freeze = [self.session.program("moonlet", lua), *on_base, "--freeze", str(path), *map(str, warm_up)]
             done = subprocess.run(freeze, env={**self.session.environment, **(variables or {})},
                                   stdin=subprocess.DEVNULL, capture_output=True, text=True)
             if done.returncode != 0:

@@ -183,6 +183,24 @@ def questions(session):
         return session.measure("questions", field.contenders, session.pick(1000, 100))
 
 
+LAYERS = pathlib.Path(__file__).parents[2] / "docs" / "examples" / "layers"
+
+
+def layers(session):
+    """hello in the third of three images that lie on one another, and in one that has all that is in them."""
+    with Field(session) as field:
+        script = [WORKLOADS / "hello.lua"]
+        field.add_lua(script, LUACHECK, static=False)
+        everything = ["-l", "lfs", "-e", f"dofile '{LAYERS}/penlight.lua' dofile '{LAYERS}/luacheck.lua'"]
+        field.add_thawed("moonlet", "everything", everything, script, LUACHECK)
+        if "moonlet" not in session.absent:
+            base = session.images.make("layer-base", ["-l", "lfs"], LUACHECK)
+            middle = session.images.make("layer-penlight", [LAYERS / "penlight.lua"], LUACHECK, base=base)
+            top = session.images.make("layer-luacheck", [LAYERS / "luacheck.lua"], LUACHECK, base=middle)
+            field.add("moonlet-layers", [session.program("moonlet"), "--image", top, *script], LUACHECK)
+        return session.measure("layers", field.contenders, session.pick(1000, 100))
+
+
 def freeze(session):
     """A freeze of luacheck's modules, and lua that loads them and ends."""
     modules = warm(LUACHECK_MODULES)

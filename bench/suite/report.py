@@ -20,6 +20,7 @@ LABELS = {
     "moonlet-disk": "moonlet, image on disk",
     "moonlet-luacheck": "moonlet, luacheck and Penlight in the image",
     "moonlet-trust": "moonlet, image made with --trust",
+    "moonlet-layers": "moonlet, the third of three images on one another",
     "moonlet-uname": "moonlet, two `uname -s` alone",
     "moonlet-hello": "moonlet, hello",
     "moonletd": "moonlet through moonletd",
@@ -36,6 +37,7 @@ LATENCY = {
     "luacheck-tree": "luacheck over Penlight's sources",
     "churn": "a fixed amount of garbage, luacheck's modules warm",
     "questions": f'print("hello"), {FILES} modules in the image',
+    "layers": 'print("hello"), LuaFileSystem, Penlight and luacheck in the image',
     "freeze": "luacheck's modules, loaded or frozen",
 }
 

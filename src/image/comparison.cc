@@ -43,7 +43,7 @@ void Comparison::add_page(const Mapping& it, int file, bool can_be_patched, uint
   Run& last = work_.run[runs_ - 1];
   last.to = at + page_;
   last.differs |= is_other;
-  if (!is_zero(at, page_)) last.filled++;
+  if (touched_.has(at) && !is_zero(at, page_)) last.filled++;
   if (!is_other || !can_be_patched) return;
   last.words += patch(at, nullptr);
   if (!is_written_below(at)) last.undisturbed++;
@@ -66,10 +66,13 @@ void Comparison::add_patches(const Mapping& it, int file, const Run& run) {
 
 // Reads the page at `at` of its file. Loaders map more than there is, which nobody can look at (SIGBUS).
 bool Comparison::differs(const Mapping& it, int file, uintptr_t at) {
+  const bool is_touched = touched_.has(at);
+  if (!is_touched && it.inode != 0) return false;
   const ssize_t got = pread(file, work_.chunk, page_, static_cast<off_t>(it.offset + (at - it.from)));
   if (got < 0) frozen_.fail("read %s: %s", it.path, strerror(errno));
   if (got <= 0) return false;
   memset(work_.chunk + got, 0, page_ - static_cast<size_t>(got));
+  if (!is_touched) return !is_zero(reinterpret_cast<uintptr_t>(work_.chunk), page_);
   return memcmp(work_.chunk, reinterpret_cast<const void*>(at), page_) != 0;
 }
 

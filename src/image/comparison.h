@@ -5,6 +5,7 @@
 #include "image/mappings.h"
 #include "image/segments.h"
 #include "image/tables.h"
+#include "image/touched_pages.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,11 +16,11 @@ class Comparison {
  public:
   /// `base`: the tables of the image. `page`: the size of one, in bytes.
   Comparison(Workspace& work, const Tables& base, size_t page, Frozen& frozen)
-      : work_(work), base_(base), page_(page), frozen_(frozen) {}
+      : work_(work), base_(base), page_(page), frozen_(frozen), touched_(page) {}
 
-  /// Compares `it`, a mapping of the open image `file`, whose pages must not change any more, and which a
-  /// launch maps with that protection: fills in work.run, and adds to work.patch what no run takes as its own.
-  /// Returns how many runs there are.
+  /// Compares `it`, a mapping of the open image `file`, or what is in its place (then `it` has no inode), whose
+  /// pages must not change any more, and which a launch maps with that protection: fills in work.run, and adds
+  /// to work.patch what no run takes as its own. Returns how many runs there are.
   uint32_t compare(const Mapping& it, int file, uint8_t protection);
 
  private:
@@ -34,6 +35,7 @@ class Comparison {
   const Tables& base_;
   size_t page_;
   Frozen& frozen_;
+  TouchedPages touched_;
   uint32_t runs_ = 0;
 };
 

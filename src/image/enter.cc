@@ -134,15 +134,6 @@ const char* judge_below(int fd, const char* path, const char* above) {
   return judge_owner(fd, above != nullptr && are_beside(path, above) ? nullptr : const_cast<char*>(path));
 }
 
-void apply_patches(const Tables& tables) {
-  const uint64_t* word = tables.patches();
-  const uint64_t* const end = word + tables.header().patches;
-  while (word < end) {
-    auto* to = reinterpret_cast<uint64_t*>(address_of_patch(*word));
-    for (uint32_t left = words_of_patch(*word++); left > 0; left--) *to++ = *word++;
-  }
-}
-
 #endif
 
 // Opens each file that segments come from: it is the very file that is then mapped.
@@ -192,6 +183,17 @@ Doubt map_segments(const Tables& tables, const char* path, const OpenFiles& open
 }
 
 }  // namespace
+
+#if defined(MOONLET_LAYERS)
+void apply_patches(const Tables& tables) {
+  const uint64_t* word = tables.patches();
+  const uint64_t* const end = word + tables.header().patches;
+  while (word < end) {
+    auto* to = reinterpret_cast<uint64_t*>(address_of_patch(*word));
+    for (uint32_t left = words_of_patch(*word++); left > 0; left--) *to++ = *word++;
+  }
+}
+#endif
 
 Doubt map(char* path, int given, Use use, const Expected& expected, const Launch& launch, Mapped& mapped) {
   const int quietly = use == Use::kNoted ? O_NOATIME : 0;

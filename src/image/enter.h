@@ -34,6 +34,12 @@ struct Mapped {
 /// window may be mapped. `given` stays open in that case.
 Doubt map(char* path, int given, Use use, const Expected& expected, const Launch& launch, Mapped& mapped);
 
+#if defined(MOONLET_LAYERS)
+/// Writes the words in which the pages of an image that is mapped differ from those of one below it. map() does
+/// so.
+void apply_patches(const Tables& tables);
+#endif
+
 /// Jumps into it, onto launch.stack. `launch` must live until the process ends. Returns only why that cannot
 /// be.
 Doubt jump_into(const Mapped& mapped, const char* path, const Launch& launch);

@@ -53,16 +53,29 @@ constexpr int kMost = 64;
 MOONLET_LARGE Mutex* held[kMost];
 int count = 0;
 
+bool is_known(const Mutex* mutex) {
+  for (int i = 0; i < count; i++) {
+    if (held[i] == mutex) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void find_held_mutexes(uintptr_t from, uintptr_t to, int owner) {
   for (uintptr_t at = from; at + sizeof(Mutex) <= to && count < kMost; at += alignof(void*)) {
     auto* const mutex = reinterpret_cast<Mutex*>(at);
-    if (mutex->is_held_by(static_cast<uint32_t>(owner))) held[count++] = mutex;
+    if (mutex->is_held_by(static_cast<uint32_t>(owner)) && !is_known(mutex)) held[count++] = mutex;
   }
 }
 
-void forget_held_mutexes() { count = 0; }
+void look_at_held_mutexes(int owner) {
+  int still = 0;
+  for (int i = 0; i < count; i++) {
+    if (held[i]->is_held_by(static_cast<uint32_t>(owner))) held[still++] = held[i];
+  }
+  count = still;
+}
 
 void hand_over_mutexes(int owner) {
   for (int i = 0; i < count; i++) held[i]->give_to(static_cast<uint32_t>(owner));

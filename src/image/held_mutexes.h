@@ -9,8 +9,8 @@ namespace moonlet::image {
 /// While freezing: looks for mutexes in [from, to) that belong to the thread `owner`.
 void find_held_mutexes(uintptr_t from, uintptr_t to, int owner);
 
-/// Before that: what was found for an image below counts no more.
-void forget_held_mutexes();
+/// Before that: of those that were found for an image below only what `owner` holds still counts.
+void look_at_held_mutexes(int owner);
 
 /// In a thaw, and behind a fork where a warm-up goes on: gives them to the thread `owner`.
 void hand_over_mutexes(int owner);

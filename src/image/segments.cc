@@ -53,7 +53,7 @@ class Finder {
     close_gaps();
 #if defined(MOONLET_LAYERS)
     // Before any page is compared all is done that changes some.
-    forget_held_mutexes();
+    look_at_held_mutexes(thread_id());
     for_each_part(Pass::kNote);
     for_each_part(Pass::kTake);
     carry_borders_over();
@@ -154,7 +154,7 @@ class Finder {
     uint8_t protection = it.protection;
     if ((it.protection & kWrite) == 0 && is_mended(it.from, it.to)) protection |= kWrite;
     if (it.inode == 0) {
-      take_anonymous(it, protection);
+      take_parts(it, protection);
     } else if (it.protection == 0) {  // the gap between two segments of a library may lie behind its file's end
       const int index = find_file(it);
       if (index >= 0) add_of_file(it, it.from, it.to, static_cast<int16_t>(index), protection);
@@ -219,17 +219,72 @@ class Finder {
       return;
     }
     if (it.is_shared) return;
-    find_held_mutexes(it.from, it.to, thread_id());
+    if (base_.at == nullptr || it.inode == 0) {
+      find_held_mutexes(it.from, it.to, thread_id());
+    } else {
+      find_held_mutexes_where_touched(it);
+    }
     const MemoryFlags flags = find_flags(work_.smaps, it.from);
     if (it.inode != 0 || flags.wiped_on_fork || flags.droppable) return;
     const Range data = find_data(it);
     if (data.from < data.to) note_heap(data.from, data.to);
   }
 
+  // The others are as they are below, and known.
+  void find_held_mutexes_where_touched(const Mapping& it) const {
+    TouchedPages touched(page_);
+    for (uintptr_t at = it.from; at < it.to;) {
+      uintptr_t to = at;
+      while (to < it.to && touched.has(to)) to += page_;
+      find_held_mutexes(at, to, thread_id());
+      at = to + page_;
+    }
+  }
+
   [[nodiscard]] bool is_of_image_below(const Mapping& it) {
     if (base_.at == nullptr) return false;
     const int index = find_file(it);
     return index >= 0 && work_.file[index].sample == kOfImageBelow;
+  }
+
+  // The segment of an image below that has `address`, or the next one above it. Null: there is none.
+  [[nodiscard]] const Segment* find_below(uintptr_t address) const {
+    for (uint32_t i = 0; base_.at != nullptr && i < base_.header().segments; i++) {
+      const Segment& it = base_.segments()[i];
+      const bool is_of_image =
+          it.file == kOfImage || (it.file >= 0 && base_.is_image(static_cast<uint32_t>(it.file)));
+      if (is_of_image && (it.protection & kWrite) != 0 && address < it.address + it.size) return &it;
+    }
+    return nullptr;
+  }
+
+  // Memory of no file that is in the place of an image's below (image/resume.cc) may be as it is there.
+  void take_parts(const Mapping& it, uint8_t protection) {
+    Mapping part = it;
+    while (part.from < it.to && !frozen_.has_failed()) {
+      const Segment* const below = find_below(part.from);
+      const bool is_within = below != nullptr && below->address <= part.from;
+      part.to = below == nullptr ? it.to : is_within ? below->address + below->size : below->address;
+      if (part.to > it.to) part.to = it.to;
+      if (is_within) {
+        part.offset = below->offset + (part.from - below->address);
+        take_in_place(part, *below, protection);
+      } else {
+        take_anonymous(part, protection);
+      }
+      part.from = part.to;
+    }
+  }
+
+  void take_in_place(const Mapping& it, const Segment& below, uint8_t protection) {
+    const char* const path =
+        below.file == kOfImage ? content_.base_path : base_.path(static_cast<uint32_t>(below.file));
+    add_image_below(path, below.file == kOfImage ? -1 : below.file);
+    if (frozen_.has_failed()) return;
+    Mapping its = it;
+    its.path = path;
+    take_of_image_below(its, protection);
+    if ((it.protection & kWrite) != 0) find_growable(it.from, it.to);
   }
 
   // What is not as it is there becomes the image's own.
@@ -304,6 +359,7 @@ class Finder {
 
 #else
 
+  void take_parts(const Mapping& it, uint8_t protection) { take_anonymous(it, protection); }
   [[nodiscard]] static bool is_of_image_below(const Mapping&) { return false; }
   void take_of_image_below(const Mapping&, uint8_t) {}
 

@@ -107,6 +107,16 @@ void seal(lua_State* L) {
   set(L);
 }
 
+void unseal(lua_State* L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, held);
+  lua_rawgeti(L, -1, 1);
+  const bool is_held = lua_istable(L, -1);
+  lua_pop(L, 2);
+  if (is_held) return;
+  luaL_unref(L, LUA_REGISTRYINDEX, held);
+  held = 0;
+}
+
 void empty(lua_State* L) {
   push_empty(L, 0, 0);
   pop(L);

@@ -22,6 +22,10 @@ bool is_replaced(lua_State* L);
 /// At the seal, before the collection: takes the warm-up's `arg` away.
 void seal(lua_State* L);
 
+/// In a sealed state whose warm-up goes on: if nobody holds the `arg` of the warm-up so far, the next one
+/// counts.
+void unseal(lua_State* L);
+
 /// At the seal, after the collection: empties the warm-up's `arg`, should somebody still hold it. It would be
 /// taken for a script's.
 void empty(lua_State* L);

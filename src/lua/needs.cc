@@ -32,6 +32,16 @@ bool grow(Element*& elements, int count) {
   return grown != nullptr;
 }
 
+// What is there lies in the image below: to grow it would give it to whoever asks malloc next.
+template <typename Element>
+Element* copy(Element* elements, int count) {
+  const size_t size = sizeof(Element) * static_cast<size_t>(count);
+  void* const copied = elements != nullptr ? malloc(size) : nullptr;
+  if (copied == nullptr) return elements;
+  memcpy(copied, elements, size);
+  return static_cast<Element*>(copied);
+}
+
 void mark(int module) { given[module / kBits] |= static_cast<uint8_t>(1 << module % kBits); }
 
 }  // namespace
@@ -97,6 +107,8 @@ void give(int module) {
 
 void take_all() {
   memset(given, 0, sizeof given);
+  modules = copy(modules, module_count);
+  list = copy(list, need_count);
   for (int i = 1; i < module_count; i++) modules[i].looked_at = 0;
 }
 

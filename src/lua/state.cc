@@ -108,6 +108,7 @@ void seal(lua_State* L) {
 }
 
 void unseal(lua_State* L) {
+  arguments::unseal(L);
   warnings::freshen(L);
   finalizers::unseal();
   random_numbers::begin_again(L);

@@ -10,7 +10,7 @@ import time
 
 import images
 import pytest
-from conftest import LUA, MOONLET, REAL_LUA, SOURCE, Result, about_the_file, environment, needs_program, needs_root, run
+from conftest import LUA, MOONLET, REAL_LUA, SOURCE, Result, about_the_file, environment, needs_program, needs_root, on_kernel, run
 
 pytestmark = about_the_file
 EXAMPLE = os.path.join(SOURCE, "docs", "examples", "layers")
@@ -134,6 +134,16 @@ def test_a_script_as_the_warm_up_and_its_arguments(stack):
     stack.freeze("top", "base", "second.lua", "d")
     stack.write(script="print(first, second, a[1], a == b, arg[0])")
     assert stack.launch("top", "script.lua", "x").out == b"a b c\ta b c d\tx\ttrue\tscript.lua\n"
+
+
+@pytest.mark.parametrize("holder", ["first", "second"])
+def test_whoever_holds_the_arguments_since_a_warm_up_sees_each_script_s(stack, holder):
+    """src/lua/arguments.h"""
+    stack.write(first="first = true", second="second = true", script="print(held[1], held == arg)")
+    stack.write(**{holder: "held = arg"})
+    stack.freeze("base", None, "first.lua", "a")
+    stack.freeze("top", "base", "second.lua", "b")
+    assert stack.launch("top", "script.lua", "x") == Result(0, b"x\ttrue\n", b"")
 
 
 @pytest.mark.parametrize("below, above", [
@@ -412,6 +422,27 @@ def test_nothing_that_is_forgotten_is_in_it(three):
     assert [text for text in texts if text.encode() in data or text.upper().encode() in data] == []
 
 
+def test_on_the_oldest_kernel(three):
+    moonlet = on_kernel("4.14", "moonlet")
+    done = run(moonlet, ["lua", "--image", three.path("middle"), "--freeze", three.path("top"), "-l", "high", "-e", "NEW = 'new'"], three.env,
+               cwd=three.directory)
+    assert done == Result(0, b"", b""), done
+    assert three.launch("top", "-e", "print(WARM, NEW)", program=moonlet) == Result(0, b"warm\tnew\n", b"")
+
+
+@pytest.mark.parametrize("below, above, draw", [
+    ("openssl.rand", "lxp", "require 'openssl.rand'.uniform(2^50)"),
+    ("lxp", "openssl.rand", "require 'openssl.rand'.uniform(2^50)"),
+    ("luasql.sqlite3", "lxp", "require 'luasql.sqlite3'.sqlite3():connect(':memory:'):execute('select random()'):fetch()")])
+def test_random_numbers_of_libraries_are_each_launch_s_own(stack, below, above, draw):
+    for module in below, above:
+        if run(REAL_LUA, [NAME, "-l", module, "-e", ""], environment()).status != 0:
+            pytest.skip(f"{module} IS NOT INSTALLED FOR THIS LUA")
+    stack.freeze("base", None, "-l", below)
+    stack.freeze("top", "base", "-l", above, "-e", f"drawn = {draw}" if "rand" in below else "")
+    assert len({stack.says("top", f"print({draw})") for _ in range(4)}) == 4
+
+
 @pytest.mark.parametrize("options, reason", [
     (["--socket", "/x", "--image", "base.image"], "it must be the first option, but for one --image"),
     (["--image", "base.image", "--image", "base.image"], "it must be the first option, but for one --image"),
@@ -545,6 +576,8 @@ def four(tmp_path_factory):
     """What docs/examples/layers makes."""
     if not os.path.exists(f"{DEBIAN}/pl/pretty.lua") or not os.path.exists(f"{DEBIAN}/luacheck/runner.lua"):
         pytest.skip("lua-penlight OR lua-check IS NOT INSTALLED")
+    if run(REAL_LUA, [NAME, "-l", "lfs", "-e", ""], environment()).status != 0:
+        pytest.skip("LuaFileSystem IS NOT INSTALLED FOR THIS LUA")
     directory = tmp_path_factory.mktemp("layers")
     env = environment(LUA_PATH=PATH, MOONLET_FALLBACK="", PATH=os.path.dirname(MOONLET) + ":" + os.environ["PATH"])
     done = run("sh", ["sh", os.path.join(EXAMPLE, "freeze"), str(directory)], env)
@@ -556,10 +589,10 @@ def names_of_three():
     return ["base", "penlight", "luacheck"]
 
 
-# How much more three take than the one, and a launch from the third. Before 5.4 a collection writes to each object: measured are 1.22 to
-# 1.31 of the disk, and with LuaJIT's own memory 1.47; launches take some 1.12 there.
+# How much more three take than the one, and a launch from the third. Before 5.4 a collection writes to each object: measured are 1.24 to
+# 1.30 of the disk, with LuaJIT's own memory 1.44, and 1.06 to 1.30 of the time.
 MOST = 1.10 if LUA == "5.4" else 1.40 if LUA != "jit" else 1.55
-MOST_TIME = 1.10 if LUA == "5.4" else 1.20
+MOST_TIME = 1.10 if LUA == "5.4" else 1.50
 
 
 def test_three_take_little_more_than_one(four):
