@@ -99,7 +99,7 @@ const char* current_module() {
 void note_what_came() {
   const char* const module = current_module();
   note_module(module);
-  questions::note_asker_of_clock(module != nullptr ? module : "the script");
+  questions::note_asker(module);
 }
 #endif
 
@@ -154,13 +154,32 @@ bool has_asked_for_entropy(const questions::Collected& asked) {
   exit(EXIT_FAILURE);
 }
 
-// Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is.
-int complain_of_problems(const questions::Collected& asked) {
+#if defined(MOONLET_OWN_PATH)
+// Whether an image without the module that has asked for it is right.
+bool can_be_left_out(questions::Matter matter) {
+  return matter != questions::Matter::kChanged && matter != questions::Matter::kHidden;
+}
+#endif
+
+// Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is,
+// without what modules have asked that can be left out for it; that is added to `left`.
+int complain_of_problems(const questions::Collected& asked, int& left) {
   int count = 0;
   for (uint32_t i = 0; i < asked.problem_count; i++) {
     const questions::Problem& it = asked.problems[i];
     if (it.matter > questions::Matter::kLastThatRefuses) continue;
-    count += image::complain("%s%s", questions::describe(it.matter), it.text);
+    const char* const what = questions::describe(it.matter);
+#if defined(MOONLET_OWN_PATH)
+    if (it.module != nullptr) {
+      image::complain("module %s: %s%s", it.module, what, it.text);
+      if (can_be_left_out(it.matter)) observe_leaver(it.module);
+      (can_be_left_out(it.matter) ? left : count)++;
+      continue;
+    }
+#else
+    (void)left;
+#endif
+    count += image::complain("%s%s", what, it.text);
   }
   return count;
 }
@@ -218,8 +237,8 @@ int warm_up(const Options& options, interpreter::Purpose purpose) {
   if (!call(seal_modules)) exit(EXIT_FAILURE);
   heap::clear_at_seal();
   if (!has_left_threads()) warm::seal(state);  // else one may hold a stream, and all are to be flushed
-  const int left = complain_of_leftovers();
-  const int others = lost + complain_of_problems(asked);
+  int left = complain_of_leftovers();
+  const int others = lost + complain_of_problems(asked, left);
   const int needing = others == 0 ? run_without_leavers() : 0;
   if (left + others + needing != 0) refuse();
   if (!prepare_plain_exit()) finalizers::close_always();
