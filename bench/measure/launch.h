@@ -20,7 +20,7 @@ struct Streams {
 };
 
 /// What a launch took: from before it was spawned until it was reaped. Processor time and page faults are those
-/// of the program itself and of children that it waited for: what a zygote's child does is not among them.
+/// of the program itself and of children that it waited for: what moonletd's child does is not among them.
 struct Sample {
   double wall_us = 0;
   double user_us = 0;  // processor time

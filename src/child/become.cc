@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,11 +32,7 @@ namespace moonlet::child {
 
 namespace {
 
-#if defined(MOONLET_TELLS_HOW)
-constexpr bool kTellsHow = true;
-#else
-constexpr bool kTellsHow = false;
-#endif
+using protocol::Declined;
 
 constexpr int kMostGroups = protocol::kMaxDescriptors;  // a client that has more gets lua
 
@@ -47,6 +44,7 @@ struct Server {
   int groups;
   int directory;  // a descriptor of the one that moonlet is in
   const char* image;
+  Refused* refused;
   kernel::Limit limit[kernel::kLimits];
 };
 Server server;
@@ -61,24 +59,26 @@ struct Own {
   int directory;  // as in Server
 };
 
-// Tells the client that nothing will run, and why: `format` is printf(3)'s. With `log`, tells the log too.
-[[noreturn, gnu::format(printf, 3, 4)]] void decline(const Accepted& accepted, bool log, const char* format,
+// Tells the client that nothing will run, and why: `format` is printf(3)'s.
+[[noreturn, gnu::format(printf, 3, 4)]] void decline(const Accepted& accepted, Declined why, const char* format,
                                                      ...) {
   char reason[protocol::kMaxReason];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(reason, sizeof reason, unpack(format), arguments);
   va_end(arguments);
-  if (log) log_line("request from pid %d, user %u: %s", accepted.peer.pid, accepted.peer.uid, reason);
+  // Of one that has left nothing is to be learnt: it cannot be looked at, and its request breaks off.
+  pollfd client = {accepted.connection, 0, 0};
+  if (poll(&client, 1, 0) == 0) note_declined(*server.refused, why, accepted.peer, reason);
   tell_declined(accepted.connection, reason);
-  _exit(protocol::kOwnFailure);  // which is how the server knows it (launches.cc)
+  _exit(EXIT_SUCCESS);
 }
 #if defined(MOONLET_PACKED_TEXTS)
-#define decline(accepted, log, ...) decline(accepted, log, MOONLET_TEXT(__VA_ARGS__))
+#define decline(accepted, why, ...) decline(accepted, why, MOONLET_TEXT(__VA_ARGS__))
 #endif
 
 [[noreturn]] void decline_to_take_user(const Accepted& accepted) {
-  decline(accepted, false, "take the client's user and groups: %m");
+  decline(accepted, Declined::kOtherUser, "take the client's user and groups: %m");
 }
 
 // Whom the audit trail names. Where that is nobody yet, as with what an init system has started, a process may
@@ -107,7 +107,7 @@ void take_credentials(const Accepted& accepted, void* room) {
   const bool same_groups = groups == static_cast<size_t>(server.groups) &&
                            memcmp(group, groups_of_server, groups * sizeof *group) == 0;
   if (same_groups && peer.gid == server.gid && peer.uid == server.uid) return;
-  if (!kServesOtherUsers) decline(accepted, false, "its groups are others than moonletd's");
+  if (!kServesOtherUsers) decline(accepted, Declined::kOtherUser, "its groups are others than moonletd's");
   const bool other_user = peer.uid != server.uid;
   if (other_user) take_login(peer);
   // Not root's session keyring. It is made while this is root, whose quota of keys is no limit. Without
@@ -123,12 +123,12 @@ void take_credentials(const Accepted& accepted, void* room) {
 
 void take_directory(const Accepted& accepted, const LaunchRequest& request) {
   const int directory = request.received[request.header.fdc];
-  if (fchdir(directory) != 0) decline(accepted, false, "enter the working directory: %m");
+  if (fchdir(directory) != 0) decline(accepted, Declined::kDirectory, "enter the working directory: %m");
   close(directory);
 }
 
 [[noreturn]] void decline_to_place(const Accepted& accepted) {
-  decline(accepted, false, "place a descriptor: %m");
+  decline(accepted, Declined::kDescriptors, "place a descriptor: %m");
 }
 
 // Gives each received descriptor the number that it has in the client. They arrive at the lowest free
@@ -193,13 +193,13 @@ bool asks_for_more(const ucred& peer, const protocol::Request& header) {
 
 void take_priority_and_limits(const Accepted& accepted, const protocol::Request& header) {
   if (kServesOtherUsers && asks_for_more(accepted.peer, header))
-    decline(accepted, false, "the client has not the limits that it claims");
+    decline(accepted, Declined::kLimits, "the client has not the limits that it claims");
   if (header.nice != server.nice && setpriority(PRIO_PROCESS, 0, header.nice) != 0)
-    decline(accepted, false, "set nice value: %m");
+    decline(accepted, Declined::kLimits, "set nice value: %m");
   for (int i = 0; i < kernel::kLimits; i++) {
     if (memcmp(&header.limit[i], &server.limit[i], sizeof server.limit[i]) == 0) continue;
     if (kernel::limit(i, &header.limit[i], nullptr) != 0)
-      decline(accepted, false, "set resource limit %d: %m", i);
+      decline(accepted, Declined::kLimits, "set resource limit %d: %m", i);
   }
 }
 
@@ -214,9 +214,9 @@ void take_signals(const protocol::Request& header) {
 
 // Tells the client that its script starts, and gives up the connection: from here on there is no fallback but
 // moonlet's own. Ends this process if the client has left.
-void start(const Accepted& accepted, bool tells_how, int first) {
+void start(const Accepted& accepted, int behind) {
   // Out of the server's process group: the mark, for the server, that this child is the client's now.
-  if (setpgid(0, 0) != 0) decline(accepted, false, "make a process group: %m");
+  if (setpgid(0, 0) != 0) decline(accepted, Declined::kResources, "make a process group: %m");
   const protocol::Report report = {protocol::ReportKind::kStarted, getpid()};
   const int pidfd = kernel::open_pidfd(getpid());
   if (DescriptorMessage::send(accepted.connection, &report, sizeof report, pidfd, 0) < 0) {
@@ -224,18 +224,18 @@ void start(const Accepted& accepted, bool tells_how, int first) {
     _exit(EXIT_SUCCESS);
   }
   // Without a pidfd the client cannot watch this process: the open connection tells it that the script lives.
-  if (pidfd < 0) dup2(accepted.connection, first + protocol::handed::kConnection);
-  if (kTellsHow && tells_how) dup2(accepted.connection, first + protocol::handed::kTelling);
+  if (pidfd < 0) dup2(accepted.connection, behind);
   close(pidfd);
   close(accepted.connection);
 }
 
 }  // namespace
 
-void prepare_children(const char* image, int directory, int compares) {
+void prepare_children(const char* image, int directory, int compares, Refused& refused) {
   if (kComparesClients) prepare_comparison(compares, reinterpret_cast<char*>(groups_of_server));
   server.image = image;
   server.directory = directory;
+  server.refused = &refused;
   kernel::Limit files = {};
   if (kernel::limit(RLIMIT_NOFILE, nullptr, &files) == 0) {
     files.soft = files.hard;  // a descriptor for each launch; children get the client's limit
@@ -269,18 +269,19 @@ void become(Accepted accepted) {
   char* const room = request_room();
   if (kComparesClients) {
     if (const char* confined = find_confinement(accepted, room))
-      decline(accepted, false, "the client is confined (proc(5): %s)", confined);
+      decline(accepted, Declined::kConfined, "the client is confined (proc(5): %s)", confined);
   }
   Own own = {accepted.connection, log_descriptor(), open_image(server.image), server.directory};
   take_credentials(accepted, room);
   if (const char* problem = read_request(accepted.connection, request))
-    (decline)(accepted, true, problem, nullptr);  // a format: it may hold %m
+    (decline)(accepted, Declined::kRequest, problem, nullptr);  // a format: it may hold %m
   const protocol::Request& header = request.header;
   if (header.lua != 0 && header.lua != MOONLET_LUA_CODE)
-    decline(accepted, false, "this moonletd is for %s", MOONLET_LUA_NAME);
+    decline(accepted, Declined::kOtherLua, "this moonletd is for %s", MOONLET_LUA_NAME);
   // Its pidfd could not be signalled from there, and its pid would mean another process.
-  if (header.pid != 0 && header.pid != accepted.peer.pid) decline(accepted, false, "another pid namespace");
-  if (!can_be_executed(request)) decline(accepted, false, "its strings are more than exec takes");
+  if (header.pid != 0 && header.pid != accepted.peer.pid)
+    decline(accepted, Declined::kPidNamespace, "another pid namespace");
+  if (!can_be_executed(request)) decline(accepted, Declined::kStrings, "its strings are more than exec takes");
   take_directory(accepted, request);
   place_descriptors(accepted, request, own);
   log_to(own.log);
@@ -288,7 +289,7 @@ void become(Accepted accepted) {
   umask(header.umask);
   take_priority_and_limits(accepted, header);
   take_signals(header);
-  start(accepted, (header.flags & protocol::kTellsHow) != 0, first);
+  start(accepted, first + protocol::handed::kConnection);
   execute(first, request);
 }
 

@@ -4,13 +4,18 @@
 
 #include "child/accepted.h"
 
+namespace moonlet {
+struct Refused;
+}
+
 namespace moonlet::child {
 
 /// What the server knows of itself before it forks, so that a child changes only what differs. `image`: path of
 /// the image, opened by each child; it must live as long as the server. `directory`: a descriptor from
 /// open_program_directory(). `compares`: see prepare_comparison(). Call it once, with all signals at their
-/// default action. From then on the process may have as many descriptors as its hard limit says.
-void prepare_children(const char* image, int directory, int compares);
+/// default action. From then on the process may have as many descriptors as its hard limit says. `refused` must
+/// live as long as the server.
+void prepare_children(const char* image, int directory, int compares, Refused& refused);
 
 /// In a child, at once: closes what is the server's from descriptor 3 up, but for the log and `channel`.
 void leave_server(int channel);

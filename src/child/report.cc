@@ -1,5 +1,7 @@
 #include "child/report.h"
 
+#include "base/hash.h"
+#include "child/log.h"
 #include "child/parts.h"
 
 #include <errno.h>
@@ -13,6 +15,12 @@ namespace moonlet {
 
 using protocol::Report;
 using protocol::ReportKind;
+
+bool Refused::is_new(const char* reason) {
+  const uint32_t its_hash = hash(kHashBasis, reason, strlen(reason));
+  const uint32_t bit = 1U << its_hash % 32;
+  return (__atomic_fetch_or(&logged[its_hash / 32 % 2], bit, __ATOMIC_RELAXED) & bit) == 0;
+}
 
 void tell(int connection, ReportKind kind, int value) {
   const Report report = {kind, value};
@@ -32,6 +40,14 @@ void tell_declined(int connection, const char* reason) {
   memcpy(message.reason, reason, length);
   // One message: the server's report of this process' end must not come between.
   send(connection, &message, sizeof message.report + length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void note_declined(Refused& refused, protocol::Declined why, const ucred& peer, const char* reason) {
+  const bool is_first =
+      __atomic_fetch_add(&refused.count[static_cast<uint32_t>(why)], 1, __ATOMIC_RELAXED) == 0;
+  // Another user who wanted to could fill the log.
+  const bool is_new = kServesOtherUsers && refused.is_new(reason);
+  if (is_first || is_new) log_line("request from pid %d, user %u: %s", peer.pid, peer.uid, reason);
 }
 
 // With what nobody has read go the descriptors in it. To close the last of a TCP socket takes as long as who

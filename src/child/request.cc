@@ -131,7 +131,8 @@ char* map_pages(size_t size) {
 
 const char* check_header(const Request& header) {
   if (header.magic != protocol::kMagic) return MOONLET_TEXT("it is not a moonlet request");
-  if (header.version != protocol::kVersion || header.request_bytes != sizeof header)
+  if (header.version != protocol::kVersion || header.request_bytes != sizeof header ||
+      (header.flags & ~protocol::kEndBySignal) != 0)
     return MOONLET_TEXT("another version of the protocol");
   if (header.argc == 0 || header.argc > protocol::kMaxStrings || header.envc > protocol::kMaxStrings ||
       header.string_bytes > protocol::kMaxStringBytes || header.argc + header.envc > header.string_bytes)
@@ -149,7 +150,6 @@ const char* index_strings(LaunchRequest& request, const uint32_t* length, char**
     if (i == header.argc) {
       *pointer++ = nullptr;
       request.environment = pointer;
-      request.environment_strings = at;
     }
     if (i == header.argc + header.envc) break;
     if (length[i] == 0 || length[i] > static_cast<size_t>(request.strings_end - at) ||
@@ -197,7 +197,6 @@ const char* read_request(int connection, LaunchRequest& request) {
   }
   if (const char* problem = reader.read(rest, total)) return problem;
   const auto* length = reinterpret_cast<const uint32_t*>(rest);
-  request.argc = static_cast<int>(header.argc);
   request.number = reinterpret_cast<const int*>(length + strings);
   request.strings = rest + number_bytes;
   request.strings_end = request.strings + header.string_bytes;

@@ -10,11 +10,9 @@ namespace moonlet::child {
 /// A request as the child uses it. The strings lie in pages of their own, for as long as the process
 /// lives, in the order argv, environment, without gaps.
 struct LaunchRequest {
-  int argc;
   char** argv;         // null-terminated
   char** environment;  // null-terminated
   char* strings;       // argv[0]; environment strings follow argv's
-  char* environment_strings;
   char* strings_end;
   const int* number;         // header.fdc descriptor numbers of the client, ascending
   protocol::Request header;  // behind what is short, because that is then within reach of short instructions

@@ -20,11 +20,20 @@ namespace {
 }
 
 #if defined(MOONLET_WARM)
-#define MOONLET_CACHE_OPTIONS              \
-  ", --images, --forget, --wrap PROGRAM\n" \
-  "  --argv0 NAME   the name of the interpreter, in the script's arg and in errors"
+#define MOONLET_OPTIONS_OF_COMPANION                                               \
+  "  --status       print what moonletd has warm, and which scripts run\n"         \
+  "  --status=json  the same, for programs\n"                                      \
+  "  --top          show it each second\n"                                         \
+  "  --reload       have moonletd make its image anew\n"                           \
+  "  --images       show which images of $MOONLET_WARM there are\n"                \
+  "  --forget       remove them\n"                                                 \
+  "  --wrap PROGRAM write a file that starts this program with its modules warm\n" \
+  "  --argv0 NAME   the name of the interpreter, in the script's arg and in errors\n"
+constexpr char kOwnOptions[] =
+    "no option of lua's, and moonlet's own are --image --freeze --socket --status --status=json --top --reload "
+    "--images --forget --wrap --argv0 --help --version (moonlet --help explains them)";
 #else
-#define MOONLET_CACHE_OPTIONS ""
+#define MOONLET_OPTIONS_OF_COMPANION "  --status[=json], --top, --reload (moonletctl(1))\n"
 #endif
 
 #if defined(MOONLET_LAYERS)
@@ -52,9 +61,7 @@ constexpr char kHelp[] =
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME ", /run/" MOONLET_SOCKET_NAME
     "\n"
-    "  --help         show this text\n"
-    "  --status[=json], --top, --reload" MOONLET_CACHE_OPTIONS
-    "\n"
+    "  --help         show this text\n" MOONLET_OPTIONS_OF_COMPANION
     "  --version      show the version\n"
     "lua's options: -e stat, -l mod, -v, -E, -W, -i, -, -- (see lua(1))\n"
     "Without an image that fits the script runs through " MOONLET_FALLBACK_NAME
@@ -127,7 +134,12 @@ CommandLine read_command_line(int argc, char** argv) {
       value = &line.image;
       line.rehearses = true;
     } else {
-      break;  // an unknown one: lua's own complaint is what its users know
+#if defined(MOONLET_WARM)
+      // What is so long is one of ours, misspelt.
+      constexpr size_t kLeast = 3;
+      if (strlen(option) >= kLeast) fallback::print_refusal({option - 2, "", 0, kOwnOptions});
+#endif
+      break;  // lua's own complaint is what its users know
     }
     *value = option + length + 1;
     if (option[length] == '\0') {

@@ -1,4 +1,4 @@
-// What the client itself must know of a command line; the rest is read by the zygote's child, as lua would.
+// What the client itself must know of a command line; the rest is read by the server's child, as lua would.
 #pragma once
 
 namespace moonlet::client {

@@ -3,7 +3,6 @@
 #include "client/command_line.h"
 #include "client/companion.h"
 #include "client/first_line.h"
-#include "client/handed.h"
 #include "client/look_again.h"
 #include "client/thaw.h"
 #include "client/warm.h"
@@ -28,7 +27,6 @@ int fail(const Refusal& refusal) {
 
 [[noreturn]] void become_lua(const CommandLine& line, const Refusal& refusal) {
   if (line.descriptor >= 0) close(line.descriptor);
-  tell_how(0);
   fallback::fall_back(line.argv, refusal);
 }
 
@@ -41,7 +39,7 @@ int fail(const Refusal& refusal) {
   Refusal refusal = {"thaw", "an image", ENOENT, "none is wanted"};
   const Then then = thaw(line, address, stack, refusal);
   if (line.rehearses) _exit(fail(refusal));
-  if (then == Then::kTellMoonletd) have_moonletd_look(address);
+  if (then == Then::kTellMoonletd) have_moonletd_look(address, refusal);
 #if defined(MOONLET_WARM)
   if (then == Then::kHaveFrozen) have_frozen();
 #endif

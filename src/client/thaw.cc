@@ -1,6 +1,5 @@
 #include "client/thaw.h"
 
-#include "client/handed.h"
 #include "client/warm.h"
 #include "fallback/fallback.h"
 #include "image/answer.h"
@@ -26,9 +25,7 @@ const char* path;  // of the image
   fallback::fall_back(launch.argv, {"run in", "the image", 0, reason, ""});
 }
 
-void begin() {
-  tell_how(1);
-  if (!fallback::is_verbose()) return;
+void say_what_was_thawed() {
   const char* const part[] = {"moonlet: thawed ", path};
   fallback::write_line(part, 2);
 }
@@ -99,12 +96,14 @@ Then thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
             image::auxiliary_behind(environ),
             reinterpret_cast<uintptr_t>(stack),
             turn_back,
-            fallback::is_verbose() || is_to_tell_how() ? begin : nullptr};
+            fallback::is_verbose() ? say_what_was_thawed : nullptr};
 #if defined(MOONLET_WARM)
   if (warm_up != nullptr) return thaw_cached(warm_up, refusal);
 #endif
   const image::Doubt doubt = enter(line.descriptor, image::Use::kNotNoted, refusal);
-  return is_named || is_missing(doubt) ? Then::kNothing : Then::kTellMoonletd;
+  // moonletd's child tells of what is another answer here: of all else moonletd knows.
+  const bool is_of_interest = line.descriptor >= 0 ? doubt.path != path : !is_named && !is_missing(doubt);
+  return is_of_interest ? Then::kTellMoonletd : Then::kNothing;
 }
 
 #if defined(MOONLET_LAYERS)

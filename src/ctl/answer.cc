@@ -7,10 +7,10 @@
 
 namespace moonlet::ctl {
 
-Text command_line(const Script& script) {
+Text command_line(const protocol::RunningScript& script) {
   const char* const end = script.command.data + script.command.size;
   Text line;
-  for (const char* at = first_argument(script); at < end; at += strlen(at) + 1) {
+  for (const char* at = protocol::first_argument(script); at < end; at += strlen(at) + 1) {
     if (line.size() > 0) line.add(" ");
     line.add(at);
   }

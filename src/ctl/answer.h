@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ctl/text.h"
+#include "image/inspection.h"
 #include "protocol/answer.h"
 #include "protocol/running_script.h"
 
@@ -9,25 +10,27 @@ namespace moonlet::ctl {
 
 using protocol::name_of_lua;
 using protocol::name_of_user;
-using protocol::next;
 using protocol::seconds_since;
 
 struct Answer : protocol::Answer {
   Answer() = default;
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
-  ~Answer() { free_bytes(bytes); }
+  ~Answer() { release(*this); }
 };
 
-struct Script : protocol::RunningScript {
-  Script(pid_t pid, pid_t zygote) { look_at(pid, zygote, *this); }
-  Script(const Script&) = delete;
-  Script& operator=(const Script&) = delete;
-  ~Script() { free_bytes(command); }
+struct Inspection : image::Inspection {
+  /// Of the image that came with `answer`, if any did.
+  explicit Inspection(const Answer& answer) {
+    if (read(answer.image)) read_notes(answer.image);
+  }
+  Inspection(const Inspection&) = delete;
+  Inspection& operator=(const Inspection&) = delete;
+  ~Inspection() { forget(); }
 };
 
 /// The arguments behind the name of the program, or that name if there are none, with spaces between them.
-Text command_line(const Script& script);
+Text command_line(const protocol::RunningScript& script);
 
 /// What is to be said of a problem, ready to be printed.
 Text printable(const protocol::Problem& problem);

@@ -52,13 +52,10 @@ bool is_meant_for_group(const signalfd_siginfo& info) {
 }
 
 // Gives a signal that is pending here to this process itself: until the script has started there is nobody
-// else whom it could mean, and what an exec'd lua does in its first moment is what the signal does now. But a
-// SIGURG may be the farewell of a script whose start has just become the next thing to read.
+// else whom it could mean, and what an exec'd lua does in its first moment is what the signal does now.
 void take_pending_signals(const kernel::SignalSet& mask) {
   const kernel::SignalSet all = kernel::SignalSet::all();
-  kernel::SignalSet without_farewell = mask;
-  without_farewell.add(SIGURG);
-  kernel::change_mask(SIG_SETMASK, &without_farewell, nullptr);
+  kernel::change_mask(SIG_SETMASK, &mask, nullptr);
   kernel::change_mask(SIG_SETMASK, &all, nullptr);
 }
 
@@ -75,30 +72,21 @@ void stop_with(const Script& script, int signal) {
   if (!pending.has(SIGCONT)) signal_script(script, SIGCONT, true);
 }
 
-// Takes one signal that came here. Returns the script's exit status if the signal was its farewell, or -1.
-int take_signal(int signals, const Script& script, uint32_t cookie) {
+// Passes on one signal that came here.
+void take_signal(int signals, const Script& script) {
   signalfd_siginfo info = {};
-  if (read(signals, &info, sizeof info) != sizeof info) return -1;
-  if (info.ssi_signo == SIGURG && info.ssi_code == SI_QUEUE &&
-      static_cast<uint32_t>(info.ssi_int) >> 8 == (cookie & 0xffffff)) {
-    return info.ssi_int & 0xff;
-  }
+  if (read(signals, &info, sizeof info) != sizeof info) return;
   // It may just have ended: then its status is on the way, and counts.
   signal_script(script, static_cast<int>(info.ssi_signo), is_meant_for_group(info));
-  return -1;
 }
 
-// The zygote is gone, and with it all that could tell of a death by signal. A script that ends by itself
-// still says so; its pidfd tells when there is nothing more to wait for.
-[[noreturn]] void follow_alone(int signals, const Script& script, uint32_t cookie) {
-  // poll looks at one after the other. Of a script that it has found ended the farewell, sent before, is there
-  // when it comes to the signals; the other way round it could be missed.
+// The server is gone, and with it all that could tell how the script ends; its pidfd tells that it has.
+[[noreturn]] void follow_alone(int signals, const Script& script) {
   pollfd events[] = {{script.pidfd, POLLIN, 0}, {signals, POLLIN, 0}};
   while (script.pidfd >= 0) {
     poll(events, 2, -1);
     if ((events[1].revents & POLLIN) != 0) {
-      const int status = take_signal(signals, script, cookie);
-      if (status >= 0) _exit(status);
+      take_signal(signals, script);
     } else if (events[0].revents != 0) {
       break;
     }
@@ -109,7 +97,7 @@ int take_signal(int signals, const Script& script, uint32_t cookie) {
 
 }  // namespace
 
-void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
+void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask,
             fallback::Refusal& refusal) {
   Script script = {socket};
   pollfd events[] = {{socket, POLLIN, 0}, {signals, POLLIN, 0}};
@@ -117,14 +105,13 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
     poll(events, 2, -1);  // fails for nothing that another turn would not mend
     if (events[0].revents == 0 && script.pid == 0) take_pending_signals(mask);
     if (events[1].revents != 0 && script.pid != 0) {
-      const int status = take_signal(signals, script, cookie);
-      if (status >= 0) _exit(status);
+      take_signal(signals, script);
       continue;
     }
     if (events[0].revents == 0) continue;
     Report report = {};
     if (!protocol::receive(script, report)) {
-      if (script.pid != 0) follow_alone(signals, script, cookie);
+      if (script.pid != 0) follow_alone(signals, script);
       refusal = {"launch through", path, 0, "it ended before the script started"};
       return;
     }
@@ -146,8 +133,6 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
       case ReportKind::kKilled:
         if (script.pid != 0) die_of(report.value);
         break;  // the end of the connection follows, and with it the fallback
-      case ReportKind::kRuns:
-        break;
       case ReportKind::kStopped:
         if (script.pid != 0) stop_with(script, report.value);
         break;

@@ -5,16 +5,13 @@
 #include "base/kernel.h"
 #include "fallback/refusal.h"
 
-#include <stdint.h>
-
 namespace moonlet::ctl {
 
 /// Waits for the answer on `socket`, forwards signals, stops and continues with the script, and ends this
-/// process as the script ended. `signals`: a signalfd for those that are neither in `mask` nor SIGURG; all are
-/// blocked; `mask`: the signal mask to give back; `cookie`: the one in the request. Returns only where no
-/// script has started and none will: then `refusal`, which says why no image was thawed, says why, of the
-/// zygote at `path`.
-void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask, uint32_t cookie,
+/// process as the script ended. `signals`: a signalfd for those that are not in `mask`; all are blocked;
+/// `mask`: the signal mask to give back. Returns only where no script has started and none will: then `refusal`
+/// says why, of the moonletd at `path`.
+void follow(int socket, const char* path, int signals, const kernel::SignalSet& mask,
             fallback::Refusal& refusal);
 
 }  // namespace moonlet::ctl

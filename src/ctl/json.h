@@ -5,7 +5,7 @@
 
 namespace moonlet::ctl {
 
-/// Adds what `answer`, of the zygote at `socket`, says, with a newline behind it.
+/// Adds what `answer`, of the server at `socket`, says, with a newline behind it.
 void add_json(Text& out, const Answer& answer, const char* socket);
 
 }  // namespace moonlet::ctl

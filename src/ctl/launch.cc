@@ -6,8 +6,6 @@
 #include "protocol/trusted.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,29 +13,17 @@ namespace moonlet::ctl {
 
 namespace {
 
-// Distinguishes this launch's farewell from any other signal; it keeps nothing secret.
-uint32_t make_cookie() {
-  uint32_t cookie = 0;
-  const auto* random = reinterpret_cast<const void*>(getauxval(AT_RANDOM));
-  if (random != nullptr) memcpy(&cookie, random, sizeof cookie);
-  return cookie;
-}
-
 // Sends the request over `socket` and ends as the script ends. Returns if none has started.
-void run(int socket, const char* path, const kernel::SignalSet& mask, uint32_t cookie,
-         fallback::Refusal& refusal) {
+void run(int socket, const char* path, const kernel::SignalSet& mask, fallback::Refusal& refusal) {
   // Before the request, because what follows it must not fail. Before there is a script to give them to,
-  // signals that the caller has blocked are of no interest, nor is the one that is a script's farewell.
-  kernel::SignalSet uninteresting = mask;
-  uninteresting.add(SIGURG);
-  const int signals = kernel::open_signalfd(uninteresting.complement());
+  // signals that the caller has blocked are of no interest.
+  const int signals = kernel::open_signalfd(mask.complement());
   if (signals < 0) {
     refusal = {"open a signalfd for", "", errno};
     return;
   }
-  // A zygote that hangs up while it is being told has said why, and cannot have started anything.
-  if (send_request(socket, refusal) || refusal.error == EPIPE)
-    follow(socket, path, signals, mask, cookie, refusal);
+  // A server that hangs up while it is being told has said why, and cannot have started anything.
+  if (send_request(socket, refusal) || refusal.error == EPIPE) follow(socket, path, signals, mask, refusal);
   close(signals);
 }
 
@@ -51,16 +37,15 @@ void launch(int argc, char** argv, const protocol::SocketAddress& address, fallb
   const kernel::SignalSet all = kernel::SignalSet::all();
   kernel::SignalSet mask;
   kernel::change_mask(SIG_SETMASK, &all, &mask);
-  const uint32_t cookie = make_cookie();
-  // Gathered first: what comes after the connect is one message, and the zygote wakes once for both.
-  if (gather_request(argc, argv, mask, cookie, refusal)) {
+  // Gathered first: what comes after the connect is one message, and the server wakes once for both.
+  if (gather_request(argc, argv, mask, refusal)) {
     const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (socket < 0 || connect(socket, address.get(), address.size()) != 0) {
       refusal = {"connect", address.un.sun_path, errno};
     } else if (!protocol::is_trusted(socket)) {
       refusal = {"launch through", address.un.sun_path, 0, protocol::kNotTrusted};
     } else {
-      run(socket, address.un.sun_path, mask, cookie, refusal);
+      run(socket, address.un.sun_path, mask, refusal);
     }
     if (socket >= 0) close(socket);
   }

@@ -33,7 +33,7 @@ int print_status(const protocol::SocketAddress& address, bool as_json) {
   if (as_json) {
     add_json(out, answer, address.un.sun_path);
   } else {
-    add_table(out, answer, address.un.sun_path, colours(), size_of_terminal().columns, false);
+    add_table(out, answer, address.un.sun_path, {colours(), size_of_terminal().columns});
   }
   if (!out.write_to(STDOUT_FILENO)) fail("write: %s", strerror(errno));
   return EXIT_SUCCESS;
@@ -48,8 +48,10 @@ int reload(const protocol::SocketAddress& address) {
     fprintf(stderr, "moonletctl: %s\n", printable(problem).bytes());
     return EXIT_FAILURE;
   }
-  printf("moonletd %d has reloaded: %u module%s, %u KB\n", answer.pid, answer.modules.count,
-         answer.modules.count == 1 ? "" : "s", answer.image.heap);
+  const Inspection image(answer);
+  const uint32_t modules = image.has_image() ? image.tables.header().modules : 0;
+  printf("moonletd %d has reloaded: %u module%s, %u KB\n", answer.pid, modules, modules == 1 ? "" : "s",
+         image.has_image() ? image.tables.header().heap : 0);
   return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

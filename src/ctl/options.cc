@@ -22,14 +22,16 @@ constexpr char kHelp[] =
     "  --socket PATH  where moonletd listens; else $MOONLET_SOCKET,\n"
     "                 $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME ", /run/" MOONLET_SOCKET_NAME
     "\n"
-    "  --status       print how it is, and which scripts run\n"
+    "  --status       print how it is, what is warm, and which scripts run\n"
     "  --status=json  the same, for programs\n"
-    "  --top          print it each second; q ends that\n"
+    "  --top          show it each second, until q is typed\n"
     "  --reload       have the warm-up run anew, and wait until it has\n"
 #if defined(MOONLET_WARM)
     "  --images       print which images of MOONLET_WARM there are, or what these are\n"
     "  --forget       remove them\n"
-    "  --wrap PROGRAM write a file that starts PROGRAM with its modules warm\n"
+    "  --wrap PROGRAM write a file that starts PROGRAM with its modules warm;\n"
+    "                 ARGUMENTS are what it is tried with\n"
+    "  -o FILE        that file; else ~/.local/bin/PROGRAM\n"
 #endif
     "  --help         show this text\n"
     "  --version      show the version\n"

@@ -99,8 +99,7 @@ bool fail(fallback::Refusal& refusal, const char* doing, const char* on) {
 
 }  // namespace
 
-bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uint32_t cookie,
-                    fallback::Refusal& refusal) {
+bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, fallback::Refusal& refusal) {
   if (!list_descriptors()) return fail(refusal, "list the open descriptors for", "");
   const int directory = protocol::open_working_directory();
   if (directory < 0) return fail(refusal, "open the working directory for", "");
@@ -110,8 +109,6 @@ bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uin
   protocol::describe_process(header);
   header.argc = static_cast<uint32_t>(argc);
   header.fdc = passed.count;
-  header.flags = protocol::kEndBySignal;
-  header.cookie = cookie;
   header.blocked = blocked;
   request.number = passed.number;
   request.descriptor = passed.number;

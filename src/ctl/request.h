@@ -4,16 +4,13 @@
 #include "base/kernel.h"
 #include "fallback/refusal.h"
 
-#include <stdint.h>
-
 namespace moonlet::ctl {
 
 /// Gathers a launch of `argv` (argc strings, null-terminated) with this process' environment, attributes,
 /// working directory and descriptors: what is open now, so that it comes before anything of this program's own.
-/// `blocked`: the signal mask that the script shall have. `cookie`: see protocol::end_value. `argv` and the
-/// environment stay as they are until the request is sent. False if it failed: `refusal` says what.
-bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, uint32_t cookie,
-                    fallback::Refusal& refusal);
+/// `blocked`: the signal mask that the script shall have. `argv` and the environment stay as they are until the
+/// request is sent. False if it failed: `refusal` says what.
+bool gather_request(int argc, char** argv, const kernel::SignalSet& blocked, fallback::Refusal& refusal);
 
 /// Sends what was gathered over `socket`, a connected stream socket that is blocking. Returns true when all is
 /// sent; else `refusal` says what failed and nothing will run.

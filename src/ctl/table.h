@@ -1,14 +1,23 @@
-// The status for people.
+// What a moonletd tells, for people.
 #pragma once
 
 #include "ctl/answer.h"
+#include "ctl/scripts.h"
 #include "ctl/terminal.h"
+#include "ctl/text.h"
 
 namespace moonlet::ctl {
 
-/// Adds lines of at most `columns` columns: what `answer`, of the zygote at `socket`, says of it, and a table
-/// of the scripts that run. `brief`: without the names of the modules.
-void add_table(Text& out, const Answer& answer, const char* socket, const Colours& colours, int columns,
-               bool brief);
+/// How much is to be shown, and how.
+struct View {
+  Colours colours;
+  int columns;
+  bool is_brief = false;  // as --top has it: modules folded, and what does not change left out
+  Order order = Order::kAsStarted;
+  double per_second = -1;  // launches; negative: not known
+};
+
+/// The table of docs/moonletctl.1. `socket` is what was asked.
+void add_table(Text& out, const Answer& answer, const char* socket, const View& view);
 
 }  // namespace moonlet::ctl

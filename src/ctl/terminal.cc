@@ -11,7 +11,7 @@ namespace moonlet::ctl {
 namespace {
 
 constexpr int kUsualColumns = 80;
-constexpr int kLeastColumns = 60;  // the columns of the table take that much
+constexpr int kLeastColumns = 40;  // the columns of the table take that much
 
 }  // namespace
 

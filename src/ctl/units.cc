@@ -1,6 +1,7 @@
 #include "ctl/units.h"
 
 #include <stdio.h>
+#include <time.h>
 
 namespace moonlet::ctl {
 
@@ -18,6 +19,11 @@ Short age(uint32_t seconds) {
     snprintf(it.text, sizeof it.text, "%us", seconds);
   }
   return it;
+}
+
+uint32_t seconds_since_date(int64_t date) {
+  const int64_t now = time(nullptr);
+  return now > date ? static_cast<uint32_t>(now - date) : 0;
 }
 
 Short bytes(uint64_t size) {

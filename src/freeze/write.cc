@@ -136,7 +136,7 @@ bool is_below(const char*, const image::Tables&, const char*) { return false; }
 }  // namespace
 
 int write_image(const Options& options, const questions::Collected& asked, const Source& source,
-                const char* const* modules, uint32_t heap) {
+                const char* const* notes, uint32_t modules, uint32_t heap) {
   const char* const verbose = getenv("MOONLET_VERBOSE");
   const bool tells = verbose != nullptr && strcmp(verbose, "1") == 0;
   MOONLET_ASIDE Attempt attempt = {};
@@ -172,6 +172,7 @@ int write_image(const Options& options, const questions::Collected& asked, const
                                   base_path,
                                   source.unused,
                                   source.unused_count,
+                                  notes,
                                   modules,
                                   heap};
   MOONLET_ASIDE image::Frozen frozen = {};

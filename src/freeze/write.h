@@ -23,8 +23,8 @@ struct Source {
 
 /// Freezes this process into a new file beside options.image, thaws that once as a test, and renames it over
 /// the old one, which stays whole if anything fails. Returns the exit status; complaints go to standard error.
-/// `asked`: what the warm-up has asked. `modules` and `heap`: see image::Content.
+/// `asked`: what the warm-up has asked. `notes`, `modules` and `heap`: see image::Content.
 int write_image(const Options& options, const questions::Collected& asked, const Source& source,
-                const char* const* modules, uint32_t heap);
+                const char* const* notes, uint32_t modules, uint32_t heap);
 
 }  // namespace moonlet::freeze

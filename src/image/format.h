@@ -22,9 +22,9 @@ using Word = uintptr_t;
 constexpr char kMagic[8] = {'m', 'o', 'o', 'n', 'l', 'e', 't', '\n'};
 /// Raised with each change of this file or of what thaw expects.
 #if defined(MOONLET_LAYERS)
-constexpr uint32_t kFormat = 7;
+constexpr uint32_t kFormat = 8;
 #else
-constexpr uint32_t kFormat = 0x107;  // a launch knows of no images on images
+constexpr uint32_t kFormat = 0x108;  // a launch knows of no images on images
 #endif
 
 /// Where the tables may end at the latest, in bytes: a launch maps as much.
@@ -51,7 +51,8 @@ struct Header {
   uint32_t flags;           // Flag
   uint64_t build;           // of the moonlet that made it: another one's thaw may differ
   uint64_t processor;       // hash_processor() of the auxiliary vector
-  // For people, and no launch's business: the names of its modules, each zero-terminated, behind the tables.
+  // For people, and no launch's business: the names of its modules, then who of them has asked for the time,
+  // each zero-terminated, behind the tables.
   uint32_t notes_size;  // bytes
   uint32_t modules;     // how many
   uint32_t heap;        // KiB that its Lua has in use
@@ -130,6 +131,7 @@ enum class Asked : uint8_t {
   kHost,              // answer: host()
   kProcessors,        // answer: processors()
   kLimit,             // aux: resource (setrlimit(2)). answer: limit()
+  kLast = kLimit,
 };
 
 enum TerminalDetail : uint32_t {

@@ -84,8 +84,9 @@ class Writer {
     Word text = Word{header.questions} + header.questions_size;
     for (uint32_t i = 0; i < work_.files; i++) text += strlen(work_.file[i].path) + 1;
     header.tables_size = (text + 8) & ~Word{7};  // at least one zero at the end
-    for (const char* const* name = content_.modules; *name != nullptr; name++, header.modules++)
-      header.notes_size += static_cast<uint32_t>(strlen(*name) + 1);
+    for (const char* const* note = content_.notes; *note != nullptr; note++)
+      header.notes_size += static_cast<uint32_t>(strlen(*note) + 1);
+    header.modules = content_.modules;
     header.heap = content_.heap;
     return header;
   }
@@ -143,9 +144,9 @@ class Writer {
   }
 
   void write_notes(Word at) {
-    for (const char* const* name = content_.modules; *name != nullptr && !frozen_.has_failed(); name++) {
-      const size_t size = strlen(*name) + 1;
-      write_all(*name, size, at);
+    for (const char* const* note = content_.notes; *note != nullptr && !frozen_.has_failed(); note++) {
+      const size_t size = strlen(*note) + 1;
+      write_all(*note, size, at);
       at += size;
     }
   }

@@ -24,8 +24,9 @@ struct Content {
   const char* base_path;  // absolute, without links
   const Range* unused;    // memory of that image, of any size, that nobody uses any more
   size_t unused_count;
-  const char* const* modules;  // names, null-terminated
-  uint32_t heap;               // KiB, for the notes
+  const char* const* notes;  // null-terminated: names of modules, then of those that asked for the time
+  uint32_t modules;          // how many the first are
+  uint32_t heap;             // KiB, for the notes
 };
 
 /// What came of it.

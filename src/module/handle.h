@@ -12,8 +12,8 @@ namespace moonlet::module_of_lua {
 /// it.
 struct Handle {
   enum class Source {
-    kZygote,  // the connection tells of the script
-    kOrphan,  // the zygote is gone: the connection is the script's pidfd, which tells that it has ended
+    kServer,  // the connection tells of the script
+    kOrphan,  // the server is gone: the connection is the script's pidfd, which tells that it has ended
     kChild,   // a process of this one's own, lua: the connection is its pidfd, or -1 without
   };
   enum class End { kNone, kExited, kKilled, kUnknown, kClosed };
@@ -24,7 +24,6 @@ struct Handle {
   pid_t owner;  // the process that started it: to a fork of that it is nobody's
   Source source;
   End end;
-  int runs;                  // in an image: 1, by lua: 0, not known yet: -1
   int code;                  // exit status, or number of the signal
   int passed[kStreams + 1];  // what the script gets as 0 to 2, -1: nothing; and its directory
   bool owned[kStreams + 1];  // which of these are to be closed
@@ -40,7 +39,7 @@ void set_field(lua_State* L, int index, const char* name);
 /// Closes what was opened for the script.
 void close_passed(Handle& handle);
 
-/// Closes the connection to a zygote, and to a script that it may have started.
+/// Closes the connection to a moonletd, and to a script that it may have started.
 void close_connection(Handle& handle);
 
 /// Ends the script if it runs, and closes all. May be called any number of times.

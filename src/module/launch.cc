@@ -24,7 +24,7 @@ using protocol::Refusal;
 using protocol::Report;
 using protocol::ReportKind;
 
-// The kernel gives a zygote's child no way to be two users at once.
+// The kernel gives a server's child no way to be two users at once.
 bool is_two_users() { return getauxval(AT_SECURE) != 0 || getuid() != geteuid() || getgid() != getegid(); }
 
 bool connect_to(int socket, const protocol::SocketAddress& address) {
@@ -46,11 +46,11 @@ void close_from(int first) {
   for (int i = first; i < static_cast<int>(limit.soft); i++) close(i);
 }
 
-// In the child: a process as the zygote would have made it. `report`: a descriptor to keep until the exec.
+// In the child: a process as the server would have made it. `report`: a descriptor to keep until the exec.
 // Returns errno.
 int become_script(const Handle& handle, pid_t parent, int& report, const char* interpreter, char** argv,
                   char** environment) {
-  // It goes with whoever has started it, as one of the zygote's does.
+  // It goes with whoever has started it, as one of the server's does.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) return errno;
   // Without a controlling terminal it may read one, though it is in a process group of its own.
   if (setsid() < 0 || fchdir(handle.passed[Handle::kDirectory]) != 0) return errno;
@@ -76,7 +76,7 @@ int become_script(const Handle& handle, pid_t parent, int& report, const char* i
 
 }  // namespace
 
-bool ask_zygote(Handle& handle, const protocol::SocketAddress& address, protocol::OutgoingRequest& request,
+bool ask_server(Handle& handle, const protocol::SocketAddress& address, protocol::OutgoingRequest& request,
                 Refusal& refusal) {
   const char* path = address.un.sun_path;
   if (!address.fits) {
@@ -111,10 +111,7 @@ bool ask_zygote(Handle& handle, const protocol::SocketAddress& address, protocol
   request.descriptor = passed;
   protocol::describe_process(request.header);
   kernel::change_mask(SIG_BLOCK, nullptr, &request.header.blocked);
-#if defined(MOONLET_TELLS_HOW)
-  request.header.flags |= protocol::kTellsHow;
-#endif
-  // A zygote that hangs up while it is being told has said why.
+  // A server that hangs up while it is being told has said why.
   if (protocol::send(connection, request) || errno == EPIPE) return true;
   refusal = {"send the request to", path, errno};
   return false;
@@ -178,7 +175,6 @@ bool run_fallback(Handle& handle, const char* interpreter, char** argv, char** e
     return false;
   }
   handle.source = Handle::Source::kChild;
-  handle.runs = 0;
   handle.script.pid = pid;
   handle.script.pidfd = kernel::open_pidfd(pid);
   if (handle.script.pidfd >= 0) handle.script.connection = fcntl(handle.script.pidfd, F_DUPFD_CLOEXEC, 0);

@@ -55,9 +55,7 @@ const char* check_text(lua_State* L, const char* name, int index) {
 }
 
 const char* optional_text(lua_State* L, const char* name, int index) {
-  if (lua_isnil(L, index)) return nullptr;
-  if (lua_type(L, index) != LUA_TSTRING) refuse_type(L, name, "string", index);
-  return check_text(L, name, index);
+  return lua_isnil(L, index) ? nullptr : check_text(L, name, index);
 }
 
 // Nothing is overlooked: a name that is misspelt would be, and what comes behind a nil.
@@ -211,10 +209,10 @@ int fail(lua_State* L, Handle& handle, const Refusal& first, const Refusal* seco
   return 3;
 }
 
-// True if the zygote has started the script; else `refusal` says why not.
+// True if the server has started the script; else `refusal` says why not.
 bool launch(lua_State* L, Handle& handle, OutgoingRequest& request, Refusal& refusal) {
   const protocol::SocketAddress address = protocol::socket_address(optional_text(L, "socket", kSocket));
-  if (ask_zygote(handle, address, request, refusal)) {
+  if (ask_server(handle, address, request, refusal)) {
     while (!await(L, handle.script.connection, -1) || await_answer(handle, address, refusal)) {
     }
   }

@@ -1,5 +1,6 @@
 #include "module/status.h"
 
+#include "image/inspection.h"
 #include "protocol/answer.h"
 #include "protocol/problem.h"
 #include "protocol/reload.h"
@@ -18,12 +19,14 @@ using protocol::Problem;
 // Lives in a userdata, so that an error of Lua's loses no memory.
 struct Asked {
   protocol::Answer answer;
+  image::Inspection image;
   protocol::RunningScript script;
 };
 
 int release(lua_State* L) {
   auto* asked = static_cast<Asked*>(lua_touserdata(L, 1));
-  free_bytes(asked->answer.bytes);
+  release(asked->answer);
+  asked->image.forget();
   free_bytes(asked->script.command);
   return 0;
 }
@@ -40,8 +43,7 @@ Asked& push_asked(lua_State* L) {
 
 protocol::SocketAddress check_socket(lua_State* L) {
   size_t length = 0;
-  if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TSTRING);
-  const char* const name = lua_tolstring(L, 1, &length);
+  const char* const name = luaL_optlstring(L, 1, nullptr, &length);
   luaL_argcheck(L, name == nullptr || strlen(name) == length, 1, "string contains zeros");
   return protocol::socket_address(name);
 }
@@ -71,22 +73,26 @@ void set_string(lua_State* L, const char* name, const char* value) {
   lua_setfield(L, -2, name);
 }
 
-// As many strings as lie one behind the other.
-void set_names(lua_State* L, const char* name, const protocol::Names& names) {
-  lua_newtable(L);
-  const char* at = names.first;
-  for (uint32_t i = 0; i < names.count; i++, at = protocol::next(at)) {
-    lua_pushstring(L, at);
-    lua_rawseti(L, -2, static_cast<int>(i + 1));
+// A list of strings on top of the stack.
+struct List {
+  lua_State* L;
+  int length = 0;
+
+  explicit List(lua_State* state) : L(state) { lua_newtable(L); }
+  void add(const char* text) {
+    lua_pushstring(L, text);
+    lua_rawseti(L, -2, ++length);
   }
-  lua_setfield(L, -2, name);
-}
+  static void add_to(const char* text, void* list) { static_cast<List*>(list)->add(text); }
+  // Sets a field of the table below.
+  void set(const char* name) const { lua_setfield(L, -2, name); }
+};
 
 // The arguments from `first` on, with spaces between them.
 void set_script(lua_State* L, const char* first, const char* end) {
   luaL_Buffer line;
   luaL_buffinit(L, &line);
-  for (const char* at = first; at < end; at = protocol::next(at)) {
+  for (const char* at = first; at < end; at += strlen(at) + 1) {
     if (at != first) luaL_addchar(&line, ' ');
     luaL_addstring(&line, at);
   }
@@ -97,9 +103,9 @@ void set_script(lua_State* L, const char* first, const char* end) {
 void set_command(lua_State* L, const protocol::RunningScript& script) {
   const char* const first = script.command.data;
   const char* const end = first + script.command.size;
-  protocol::Names all = {first, 0};
-  for (const char* at = first; at < end; at = protocol::next(at)) all.count++;
-  set_names(L, "command", all);
+  List command(L);
+  for (const char* at = first; at < end; at += strlen(at) + 1) command.add(at);
+  command.set("command");
   set_script(L, first_argument(script), end);
 }
 
@@ -129,6 +135,19 @@ void set_scripts(lua_State* L, Asked& asked) {
   lua_setfield(L, -2, "scripts");
 }
 
+// What there is without an image too: zeroes, and empty lists.
+void set_image(lua_State* L, const image::Inspection& image) {
+  const bool has_image = image.has_image();
+  set_number(L, "image_bytes", has_image ? image.tables.header().file_size : 0);
+  set_number(L, "warm_heap_bytes", has_image ? uint64_t{image.tables.header().heap} * 1024 : 0);
+  List modules(L);
+  image.for_each_module(List::add_to, &modules);
+  modules.set("modules");
+  List files(L);
+  image.for_each_path(List::add_to, &files);
+  files.set("files");
+}
+
 void push_status(lua_State* L, Asked& asked, const char* socket) {
   const protocol::Answer& answer = asked.answer;
   const protocol::StatusCounts& counts = answer.counts;
@@ -139,13 +158,10 @@ void push_status(lua_State* L, Asked& asked, const char* socket) {
   if (answer.pid != 0) set_number(L, "pid", static_cast<uint64_t>(answer.pid));
   if (counts.max != 0) set_number(L, "max", counts.max);
   set_number(L, "uptime_seconds", protocol::seconds_since(counts.started));
-  set_number(L, "image_bytes", uint64_t{answer.image.kilobytes} * 1024);
-  set_number(L, "warm_heap_bytes", uint64_t{answer.image.heap} * 1024);
-  if (answer.keeper.is_failing != 0) set_string(L, "error", answer.error);
+  if (answer.known.is_failing != 0) set_string(L, "error", answer.error);
   const protocol::NamedCounts named = protocol::name_counts(answer);
   for (const auto& it : named.each) set_number(L, it.name, it.value);
-  set_names(L, "modules", answer.modules);
-  set_names(L, "files", answer.paths);
+  set_image(L, asked.image);
   set_scripts(L, asked);
 }
 
@@ -156,6 +172,7 @@ int status(lua_State* L) {
   Asked& asked = push_asked(L);
   Problem problem;
   if (!ask(address, asked.answer, problem)) return fail(L, problem);
+  if (asked.image.read(asked.answer.image)) asked.image.read_notes(asked.answer.image);
   push_status(L, asked, address.un.sun_path);
   return 1;
 }

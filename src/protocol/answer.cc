@@ -14,7 +14,7 @@ namespace moonlet::protocol {
 namespace {
 
 constexpr size_t kMostBytes = 64 << 20;
-constexpr int kPatienceSeconds = 5;              // for a zygote that says nothing
+constexpr int kPatienceSeconds = 5;              // for a moonletd that says nothing
 constexpr int kAttempts = 200;                   // twice as long as an answer may take
 constexpr useconds_t kBetweenAttempts = 20'000;  // microseconds
 
@@ -41,13 +41,11 @@ class Parts {
     return true;
   }
 
-  bool take_names(Names& names, uint32_t count) {
-    names = {at_, count};
-    for (; count > 0; count--) {
-      const void* nul = memchr(at_, '\0', static_cast<size_t>(end_ - at_));
-      if (nul == nullptr) return false;
-      at_ = static_cast<const char*>(nul) + 1;
-    }
+  bool take_text(const char*& text) {
+    const void* const nul = memchr(at_, '\0', static_cast<size_t>(end_ - at_));
+    if (nul == nullptr) return false;
+    text = at_;
+    at_ = static_cast<const char*>(nul) + 1;
     return true;
   }
 
@@ -80,15 +78,17 @@ bool parse(Answer& answer, Problem& problem) {
                 answer.head.moonletd);
     return false;
   }
-  Names texts;
-  const bool complete = parts.take(answer.counts) && parts.take_launches(answer) && parts.take(answer.keeper) &&
-                        parts.take_names(texts, 2) && parts.take(answer.image) &&
-                        parts.take_names(answer.modules, answer.image.modules) &&
-                        parts.take_names(answer.paths, answer.image.paths);
-  answer.error = complete ? texts.first : "";
-  answer.reason = complete ? next(texts.first) : "";
+  answer.error = answer.reason = answer.unused = "";
+  const bool complete = parts.take(answer.counts) && parts.take_launches(answer) && parts.take(answer.known) &&
+                        parts.take(answer.declined) && parts.take_text(answer.error) &&
+                        parts.take_text(answer.reason) && parts.take_text(answer.unused);
   if (!complete) problem.add("the answer broke off");
   return complete;
+}
+
+void close_image(Answer& answer) {
+  if (answer.image >= 0) close(answer.image);
+  answer.image = -1;
 }
 
 // An address of its own is what tells who asks for the status from who wants a launch.
@@ -117,7 +117,8 @@ Outcome attempt(const SocketAddress& address, Answer& answer, Problem& problem) 
   // A moonletd that knows of no status would wait for a request: here is none.
   shutdown(socket.get(), SHUT_WR);
   answer.pid = peer.pid;
-  const bool whole = read_bytes(socket.get(), kMostBytes, answer.bytes);
+  close_image(answer);
+  const bool whole = receive_bytes(socket.get(), kMostBytes, answer.bytes, answer.image);
   if (!whole && errno != ECONNRESET) return failed(errno == EAGAIN ? ETIMEDOUT : errno);
   if (answer.bytes.size == 0) return Outcome::kBusy;
   return parse(answer, problem) ? Outcome::kAnswered : Outcome::kFailed;
@@ -125,7 +126,10 @@ Outcome attempt(const SocketAddress& address, Answer& answer, Problem& problem) 
 
 }  // namespace
 
-const char* next(const char* name) { return name + strlen(name) + 1; }
+void release(Answer& answer) {
+  close_image(answer);
+  free_bytes(answer.bytes);
+}
 
 bool ask(const SocketAddress& address, Answer& answer, Problem& problem) {
   problem = {};
@@ -148,11 +152,18 @@ NamedCounts name_counts(const Answer& answer) {
   const StatusCounts& counts = answer.counts;
   return {{{"launches", counts.launches},
            {"failed", counts.failed},
-           {"declined", counts.declined},
+           {"killed", counts.killed},
+           {"declined", declined(answer)},
            {"running", counts.running},
            {"waiting", counts.connections - counts.running},
-           {"images", answer.keeper.images},
-           {"failed_warm_ups", answer.keeper.failures}}};
+           {"images", answer.known.images},
+           {"failed_warm_ups", answer.known.failures}}};
+}
+
+uint32_t declined(const Answer& answer) {
+  uint32_t all = 0;
+  for (const uint32_t count : answer.declined) all += count;
+  return all;
 }
 
 pid_t parent_of_scripts(const Answer& answer) { return answer.pid != 0 ? answer.counts.server : 0; }

@@ -111,7 +111,7 @@ void describe_process(Request& header) {
   prctl(PR_GET_NAME, header.comm);
   header.ignored = ignored_signals();
   for (int i = 0; i < kernel::kLimits; i++) {
-    // A kernel with fewer limits leaves zeros, which its own zygote does not set either.
+    // A kernel with fewer limits leaves zeros, which its own server does not set either.
     kernel::limit(i, nullptr, &header.limit[i]);
   }
 }

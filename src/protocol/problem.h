@@ -1,4 +1,4 @@
-// Why a zygote could not be asked, or did not do what it was asked for.
+// Why a moonletd could not be asked, or did not do what it was asked for.
 #pragma once
 
 #include "protocol/protocol.h"

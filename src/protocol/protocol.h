@@ -28,12 +28,9 @@ constexpr uint32_t kMaxStringBytes = 16U << 20;
 /// Strings in one request: each takes at least its terminator.
 constexpr uint32_t kMaxStrings = 4U << 20;
 
-/// Bit in Request::flags: the client can be told of a normal end by SIGURG with a value (docs/protocol.md,
-/// "The end"), so that the script keeps no descriptor for it.
+/// Bit in Request::flags: the client could be told of a normal end by SIGURG with a value (docs/protocol.md,
+/// "The end"). Clients of other programs may set it; no server makes use of it any more.
 constexpr uint32_t kEndBySignal = 1;
-
-/// Bit in Request::flags: the client wants to know how the script runs (ReportKind::kRuns).
-constexpr uint32_t kTellsHow = 2;
 
 /// Which Lua a request is for, or 0 for any: LUA_VERSION_NUM, and LuaJIT apart from the Lua 5.1 that it
 /// speaks.
@@ -54,7 +51,7 @@ struct Request {
   uint32_t string_bytes;  // sum of all lengths
   uint32_t lua;
   uint32_t flags;
-  uint32_t cookie;  // low 24 bits: returned with the end, see kEndBySignal
+  uint32_t cookie;  // for kEndBySignal
   uint32_t umask;
   int32_t nice;   // -20..19
   int32_t pid;    // of the client, as it knows itself; 0: not to be compared
@@ -71,7 +68,6 @@ enum class ReportKind : uint32_t {
   kExited = 3,    // value: exit status, 0..255
   kKilled = 4,    // value: number of the signal
   kStopped = 5,   // value: number of the signal
-  kRuns = 6,      // value: 1 in an image, 0 by lua. Only where it was asked for
 };
 
 /// What the server's side answers, any number of times.
@@ -83,11 +79,6 @@ static_assert(sizeof(Report) == 8);
 
 /// Longest reason that follows a kDeclined, in bytes.
 constexpr int kMaxReason = 512;
-
-/// The value that comes with SIGURG (kEndBySignal): the cookie's low 24 bits above an exit status.
-constexpr uint32_t end_value(uint32_t cookie, int status) {
-  return cookie << 8 | (static_cast<uint32_t>(status) & 0xff);
-}
 
 /// Who sends this byte, and nothing else, wants nothing run: a launch has found that the image is not right,
 /// and moonletd shall look. No request begins with it.

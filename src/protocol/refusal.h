@@ -1,5 +1,5 @@
 // Why a launch could not begin: always one of moonlet's steps, what it was on, and what the kernel or the
-// zygote said.
+// server said.
 #pragma once
 
 #include <errno.h>
@@ -11,13 +11,14 @@ struct Refusal {
   const char* doing;             // "connect"
   const char* on;                // what it was done on; "": the socket, filled in by who knows it
   int error = 0;                 // errno, or 0 where `reason` tells more
-  const char* reason = nullptr;  // in the zygote's own words; lives until the next launch
+  const char* reason = nullptr;  // in the server's own words; lives until the next launch
   const char* about = nullptr;   // what the reason is about, if that is not `on`; "": the reason names it
 };
 
 /// A refusal as text, in pieces: "moonlet: DOING ON: REASON", "moonlet: DOING ON: ABOUT: REASON".
 struct RefusalText {
   static constexpr int kParts = 9;
+  static constexpr int kBeforeReason = 5;  // then comes ABOUT
   const char* part[kParts];
 
   explicit RefusalText(const Refusal& refusal) {

@@ -37,16 +37,6 @@ bool read_of(pid_t pid, const char* name, Short& text) {
   return got > 0;
 }
 
-// 0 if there is no such process.
-pid_t parent_of(pid_t pid) {
-  Short stat;
-  if (!read_of(pid, "stat", stat)) return 0;
-  const char* end_of_name = strrchr(stat, ')');  // the name may hold anything
-  int parent = 0;
-  if (end_of_name == nullptr || sscanf(end_of_name, ") %*c %d", &parent) != 1) return 0;
-  return parent;
-}
-
 // The sum of the lines of smaps_rollup (proc(5), Linux 4.14) that begin so, which are in KiB.
 uint64_t sum(const char* rollup, const char* beginning) {
   uint64_t kilobytes = 0;
@@ -62,17 +52,46 @@ uint64_t sum(const char* rollup, const char* beginning) {
   return kilobytes * 1024;
 }
 
-}  // namespace
-
-void look_at(pid_t pid, pid_t zygote, RunningScript& script) {
-  script.visible = script.has_memory = false;
-  if (zygote == 0 || !read_of(pid, "cmdline", script.command)) return;
+void look(pid_t pid, RunningScript& script) {
+  script.has_memory = false;
+  if (!read_of(pid, "cmdline", script.command)) script.command.size = 0;
   Short rollup;
   script.has_memory = read_of(pid, "smaps_rollup", rollup);
   script.private_bytes = sum(rollup, "Private_");
   script.shared_bytes = sum(rollup, "Shared_");
+}
+
+}  // namespace
+
+bool find_start(pid_t pid, uint64_t& ticks, pid_t& parent) {
+  Short stat;
+  if (!read_of(pid, "stat", stat)) return false;
+  const char* const end_of_name = strrchr(stat, ')');  // the name may hold anything
+  unsigned long long start = 0;
+  // Fields 3 (state), 4 (ppid) and 22 (starttime) of proc(5).
+  if (end_of_name == nullptr ||
+      sscanf(end_of_name, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+             &parent, &start) != 2)
+    return false;
+  ticks = start;
+  return true;
+}
+
+void look_at(pid_t pid, pid_t server, RunningScript& script) {
+  uint64_t ticks = 0;
+  pid_t parent = 0;
+  script.visible = script.has_memory = false;
+  if (server == 0) return;
+  look(pid, script);
   // Last, because the number may have changed hands until now.
-  script.visible = script.command.size > 0 && parent_of(pid) == zygote;
+  script.visible = script.command.size > 0 && find_start(pid, ticks, parent) && parent == server;
+}
+
+void look_at(pid_t pid, uint64_t ticks, RunningScript& script) {
+  uint64_t now = 0;
+  pid_t parent = 0;
+  look(pid, script);
+  script.visible = script.command.size > 0 && find_start(pid, now, parent) && now == ticks;
 }
 
 const char* first_argument(const RunningScript& script) {

@@ -53,8 +53,8 @@ inline long signal_script(const Script& script, int signal, bool group) {
   const long sent = kernel::send_signal(script.pidfd, signal, group);
   if (sent == 0) return sent;
   // By number before Linux 5.3, or 6.9 for a group, or where a filter forbids the call: while the script lives,
-  // its number is no other's. Without a pidfd the connection tells, which hangs up when the zygote has reaped
-  // the script or, if the zygote is gone, at the script's end.
+  // its number is no other's. Without a pidfd the connection tells, which hangs up when the server has reaped
+  // the script or, if the server is gone, at the script's end.
   pollfd end = {script.connection, 0, 0};
   if (script.pidfd >= 0) end = {script.pidfd, POLLIN, 0};
   if (poll(&end, 1, 0) != 0) return sent;

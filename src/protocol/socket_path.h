@@ -1,4 +1,4 @@
-// Which socket client and zygote meet at when nobody names one.
+// Which socket client and moonletd meet at when nobody names one.
 #pragma once
 
 #include <stddef.h>

@@ -9,9 +9,11 @@ namespace moonlet::protocol {
 constexpr uint32_t kStatusMagic = 0x534f4f4d;
 
 /// Raised whenever an older reader would misread what a newer moonletd says.
-constexpr uint16_t kStatusVersion = 2;
+constexpr uint16_t kStatusVersion = 3;
 
-/// The answer begins with this, in host byte order. `magic`, `version` and `moonletd` never move.
+/// The answer begins with this, in host byte order. With its first byte comes a descriptor of the image
+/// (SCM_RIGHTS), if there is one: what that holds the reader finds there. `magic`, `version` and `moonletd`
+/// never move.
 struct StatusHead {
   uint32_t magic;
   uint16_t version;
@@ -29,8 +31,8 @@ struct StatusCounts {
   uint32_t connections;  // LaunchStatus records that follow
   uint32_t running;      // of these, launches with a child
   uint32_t launches;     // that were given a child, so far
-  uint32_t failed;       // of these, ended by a signal or with a status other than 0 and kOwnFailure
-  uint32_t declined;     // what was refused to run here, so far: its client goes elsewhere
+  uint32_t failed;       // of these, ended by a signal or with a status other than 0
+  uint32_t killed;       // of these, by a signal
 };
 static_assert(sizeof(StatusCounts) == 32);
 
@@ -44,27 +46,34 @@ struct LaunchStatus {
 };
 static_assert(sizeof(LaunchStatus) == 20);
 
-/// Then what the keeper of the image knows: this, and two texts with a NUL behind each: the line that tells
-/// most of what was wrong with the warm-up that failed last, and why the last image was made anew. Empty:
-/// nothing was, or it was not.
-struct KeeperStatus {
-  uint32_t images;      // made so far
-  uint32_t failures;    // warm-ups that failed, so far
-  uint32_t failed_at;   // when the last of these did
-  uint32_t is_failing;  // the last warm-up did
-  uint32_t is_making;   // a warm-up runs
+/// Why a client was not served, and went elsewhere.
+enum class Declined : uint32_t {
+  kOtherUser,     // its user, or its groups, are others than moonletd's
+  kConfined,      // otherwise than moonletd
+  kPidNamespace,  // another one than moonletd's
+  kOtherLua,
+  kRequest,      // which is not valid, or did not come
+  kStrings,      // more than exec takes
+  kDirectory,    // cannot be entered
+  kDescriptors,  // cannot be placed
+  kLimits,       // cannot be set, or are not the client's
+  kResources,    // of moonletd: memory, processes
+  kReasons,      // how many
 };
+constexpr uint32_t kReasons = static_cast<uint32_t>(Declined::kReasons);
 
-/// Then the image: this, the names of its modules, each with a NUL behind it, and the paths that its warm-up
-/// has asked for, likewise. Then the connection ends.
-struct ImageStatus {
-  uint32_t kilobytes;  // of the file; 0: there is none, and all below is 0
-  uint32_t made_at;    // when it was made
-  uint32_t heap;       // kilobytes that its Lua has in use
-  uint32_t variables;  // questions about the environment
-  uint32_t others;     // questions about neither that nor files
-  uint32_t modules;    // names that follow
-  uint32_t paths;      // paths that follow
+/// Then what is known of warm-ups and of clients: this, how many were declined for each of these reasons
+/// (uint32_t), and three texts with a NUL behind each: the line that
+/// tells most of what was wrong with the warm-up that failed last; why the last image was made anew; and why
+/// the last launch that could not use it could not. Empty: nothing was, or it was not.
+struct Known {
+  uint32_t images;       // made so far
+  uint32_t failures;     // warm-ups that failed, so far
+  uint32_t failed_at;    // when the last of these did
+  uint32_t is_failing;   // the last warm-up did
+  uint32_t is_making;    // a warm-up runs
+  uint32_t is_outdated;  // the image is
+  uint32_t unused_at;    // when a launch last could not use it
 };
 
 }  // namespace moonlet::protocol

@@ -1,13 +1,14 @@
 // What the two processes of moonletd know of each other: the keeper of the image, which was started as
-// moonletd, and the server, its child. It lies in memory that they share. Each field has one writer, and a
-// reader that meets it half written shows a wrong text once.
+// moonletd, and the server, its child. It lies in memory that they share, and that children share until they
+// are moonlet. Each text has one writer, and a reader that meets it half written shows a wrong text once.
 #pragma once
 
+#include "child/report.h"
 #include "protocol/protocol.h"
 #include "protocol/status.h"
 
+#include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 namespace moonlet::server {
 
@@ -19,10 +20,13 @@ enum class Hint : char {
 };
 
 struct Bulletin {
-  // The keeper's.
-  protocol::KeeperStatus status;
-  char error[256];       // of the last warm-up that failed, a line
-  char difference[256];  // why the last image was made anew, or ""
+  static constexpr size_t kText = 256;
+
+  protocol::Known known;   // the keeper's, but for what is known of launches
+  Refused refused;         // the server's and its children's
+  char error[kText];       // the keeper's: of the last warm-up that failed, a line
+  char difference[kText];  // the keeper's: why the last image was made anew, or ""
+  char unused[kText];      // the server's: kLookAgain, and why a launch could not use the image; or ""
 
   // Set by the keeper, cleared by the server with its hint, so that many launches are one hint.
   uint32_t hints_at_launch;

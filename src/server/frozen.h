@@ -3,11 +3,9 @@
 #pragma once
 
 #include "base/file_identity.h"
-#include "image/tables.h"
-#include "protocol/status.h"
+#include "image/inspection.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 namespace moonlet::server {
 
@@ -16,23 +14,14 @@ class Frozen {
   Frozen() = default;
   Frozen(const Frozen&) = delete;
   Frozen& operator=(const Frozen&) = delete;
-  ~Frozen() { forget(); }
+  ~Frozen() { image_.forget(); }
 
   /// Reads the tables of the image at `path`, in the place of those that it had. False, with none, if there is
-  /// no image of this build, or no memory. With `with_notes` what for_each_module() needs, too.
-  bool read(const char* path, bool with_notes = false);
-
-  /// Whether it has tables.
-  [[nodiscard]] bool has_image() const { return tables_.at != nullptr; }
+  /// no image of this build, or no memory.
+  bool read(const char* path);
 
   /// Which file it has read.
   [[nodiscard]] const FileIdentity& file() const { return file_; }
-
-  /// What there is to tell of it, but paths: all 0 without an image.
-  [[nodiscard]] protocol::ImageStatus status() const;
-
-  /// Calls `each` with the name of every module. A name lives during the call.
-  void for_each_module(void (*each)(const char* name, void* context), void* context) const;
 
   /// Whether the image that was read last is at `path`, and nobody has cut it short.
   [[nodiscard]] bool is_at(const char* path) const;
@@ -47,15 +36,10 @@ class Frozen {
 
   /// Calls `each` with the path of every file that was asked for, and of those that libraries are mapped from.
   /// A path lives during the call.
-  void for_each_path(void (*each)(const char* path, void* context), void* context) const;
+  void for_each_path(image::Inspection::Each each, void* context) const { image_.for_each_path(each, context); }
 
  private:
-  void forget();
-  template <typename Each>
-  void for_each_question(Each each) const;
-
-  image::Tables tables_;
-  char* notes_ = nullptr;  // header.notes_size bytes
+  image::Inspection image_;
   FileIdentity file_;
 };
 

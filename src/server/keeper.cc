@@ -47,7 +47,7 @@ enum class Told { kByKernel, kByLaunch, kLaunched };
 
 class Keeper {
  public:
-  explicit Keeper(const Post& post) : post_(post) {}
+  explicit Keeper(const Post& post) : post_(post), bulletin_(post.bulletin) {}
 
   int run() {
     if (!maker_.prepare(post_.options, post_.image, post_.directory, post_.mask)) fail("not enough memory");
@@ -101,7 +101,7 @@ class Keeper {
     // Another file may get the number of one that was gone before.
     const bool is_new =
         status == 0 && !(had_image_ && frozen_.file().is_at(post_.image)) && frozen_.read(post_.image);
-    char words[sizeof post_.bulletin.error];
+    char words[sizeof bulletin_.error];
     const bool is_news = maker_.report(!is_new, words, sizeof words);
     if (!is_new) {
       if (*words == '\0' || is_late_) say_end(status, words, sizeof words);
@@ -109,11 +109,11 @@ class Keeper {
     } else {
       // A user's own moonlet looks beside the socket. Where it may not read the image it is lua.
       if (post_.readers != 0) chmod(post_.image, S_IRUSR | S_IWUSR | post_.readers);
-      post_.bulletin.status.is_making = 0;  // who reloads counts both
-      post_.bulletin.status.images++;
-      post_.bulletin.status.is_failing = 0;
+      bulletin_.known.is_making = 0;  // who reloads counts both
+      bulletin_.known.images++;
+      bulletin_.known.is_failing = 0;
       watch();
-      if (is_served_) log_line("a new image: %s", post_.bulletin.difference);
+      if (is_served_) log_line("a new image: %s", bulletin_.difference);
       judge();
     }
     if (!is_served_) say_serving();
@@ -131,7 +131,7 @@ class Keeper {
     started_ = milliseconds_now();
     had_image_ = frozen_.file().is_at(post_.image);
     if (maker_.start()) {
-      post_.bulletin.status.is_making = 1;
+      bulletin_.known.is_making = 1;
       enter(State::kMake, started_ + Milliseconds{post_.options.warm_up_seconds} * 1000);
     } else {
       in_vain_++;
@@ -140,13 +140,12 @@ class Keeper {
   }
 
   void failed(bool is_news, const char* why) {
-    Bulletin& bulletin = post_.bulletin;
-    bulletin.status.is_making = 0;
-    bulletin.status.failures++;
-    bulletin.status.failed_at = seconds_since_boot();
-    bulletin.status.is_failing = 1;
-    if (is_news || strcmp(bulletin.error, why) != 0) log_line("no new image: the warm-up failed");
-    snprintf(bulletin.error, sizeof bulletin.error, "%s", why);
+    bulletin_.known.is_making = 0;
+    bulletin_.known.failures++;
+    bulletin_.known.failed_at = seconds_since_boot();
+    bulletin_.known.is_failing = 1;
+    if (is_news || strcmp(bulletin_.error, why) != 0) log_line("no new image: the warm-up failed");
+    snprintf(bulletin_.error, sizeof bulletin_.error, "%s", why);
     remove_leftovers(post_.image);
     in_vain_++;
     enter(State::kWait, milliseconds_now() + (is_asked_ ? 0 : patience()));
@@ -164,7 +163,7 @@ class Keeper {
     in_vain_ = is_of_use ? 0 : in_vain_ + 1;
     last_started_ = started_;
     has_launched_ = false;
-    post_.bulletin.hints_at_launch = 1;
+    bulletin_.hints_at_launch = 1;
     enter(State::kRight, 0);
   }
 
@@ -176,12 +175,15 @@ class Keeper {
   }
 
   [[nodiscard]] bool differs() {
-    if (!frozen_.is_at(post_.image)) {
+    bulletin_.hints_at_launch = 1;
+    bool is_outdated = !frozen_.is_at(post_.image);
+    if (is_outdated) {
       say_why("the last one is gone");
-      return true;
+    } else {
+      is_outdated = frozen_.differs(bulletin_.difference, sizeof bulletin_.difference);
     }
-    post_.bulletin.hints_at_launch = 1;
-    return frozen_.differs(post_.bulletin.difference, sizeof post_.bulletin.difference);
+    bulletin_.known.is_outdated = is_outdated;
+    return is_outdated;
   }
 
   // Launches say again and again that the image is not right, and here it is. A new one may be for them too;
@@ -196,9 +198,7 @@ class Keeper {
     return true;
   }
 
-  void say_why(const char* why) {
-    snprintf(post_.bulletin.difference, sizeof post_.bulletin.difference, "%s", why);
-  }
+  void say_why(const char* why) { snprintf(bulletin_.difference, sizeof bulletin_.difference, "%s", why); }
 
   void say_end(int status, char* words, size_t size) const {
     if (is_late_) {
@@ -239,8 +239,9 @@ class Keeper {
       if (timeout < 0) timeout = 0;
     }
     const int events = poll(polled, kEvents, static_cast<int>(timeout));
-    if (events == 0) return time_is_up();
     if (events < 0) return;  // EINTR or ENOMEM: another turn mends it
+    // Something may happen in every turn.
+    if (events == 0 || timeout == 0) time_is_up();
     if (polled[kOutput].revents != 0) maker_.listen();
     if (polled[kFiles].revents != 0 && watch_.has_changed()) changed(Told::kByKernel);
     if (polled[kMounts].revents != 0) changed(Told::kByKernel);
@@ -289,6 +290,7 @@ class Keeper {
   }
 
   const Post& post_;
+  Bulletin& bulletin_;
   State state_ = State::kRight;
   Milliseconds at_ = 0;            // of CLOCK_MONOTONIC
   Milliseconds latest_ = 0;        // kLook: then it looks, whatever is still being changed
@@ -306,9 +308,9 @@ class Keeper {
   bool is_over_ = false;
   int status_ = EXIT_SUCCESS;
   UniqueFd mounts_;
-  Maker maker_;
   Frozen frozen_;
   Watch watch_;
+  Maker maker_;  // last, because it is large
 };
 
 }  // namespace

@@ -131,7 +131,6 @@ bool Launches::add(int connection, const ucred& peer) {
 
 void Launches::forked(int index) {
   if (launch_[index].pid < 0) {
-    counts.declined++;
     forget(index);
     return;
   }
@@ -145,10 +144,8 @@ void Launches::ignore_client(int index) { polled_[kFirst + index].fd = ~connecti
 
 void Launches::end(int index, int status) {
   ran_for(launch_[index].peer.uid);
-  if (status != 0) {
-    const bool declined = WIFEXITED(status) && WEXITSTATUS(status) == protocol::kOwnFailure;  // become.cc
-    (declined ? counts.declined : counts.failed)++;
-  }
+  if (status != 0) counts.failed++;
+  if (WIFSIGNALED(status)) counts.killed++;
   paused_ = false;
   drop(index);
 }

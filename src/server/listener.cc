@@ -172,6 +172,7 @@ bool Listener::bind_once(const protocol::SocketAddress& address, unsigned mode) 
 // Null if it is bound, and listens. Else what to say, with errno for it.
 const char* Listener::bind_alone(const protocol::SocketAddress& address, unsigned mode) {
   constexpr int kPatience = 1000;                      // looks
+  constexpr int kPatienceWithLiving = 25;              // one that has been killed may not have died yet
   constexpr timespec kBetweenLooks = {0, 10'000'000};  // nanoseconds
   const char* const path = address.un.sun_path;
   const Lock lock(path);
@@ -183,10 +184,13 @@ const char* Listener::bind_alone(const protocol::SocketAddress& address, unsigne
     if (!S_ISSOCK(found.st_mode)) return MOONLET_TEXT("bind %s: %m (it is no socket)");
     const Neighbour neighbour = find_neighbour(address);
     errno = EADDRINUSE;
-    if (neighbour == Neighbour::kAlive || looks == kPatience)
+    if (looks >= (neighbour == Neighbour::kAlive ? kPatienceWithLiving : kPatience))
       return MOONLET_TEXT("bind %s: %m (is another moonletd running?)");
-    if (neighbour == Neighbour::kEnding) nanosleep(&kBetweenLooks, nullptr);
-    if (neighbour == Neighbour::kNone) unlink(path);
+    if (neighbour == Neighbour::kNone) {
+      unlink(path);
+    } else {
+      nanosleep(&kBetweenLooks, nullptr);
+    }
   }
   file_.find(path);
   queue_connections();  // under the lock: until then the socket answers as a stale one

@@ -73,7 +73,7 @@ Bulletin& map_bulletin() {
   // It may live longer than who has started moonletd wants to listen.
   for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) close(standard);
   open_standard_descriptors();
-  child::prepare_children(image, directory, options.compare_clients);
+  child::prepare_children(image, directory, options.compare_clients, bulletin.refused);
   const int signals = open_signals(kernel::SignalSet::of(SIGCHLD));
   serve(listener, signals, keeper, bulletin, {options.max, image});
   _exit(EXIT_SUCCESS);

@@ -17,6 +17,12 @@
 
 namespace moonlet::server {
 
+namespace {
+
+constexpr unsigned kMostParts = 32;  // of the output, in the log: 64 KB
+
+}  // namespace
+
 bool Maker::prepare(const Options& options, const char* image, int directory, const kernel::SignalSet& mask) {
   static char name[] = "moonletd";  // what errors of the warm-up begin with
   static char freeze[] = "--freeze";
@@ -55,7 +61,9 @@ void Maker::become(int output, pid_t keeper) const {
 bool Maker::start() {
   int ends[2];
   said_ = 0;
-  is_long_ = false;
+  // One that has failed with much to say is in the log already.
+  most_parts_ = last_failure_ != 0 && parts_ != 0 ? 0 : kMostParts;
+  parts_ = 0;
   if (pipe2(ends, O_CLOEXEC) == 0) {
     output_.reset(ends[0]);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -74,12 +82,18 @@ bool Maker::start() {
 
 void Maker::listen() {
   ssize_t got = 0;
-  while ((got = read(output_.get(), text_ + said_, sizeof text_ - said_)) > 0) {
+  // As much as a pipe holds: it may say more all the time.
+  for (unsigned i = 0; i < kMostParts; i++) {
+    got = read(output_.get(), text_ + said_, sizeof text_ - said_);
+    if (got <= 0) break;
     said_ += static_cast<size_t>(got);
     if (said_ < sizeof text_) continue;
-    log_text(text_, said_);
-    is_long_ = true;
-    said_ = 0;
+    // What an error says is followed by what was still in a buffer of its own.
+    if (parts_ < most_parts_) log_text(text_, kPart);
+    if (parts_ == most_parts_) log_line("too much output: its end follows");
+    if (parts_ <= most_parts_) parts_++;
+    said_ -= kPart;
+    memmove(text_, text_ + kPart, said_);
   }
   if (got == 0) output_.reset();
 }
@@ -111,7 +125,7 @@ bool Maker::has_ended(int& status) {
 
 bool Maker::report(bool has_failed, char* words, size_t size) {
   const uint32_t hash_of_text = hash(kHashBasis, text_, said_);
-  const bool is_known = has_failed && hash_of_text == last_failure_ && !is_long_;
+  const bool is_known = has_failed && hash_of_text == last_failure_ && parts_ == 0;
   last_failure_ = has_failed ? hash_of_text : 0;
   if (!is_known) log_text(text_, said_);
   // An error begins with the name of a program; what it is about comes first, the traceback later.

@@ -33,7 +33,7 @@ class Maker {
   /// Readable when it says something; -1: nothing is to be heard.
   [[nodiscard]] int output() const { return output_.get(); }
 
-  /// Reads what it has said, for the log.
+  /// Reads what it has said, for the log. Of one that says much the log gets the beginning and the end.
   void listen();
 
   /// Kills it, and all that it has started in its session's process group. It is to be reaped then.
@@ -61,9 +61,11 @@ class Maker {
   pid_t pid_ = 0;
   UniqueFd output_;
   size_t said_ = 0;            // bytes in text_
-  char text_[4096];            // begins with what it has said
-  bool is_long_ = false;       // it has said more than that, which is in the log
+  unsigned parts_ = 0;         // it has said before, which are in the log
+  unsigned most_parts_ = 0;    // of them
   uint32_t last_failure_ = 0;  // hash of what the last one said that failed
+  static constexpr size_t kPart = 2048;
+  char text_[4 * kPart];  // begins with what it has said
 };
 
 }  // namespace moonlet::server

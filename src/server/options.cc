@@ -23,8 +23,27 @@ constexpr const char* kHelp = MOONLET_TEXT()
     "    [--trust] [--ready-fd N] [lua's options] [script [args]]\n"
     "       moonletd --help | --version\n"
     "Serves scripts from an image of its warm-up, and keeps that fresh.\n"
+#if defined(MOONLET_OTHER_USERS)  // else there is no room for this
+    "  --socket PATH            where to listen; else $MOONLET_SOCKET,\n"
+    "                           $XDG_RUNTIME_DIR/" MOONLET_SOCKET_NAME "\n"
+    "                           or /run/" MOONLET_SOCKET_NAME "\n"
+    "  --mode OCTAL             permissions of the socket (600)\n"
+    "  --image PATH             where the image is; else beside the socket\n"
+    "  --max N                  scripts at once that moonletd starts: those that\n"
+    "                           moonlet thaws are none of its\n"
+    "  --warm-up-time SECONDS   after which a warm-up is ended (60)\n"
+    "  --warm-up-memory MEGABYTES\n"
+    "                           that a warm-up may take\n"
+    "  --compare-clients 0|1    whether clients that are confined otherwise than\n"
+    "                           moonletd get lua (1 where it is root)\n"
+    "  --trust                  no file will change\n"
+    "  --ready-fd N             a descriptor that gets a newline when it serves\n"
+    "  --help, --version        show this text, or the version\n"
+    "The options and the script of lua are the warm-up.\n"
+#else
     "--max counts scripts that moonletd starts; those that moonlet thaws are\n"
     "none of its.\n"
+#endif
     "See moonletd(8).\n";
 
 [[noreturn]] void print_and_exit(const char* text) {

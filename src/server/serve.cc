@@ -1,5 +1,6 @@
 #include "server/serve.h"
 
+#include "base/clock.h"
 #include "child/become.h"
 #include "child/log.h"
 #include "child/parts.h"
@@ -12,9 +13,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,12 +25,17 @@ namespace moonlet::server {
 namespace {
 
 using child::Accepted;
+using protocol::Declined;
 using protocol::ReportKind;
 
 constexpr int kMany = 64;
 
-void refuse(int connection, const ucred& peer, const char* reason) {
-  tell_declined(connection, unpack(reason));
+// `format`: of printf(3), without arguments, but perhaps %m.
+void refuse(int connection, const ucred& peer, Bulletin& bulletin, Declined why, const char* format) {
+  char reason[128];
+  snprintf(reason, sizeof reason, unpack(format), nullptr);
+  note_declined(bulletin.refused, why, peer, reason);
+  tell_declined(connection, reason);
   hang_up(connection, peer.uid);
 }
 
@@ -50,16 +56,16 @@ bool accept_one(int listener, Launches& launches, const Image& image) {
   socklen_t size = sizeof peer;
   if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       (peer.uid != geteuid() && (!kServesOtherUsers || geteuid() != 0))) {
-    log_line("refused pid %d: not for user %u", peer.pid, peer.uid);
-    launches.counts.declined++;
-    refuse(connection, peer, MOONLET_TEXT("this moonletd serves another user"));
+    refuse(connection, peer, image.bulletin, Declined::kOtherUser,
+           MOONLET_TEXT("this moonletd serves another user"));
     return true;
   }
   if (name_bytes > sizeof(sa_family_t)) {
     answer_status(connection, peer, launches, image);
     return true;
   }
-  if (!launches.add(connection, peer)) refuse(connection, peer, MOONLET_TEXT("not enough memory"));
+  if (!launches.add(connection, peer))
+    refuse(connection, peer, image.bulletin, Declined::kResources, MOONLET_TEXT("not enough memory"));
   return true;
 }
 
@@ -68,25 +74,25 @@ void hint(int keeper, Hint what) {
   [[maybe_unused]] const ssize_t sent = send(keeper, &what, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// Whether all that a client has sent is the byte that asks the keeper to look; it is taken then.
-bool asks_to_look(int connection) {
-  int size = 0;
+// Whether a client asks the keeper to look. Why is noted.
+bool asks_to_look(int connection, Bulletin& bulletin) {
   char byte = 0;
-  return ioctl(connection, FIONREAD, &size) == 0 && size == 1 &&
-         recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && byte == protocol::kLookAgain &&
-         recv(connection, &byte, 1, MSG_DONTWAIT) == 1;
+  if (recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || byte != protocol::kLookAgain) return false;
+  const ssize_t got = recv(connection, bulletin.unused, sizeof bulletin.unused - 1, MSG_DONTWAIT);
+  bulletin.unused[got > 0 ? got : 0] = '\0';
+  bulletin.known.unused_at = seconds_since_boot();
+  return true;
 }
 
 // Forks a child for a connection whose request has begun to come.
-void fork_for(Launch& launch, int connection) {
+void fork_for(Launch& launch, int connection, Bulletin& bulletin) {
   const pid_t pid = fork();
   if (pid == 0) {
     child::leave_server(connection);
     child::become(Accepted{connection, launch.peer});
   }
   if (pid < 0) {
-    log_line("fork for pid %d: %m", launch.peer.pid);
-    refuse(connection, launch.peer, MOONLET_TEXT("moonletd cannot fork: see its log"));
+    refuse(connection, launch.peer, bulletin, Declined::kResources, MOONLET_TEXT("moonletd cannot fork: %m"));
   }
   launch.pid = pid;
 }
@@ -146,13 +152,13 @@ void take_requests(Launches& launches, int keeper, Bulletin& bulletin) {
     Launch& launch = launches.at(i);
     if (launch.pid > 0) continue;
     const int connection = launches.connection(i);
-    if (asks_to_look(connection)) {
+    if (asks_to_look(connection, bulletin)) {
       hint(keeper, Hint::kLook);
       launches.drop(i);
     } else if (launches.client_left(i)) {
       launches.drop(i);
     } else {
-      fork_for(launch, connection);
+      fork_for(launch, connection, bulletin);
       launches.forked(i);
       if (bulletin.hints_at_launch != 0) hint(keeper, Hint::kLaunched);
       bulletin.hints_at_launch = 0;

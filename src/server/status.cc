@@ -1,10 +1,14 @@
 #include "server/status.h"
 
+#include "base/descriptor_message.h"
 #include "child/become.h"
+#include "child/confinement.h"
+#include "child/parts.h"
 #include "child/report.h"
+#include "child/request.h"
 #include "protocol/status.h"
-#include "server/frozen.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,25 +30,26 @@ void say(int connection, const void* data, size_t size) {
   [[maybe_unused]] const ssize_t written = write(connection, data, size);
 }
 
-void say_text(const char* text, void* connection) {
-  say(*static_cast<int*>(connection), text, strlen(text) + 1);
+void say_text(int connection, const char* text) { say(connection, text, strlen(text) + 1); }
+
+// Whether who asks could run a script in the image, and so read it anyway.
+bool may_read_image(int connection, const ucred& peer) {
+  return !kComparesClients || child::find_confinement({connection, peer}, child::request_room()) == nullptr;
 }
 
-[[noreturn]] void answer(int connection, Launches& launches, const Image& image) {
+[[noreturn]] void answer(int connection, const ucred& peer, Launches& launches, const Image& image) {
   child::leave_server(connection);
   alarm(kSeconds);
-  say(connection, &kHead, sizeof kHead);
+  int file = -1;
+  if (may_read_image(connection, peer)) file = open(image.path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  DescriptorMessage::send(connection, &kHead, sizeof kHead, file, 0);
   launches.describe(connection);
   const Bulletin& bulletin = image.bulletin;
-  say(connection, &bulletin.status, sizeof bulletin.status);
-  say_text(bulletin.error, &connection);
-  say_text(bulletin.difference, &connection);
-  Frozen frozen;
-  frozen.read(image.path, true);
-  const protocol::ImageStatus status = frozen.status();
-  say(connection, &status, sizeof status);
-  frozen.for_each_module(say_text, &connection);
-  frozen.for_each_path(say_text, &connection);
+  say(connection, &bulletin.known, sizeof bulletin.known);
+  say(connection, bulletin.refused.count, sizeof bulletin.refused.count);
+  say_text(connection, bulletin.error);
+  say_text(connection, bulletin.difference);
+  say_text(connection, bulletin.unused + 1);
   _exit(EXIT_SUCCESS);
 }
 
@@ -53,7 +58,7 @@ void say_text(const char* text, void* connection) {
 void answer_status(int connection, const ucred& peer, Launches& launches, const Image& image) {
   if (answering <= 0) {
     answering = fork();
-    if (answering == 0) answer(connection, launches, image);
+    if (answering == 0) answer(connection, peer, launches, image);
   }
   hang_up(connection, peer.uid);
 }

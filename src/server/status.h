@@ -1,5 +1,5 @@
 // Answers who asks how the server is. The server itself reads nothing and waits for nothing: a child that it
-// forks has all that there is to tell in its memory, or reads it in the image.
+// forks has all that there is to tell in its memory, and passes on the image.
 #pragma once
 
 #include "server/bulletin.h"
@@ -9,10 +9,10 @@
 
 namespace moonlet::server {
 
-/// What there is to tell of the image.
+/// What there is to tell of the image, and of who could not use it.
 struct Image {
   const char* path;
-  const Bulletin& bulletin;
+  Bulletin& bulletin;
 };
 
 /// Forks a child that tells `launches`, then `image`, to `connection`, whose client is `peer`. It is closed

@@ -22,14 +22,14 @@ def signal_set(numbers):
     return bits.to_bytes(16, "little")
 
 
-def request(argv, env, fds):
-    """The bytes of a request; fds: {number in the script: descriptor here}."""
+def request(argv, env, fds, lua=0, flags=0):
+    """The bytes of a request; fds: {number in the script: descriptor here}; lua: which one, or any."""
     strings = [os.fsencode(text) + b"\0" for text in argv] + [os.fsencode(text) + b"\0" for text in env]
     mask = os.umask(0)
     os.umask(mask)
     ignored = [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN]
     limits = [value & (1 << 64) - 1 for kind in range(16) for value in resource.getrlimit(kind)]
-    fixed = REQUEST.pack(0x4e4f4f4d, 1, REQUEST.size, len(argv), len(env), len(fds), sum(map(len, strings)), 0, 0, 0,
+    fixed = REQUEST.pack(0x4e4f4f4d, 1, REQUEST.size, len(argv), len(env), len(fds), sum(map(len, strings)), lua, flags, 0,
                          mask, os.nice(0), os.getpid(), b"client.py", signal_set(ignored), signal_set([]), *limits)
     variable = struct.pack(f"={len(strings)}I{len(fds)}i", *map(len, strings), *sorted(fds)) + b"".join(strings)
     return fixed, variable
@@ -44,9 +44,9 @@ def receive(connection):
     return (*REPORT.unpack(data), *pidfds)
 
 
-def send(connection, argv, env, fds, directory="."):
-    """A whole request; env: a dictionary, fds: as request() takes them."""
-    fixed, variable = request(argv, [f"{name}={value}" for name, value in env.items()], fds)
+def send(connection, argv, env, fds, directory=".", **fields):
+    """A whole request; env: a dictionary, fds and fields: as request() takes them."""
+    fixed, variable = request(argv, [f"{name}={value}" for name, value in env.items()], fds, **fields)
     passed = [fds[number] for number in sorted(fds)] + [os.open(directory, os.O_PATH | os.O_DIRECTORY)]
     for start in range(0, len(passed), PER_MESSAGE):
         socket.send_fds(connection, [fixed if start == 0 else b"\0"], passed[start:start + PER_MESSAGE])

@@ -21,7 +21,7 @@ BUILD = os.environ["MOONLET_BUILD"]
 REAL_LUA = os.environ["MOONLET_REAL_LUA"]
 LUA = os.environ["MOONLET_LUA"]
 # By which moonlet calls the fallback, unless it is told another one: a path where this Lua lies in a tree of its own.
-NAME_OF_LUA = os.environ["MOONLET_NAME_OF_LUA"]
+NAME_OF_LUA = os.environ.get("MOONLET_NAME_OF_LUA", os.path.basename(REAL_LUA))  # what the programs were built for
 SOURCE = os.environ["MOONLET_SOURCE"]
 # Launches thaw an image that lies where moonletd would have it, and no moonletd runs.
 THAW = os.environ.get("MOONLET_THAW") == "1"

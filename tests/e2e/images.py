@@ -5,7 +5,7 @@ import os
 import struct
 
 MAGIC = b"moonlet\n"
-FORMAT = 7
+FORMAT = 8
 OF_IMAGE, OF_NOTHING, WRITTEN, BORDER = -1, -2, -3, -4
 READ, WRITE, EXECUTE = 1, 2, 4
 TRUSTED = 1

@@ -1,6 +1,7 @@
 """A client that is confined more than moonletd gets no script outside of its box: it runs lua in there."""
 
 import ctypes
+import json
 import os
 import pathlib
 import shutil
@@ -66,6 +67,17 @@ def declines(zygote, difference, *box, **options):
 def serves(zygote, *box, **options):
     result = run((*box, *BY_MOONLET.words)[0], [*box, *BY_MOONLET.words, *SAY], environment(MOONLET_SOCKET=zygote.socket), **options)
     assert result.out == b"ran\n", result
+
+
+def test_who_is_confined_does_not_get_the_image_with_the_status(careful):
+    """It would hold what the warm-up has left in memory: for who can run scripts in it anyway."""
+    if not allowed("unshare", "--uts"):
+        pytest.skip("NAMESPACES ARE NOT ALLOWED HERE: run it as root to have this tested")
+    sizes = []
+    for box in ([], ["unshare", "--uts"]):
+        command = [*box, MOONLETCTL, "--socket", careful.socket, "--status=json"]
+        sizes.append(json.loads(run(command[0], command, environment()).out)["image_bytes"])
+    assert sizes[0] > 0 and sizes[1] is None
 
 
 @pytest.mark.parametrize("kind", ["mount", "net", "ipc", "uts", "cgroup"])

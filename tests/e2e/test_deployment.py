@@ -4,7 +4,9 @@ import os
 import shlex
 
 import pytest
-from conftest import BY_LUA, BY_MOONLET, MOONLETD, REAL_LUA, World, environment, needs_program, needs_root, run
+from conftest import (BY_LUA, BY_MOONLET, MOONLETD, REAL_LUA, SERVED, THAWED, World, environment, needs_program, needs_root, run)
+
+MEGABYTE = 1 << 20
 
 HOSTS = {"a": "192.0.2.1", "b": "192.0.2.5"}  # addresses that are nobody's, each the first of two
 
@@ -109,3 +111,61 @@ def test_each_job_is_served_by_the_zygote_of_its_own_host(two_hosts):
     lines = result.out.decode().splitlines()
     assert result.status == 0 and len(lines) == 12, f"{result!r}\n{two_hosts.log()}"
     assert set(lines) == {"a\ta", "b\tb"}
+
+
+class Group:
+    """A cgroup for a job, in the hierarchy of this machine that limits memory, whichever version that is."""
+
+    LIMITS = {"memory.max": "memory.swap.max", "memory.limit_in_bytes": "memory.memsw.limit_in_bytes"}
+
+    def __init__(self, limit):
+        self.path = None
+        with open("/proc/self/mountinfo") as mounts:
+            fields = [line.split() for line in mounts]
+        tops = [line[4] for line in fields if line[line.index("-") + 1] == "cgroup2" or "memory" in line[-1].split(",")]
+        for top in sorted(tops):
+            path = os.path.join(top, f"moonlet-test-{os.getpid()}")
+            try:
+                os.mkdir(path)
+            except OSError:  # read-only, as in a container
+                continue
+            for name, of_swap in self.LIMITS.items():
+                if os.path.exists(os.path.join(path, name)):
+                    self.path = path
+                    self.write(name, limit)
+                    if os.path.exists(os.path.join(path, of_swap)):
+                        self.write(of_swap, 0 if name == "memory.max" else limit)
+                    return
+            os.rmdir(path)
+        pytest.skip("NO CGROUP LIMITS MEMORY HERE: this root may make none")
+
+    def write(self, name, value):
+        with open(os.path.join(self.path, name), "w") as file:
+            file.write(str(value))
+
+    def run(self, program, env, *arguments):
+        def enter():
+            self.write("cgroup.procs", 0)
+        return run(program, ["lua", *arguments], env, preexec_fn=enter)
+
+
+@pytest.fixture
+def group():
+    made = Group(64 * MEGABYTE)
+    yield made
+    os.rmdir(made.path)
+
+
+@needs_root
+def test_the_memory_of_a_job_is_limited_for_its_scripts(group, start_moonletd):
+    """As Slurm and containers limit it. A thawed script is in the job; one that moonletd forks is in moonletd's group."""
+    moonletd = start_moonletd("-e", "warm = ('x'):rep(5000000)")
+    env = environment(MOONLET_SOCKET=moonletd.socket)
+    thawing = {name: value for name, value in env.items() if name != "MOONLET_IMAGE"}
+    takes = "local t = {} for i = 1, %d do t[i] = ('y'):rep(1000000) .. i end print(warm and 'warm')"
+    for program, its_env, warm in ((BY_LUA, env, b"nil\n"), (THAWED, thawing, b"warm\n")):
+        done = group.run(program, its_env, "-e", takes % 10)
+        assert (done.status, done.out, done.err) == (0, warm, b""), done
+        done = group.run(program, its_env, "-e", takes % 200)
+        assert (done.status, done.out) == (-9, b""), done
+    assert group.run(SERVED, env, "-e", takes % 200).out == b"warm\n"

@@ -40,7 +40,7 @@ NOT_RUN = {
     "moonlet --image BASE": "test_layers.py", "export LUA_PATH='/usr/share/lua/5.1": "test_layers.py", "moonlet --freeze base.image": "test_layers.py",
     "moonlet --freeze IMAGE --trust": "test_firmware.py",
     "spin -a": "test_model.py",
-    "scripts/fuzz": "the test fuzz", "scripts/faults": "the test faults", "scripts/load": "the test load",
+    "scripts/fuzz": "the test fuzz", "scripts/faults": "the test faults", "scripts/load": "the test load", "scripts/storm": "the test freshness",
     "parallel --sshlogin": "test_deployment.py: two hosts",
     "moonlet --freeze /tmp/job.image": "scripts/slurm: it needs Slurm", "sbatch": "it needs Slurm, and comes back at once: nobody waits for it",
     "lua5.4 parallel.lua": "test_module.py", "moonletd -l fennel": "test_module.py: Debian 12 has no Fennel",

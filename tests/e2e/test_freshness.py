@@ -14,8 +14,8 @@ import time
 
 import client
 import pytest
-from conftest import (BY_MOONLET, KERNEL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Result, about_the_file, environment,
-                      may_be_cold, run, wait_gone, without_addresses)
+from conftest import (BY_MOONLET, KERNEL, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, SERVED, THAWED, Result, Zygote, about_the_file,
+                      environment, may_be_cold, run, wait_gone, without_addresses)
 
 
 CODE = "print((require 'module'))"  # the parentheses drop what 5.4's adds
@@ -478,49 +478,150 @@ def test_nothing_grows(tree, start_zygote):
     assert SANITIZED or all(last <= early + 16 for early, last in zip(states[5][2:], states[-1][2:])), states
 
 
-def test_edits_in_a_tight_loop(tree, start_zygote):
+class Served:
+    """Launches through a moonletd."""
+
+    def __init__(self, tree, directory):
+        self.zygote = Zygote(directory, "-l", "module", env=tree.env)
+        self.ways = [(SERVED, {**tree.env, "MOONLET_SOCKET": self.zygote.socket})]
+
+    def begin(self):
+        self.states = []
+
+    def renew(self):
+        pass
+
+    def note(self):
+        self.states.append(written(self.zygote.pid) + written(self.zygote.server))
+
+    def end(self):
+        zygote, last = self.zygote, [state for state in self.states[-5:] if state]
+        assert not last or min(last) <= max(self.states[:20]) * 1.2 + 128, self.states
+        while not zygote.is_idle():
+            pass
+        assert len(zygote.descriptors()) <= 10
+        assert zygote.stop() == 0
+
+
+class Killed:
+    """Launches through one that is killed each second, and started anew in the same moment; or from the image beside its socket."""
+
+    def __init__(self, tree, directory):
+        self.tree = tree
+        self.start = lambda: Zygote(directory, "-l", "module", env=tree.env, wait=False)
+        self.zygote, self.over, self.kills = self.start(), threading.Event(), 0
+        env = {**tree.env, "MOONLET_SOCKET": self.zygote.socket}
+        self.ways = [(SERVED, env), (THAWED, {name: value for name, value in env.items() if name != "MOONLET_IMAGE"})]
+
+    def begin(self):
+        self.thread = threading.Thread(target=self.kill)
+        self.thread.start()
+
+    def kill(self):
+        while not self.over.wait(1):
+            self.zygote.process.kill()
+            self.zygote.process.wait()
+            self.zygote = self.start()
+            self.kills += 1
+
+    def renew(self):
+        pass
+
+    def note(self):
+        pass
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+        self.tree.is_warm(self.zygote)
+        assert self.zygote.stop() == 0
+
+
+class Alone:
+    """Launches by MOONLET_WARM: no moonletd."""
+
+    def __init__(self, tree, directory):
+        env = {**tree.env, "MOONLET_WARM": "-l module", "XDG_CACHE_HOME": str(directory), "MOONLET_SOCKET": str(directory / "none")}
+        del env["MOONLET_IMAGE"]
+        self.ways = [(THAWED, env)]
+
+    def begin(self):
+        pass
+
+    def renew(self):
+        """Else a freeze that has met a module that is half there would be tried again after ten seconds, after twenty, ..."""
+        run(MOONLETCTL, ["moonletctl", "--forget"], self.ways[0][1])
+
+    def note(self):
+        pass
+
+    def end(self):
+        pass
+
+
+@pytest.mark.parametrize("form", [Served, Killed, Alone], ids=lambda form: form.__name__.lower())
+def test_edits_in_a_tight_loop(tree, tmp_path, form):
     """In every way, each followed by a launch, which must see it, while others launch all the time. MOONLET_EDITS is how
     many; docs/reliability.md has ten thousand."""
     edits = int(os.environ.get("MOONLET_EDITS", "30" if SANITIZED else "100"))
-    zygote = tree.zygote(start_zygote)
     done, over, wrong, answers = [tree.version], threading.Event(), [], []
+    form = form(tree, tmp_path)
+    turns = itertools.cycle(form.ways)
+    code = "local is_warm = package.loaded.module ~= nil print((require 'module'), is_warm)"
+
+    def launched():
+        program, env = next(turns)
+        return run(program, ["lua", "-e", code], may_be_cold(env))
 
     def launches():
         while not over.is_set():
             before = done[-1]
-            got = tree.launch(zygote)
+            got = launched()
             answers.append(got)
             # In the middle of a change the file may be gone, empty or half there, for lua too.
-            if got.status == 1 and re.search(b"not found|near|cannot (open|read)", got.err) or got.out == b"true\n":
+            if got.status == 1 and re.search(b"not found|near|cannot (open|read)", got.err) or got.out.startswith(b"true\t"):
                 continue
-            if got.status != 0 or int(got.out) < before:
+            if got.status != 0 or int(got.out.split()[0]) < before:
                 wrong.append((before, got))
 
+    def look():
+        got = launched()
+        answers.append(got)
+        assert (got.status, got.out.split()[:1]) == (0, [b"%d" % tree.version]), (got, tree.version)
+        return got.out.endswith(b"true\n")
+
     threads = [threading.Thread(target=launches) for _ in range(2)]
+    form.begin()
     for thread in threads:
         thread.start()
     try:
-        states = []
         for i in range(edits):
             undo = WAYS[i % len(WAYS)](tree)
             done.append(tree.version)
-            tree.is_current(zygote)
+            look()
             if undo:
                 undo()
                 done.append(tree.version)
-                tree.is_current(zygote)
-            states.append(written(zygote.pid) + written(zygote.server))
+                look()
+            if i % 10 == 9:  # else there is hardly ever an image that the next change could outdate
+                ends = time.monotonic() + PATIENCE
+                renewed = -1
+                while not look():
+                    now = time.monotonic()
+                    assert now < ends, "no new image"
+                    if now > renewed + 2:
+                        form.renew()
+                        renewed = now
+            form.note()
     finally:
         over.set()
         for thread in threads:
             thread.join()
+        form.end()
     assert wrong == []
-    assert len(answers) > edits / 10
-    last = [state for state in states[-5:] if state]
-    assert not last or min(last) <= max(states[:20]) * 1.2 + 128, states
-    while not zygote.is_idle():
-        pass
-    assert len(zygote.descriptors()) <= 10
+    warm = sum(answer.out.endswith(b"true\n") for answer in answers)
+    assert warm > edits / 10
+    print(f"MEASURED: {edits} edits, {len(answers)} launches, {warm} of them warm, {getattr(form, 'kills', 0)} kills")
 
 
 def test_a_storm_of_reloads(tree, start_zygote):

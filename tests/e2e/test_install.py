@@ -76,14 +76,14 @@ def test_clang_tidy():
 
 @once
 def test_the_layers_import_downwards_only():
-    """base < protocol < fallback < ctl, client; protocol < child < server; protocol, lua < module; base < image < client, ctl, freeze, server; lua < freeze. The start
+    """base < protocol < fallback < ctl, client; protocol < child < server; protocol, lua < module; base < image < client, ctl, freeze, server, module; lua < freeze. The start
     of programs on MIPS is named: it serves moonlet-lua too."""
     allowed = {"base": {"base"}, "image": {"base", "image"}, "protocol": {"base", "protocol"},
                "fallback": {"base", "protocol", "fallback"}, "client": {"base", "image", "protocol", "fallback", "client"},
                "ctl": {"base", "image", "protocol", "fallback", "ctl"},
                "child": {"base", "protocol", "child"},
                "server": {"base", "image", "protocol", "child", "server"}, "lua": {"base", "lua"}, "freeze": {"base", "image", "lua", "freeze"},
-               "module": {"base", "protocol", "lua", "module"}}
+               "module": {"base", "image", "protocol", "lua", "module"}}
     together = ("server/imports.cc",)
     for path in sources(".cc", ".h"):
         layer = os.path.relpath(path, SOURCE).split(os.sep)
@@ -103,3 +103,13 @@ def test_the_tests_that_the_security_page_names_are_there():
         with open(name) as file:
             there.update(re.findall(r"^def test_(\w+)", file.read(), re.MULTILINE))
     assert len(named) > 20 and named <= there, named - there
+
+
+@once
+@pytest.mark.parametrize("program, page", [("moonlet", "moonlet.1"), ("moonletctl", "moonletctl.1"), ("moonletd", "moonletd.8"),
+                                           ("moonlet-bench", "moonlet-bench.1")])
+def test_each_option_is_explained_by_help(program, page):
+    with open(os.path.join(SOURCE, "docs", page)) as text:
+        options = set(re.findall(r"^\.It Fl -([a-z][a-z0-9-]+)", text.read(), re.MULTILINE))
+    shown = subprocess.run([os.path.join(BUILD, program), "--help"], capture_output=True, text=True, check=True).stdout
+    assert len(options) > 5 and not [option for option in sorted(options) if f"--{option}" not in shown]

@@ -9,7 +9,7 @@ import stat
 import subprocess
 
 import pytest
-from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED,
+from conftest import (BUILD, BY_MOONLET, JIT, LUA, MOONLET, MOONLETCTL, MOONLETD, PATIENCE, REAL_LUA, SANITIZED, Result, Zygote,
                       about_the_file, environment, run, wait_gone, without_addresses)
 
 
@@ -89,6 +89,18 @@ def test_what_a_warm_up_leaves_running_ends_with_it(start_zygote, tmp_path):
     zygote = start_zygote("-e", f"os.execute('sleep 1000 & echo $! >{pid}')")
     wait_gone(int(pid.read_text()))
     assert serves_with_lua(zygote)
+
+
+@pytest.mark.parametrize("end", ["never", "error"])
+def test_a_warm_up_that_says_much_does_not_fill_the_log(start_zygote, end):
+    """The log has the beginning and the end of it, and time is up for it as for any."""
+    says = "print 'begins' local line = ('x'):rep(99) .. '\\n'"
+    code = {"never": f"{says} while true do io.write(line) end", "error": f"{says} for i = 1, 100000 do io.write(line) end error 'ends'"}[end]
+    zygote = start_zygote("-e", code, options=["--warm-up-time", "2"])
+    log = zygote.log()
+    assert "begins\n" in log and log.count("moonletd: too much output: its end follows\n") == 1
+    assert {"never": "moonletd: the warm-up: it took more than 2 s\n", "error": ":1: ends\n"}[end] in log[-5000:], log[-5000:]
+    assert len(log) < 100_000
 
 
 def test_a_limit_of_memory(start_zygote):
@@ -259,6 +271,22 @@ def test_a_socket_that_is_bound_and_not_yet_listened_on_is_not_stale(tmp_path):
     assert first.wait(PATIENCE) == 0
     for fd in (told, wait, ready):
         os.close(fd)
+
+
+def test_one_that_starts_the_moment_after_another_was_killed_serves(tmp_path, launch):
+    """Also while scripts of the dead one run, whose clients are told how these end."""
+    env = environment(MOONLET_SOCKET=str(tmp_path / "zygote.sock"))
+    moonletd, running = Zygote(tmp_path), []
+    for status in range(5):
+        running.append(launch(BY_MOONLET, env, f"print 'runs' io.flush() io.read() os.exit({status})"))
+        assert running[-1].hear() == "runs"
+        moonletd.process.kill()
+        moonletd = Zygote(tmp_path)
+        assert run(BY_MOONLET, ["lua", "-e", "print 'served'"], env) == Result(0, b"served\n", b"")
+    for status, script in enumerate(running):
+        script.say("")
+        assert script.end() == Result(status, b"", b"")
+    assert moonletd.stop() == 0
 
 
 def test_a_socket_that_has_been_replaced_is_not_removed(start_zygote):

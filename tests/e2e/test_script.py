@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import BY_LUA, BY_MOONLET, JIT, LUA, MOONLETCTL, NAME_OF_LUA, REAL_LUA, Result, about_images, about_moonletd, environment, run
+from conftest import BY_LUA, BY_MOONLET, JIT, LUA, MOONLETCTL, NAME_OF_LUA, REAL_LUA, WITHOUT, Result, about_images, about_moonletd, environment, run
 
 SHOW_ARGUMENTS = """
 local least = 0
@@ -252,6 +252,20 @@ def test_help_and_version_are_moonlets_own():
     shown = run(BY_MOONLET, ["moonlet", "--version"], env)
     name = "LuaJIT" if JIT else f"Lua {LUA}"
     assert shown.status == 0 and f"({name})" in shown.out.decode() and shown.out.startswith(b"moonlet 0.")
+
+
+@about_images
+@pytest.mark.skipif("WARM" in WITHOUT, reason="NO ROOM FOR THAT: left out of this build")
+def test_an_option_that_is_misspelt_names_moonlets_own(tmp_path):
+    """Lua has none that are so long. It complains itself then."""
+    env = environment(MOONLET_FALLBACK=REAL_LUA, MOONLET_SOCKET="/nonexistent")
+    expected = run(REAL_LUA, ["lua", "--statsu"], environment())
+    got = run(BY_MOONLET, ["lua", "--statsu"], env)
+    first, rest = got.err.split(b"\n", 1)
+    assert (got.status, got.out, rest) == (expected.status, expected.out, expected.err)
+    assert first.startswith(b"moonlet: --statsu: no option of lua's") and all(it in first for it in (b" --status ", b" --image ", b" --wrap "))
+    (tmp_path / "s.lua").write_text("print(...)")
+    assert run(BY_MOONLET, ["lua", str(tmp_path / "s.lua"), "--statsu"], env) == Result(0, b"--statsu\n", b"")
 
 
 def test_the_socket_may_be_named_on_the_command_line(zygote, tmp_path):

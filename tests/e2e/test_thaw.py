@@ -483,10 +483,10 @@ def test_a_launch_whose_image_fits_tells_moonletd_nothing(place, listener):
 
 def test_a_launch_that_finds_the_image_outdated_tells_moonletd(place, listener):
     """A byte, whatever becomes of the script then."""
-    assert listener.launch(place, LD_OF_NOBODY="1") == Result(0, b"nil\n", b"") and listener.heard() == [b"o"]
-    assert listener.launch(place, LD_OF_NOBODY="1", fallback="").status == 125 and listener.heard() == [b"o"]
+    assert listener.launch(place, LD_OF_NOBODY="1") == Result(0, b"nil\n", b"") and listener.heard() == [b"oLD_* differs from the image's"]
+    assert listener.launch(place, LD_OF_NOBODY="1", fallback="").status == 125 and listener.heard() == [b"oLD_* differs from the image's"]
     os.utime(place.path)
-    assert listener.launch(place) == Result(0, b"nil\n", b"") and listener.heard() == [b"o"]
+    assert listener.launch(place) == Result(0, b"nil\n", b"") and listener.heard() == [b"ohas been changed"]
 
 
 def test_a_launch_without_an_image_tells_moonletd_nothing(place, listener):

@@ -31,7 +31,7 @@ SCRIPTS = {
     "stops": (BEGIN + "local p = require 'probe'; p.kill(p.pid(), 19); os.exit(5)", 5),
     "waits": (BEGIN + "io.read(); os.exit(7)", 7),
 }
-ROLES = ("client", "child", "zygote")  # of moonletd's two processes the one that serves: the other has no part in a launch
+ROLES = ("client", "child", "server")  # of moonletd's two processes the one that serves: the other has no part in a launch
 
 
 class Wrong(Exception):
@@ -49,7 +49,7 @@ class Launch:
                "MOONLET_FALLBACK": REAL_LUA, "MOONLET_SOCKET": world.socket, "MOONLET_IMAGE": ""}
         self.process = world.start(role, "moonletctl", ["run", "-e", text], env, world.read_end)
 
-    def check(self, tracer, fault, zygote_lives):
+    def check(self, tracer, fault, server_lives):
         """The status is true, and no script has run twice."""
         status, runs = self.process.status, self.runs.read_text().split()
         scripts = [it for it in tracer.ended if it.left_group]
@@ -69,7 +69,7 @@ class Launch:
             if runs and not is_struck and status != self.expected:
                 raise Wrong(f"status {status}")
             return
-        is_lost = not zygote_lives and bool(scripts)  # who serves knows the end, and nobody else
+        is_lost = not server_lives and bool(scripts)  # who serves knows the end, and nobody else
         has_no_lua = fault and fault.role == "client" and fault.name == "execve"
         if status == 125 and runs != ["lua"] and (is_lost or has_no_lua):
             return
@@ -83,13 +83,13 @@ class World:
         self.kernel = kernel
         self.name = ", ".join([self.NAME, *[f"Linux {kernel}"] * bool(kernel)])
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="moonlet-faults-"))
-        self.socket = str(self.directory / "zygote.sock")
+        self.socket = str(self.directory / "server.sock")
         self.log_path = self.directory / "log"
         self.log = os.open(self.log_path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
         self.read_end, self.write_end = os.pipe()
         self.tracer = Tracer()
         self.tracer.role_of_fork = self.role_of_fork
-        self.keeper = self.zygote = None
+        self.keeper = self.server = None
         for name in ("moonletctl", "moonletd") if kernel else ():
             (self.directory / name).symlink_to(os.path.join(BUILD, name))
             (self.directory / kernel).mkdir(exist_ok=True)
@@ -102,12 +102,12 @@ class World:
 
     def role_of_fork(self, parent):
         if parent.role == "keeper":
-            return "warm-up" if any(it.role == "zygote" for it in self.tracer.processes.values()) else "zygote"
-        return "child" if parent.role == "zygote" else parent.role + "'s child"
+            return "warm-up" if any(it.role == "server" for it in self.tracer.processes.values()) else "server"
+        return "child" if parent.role == "server" else parent.role + "'s child"
 
     def begin(self):
-        """Sees to it that a zygote serves, as at the beginning."""
-        if self.zygote is not None:
+        """Sees to it that a server serves, as at the beginning."""
+        if self.server is not None:
             return
         os.ftruncate(self.log, 0)
         env = {"PATH": os.environ["PATH"], "LUA_CPATH": os.path.join(BUILD, "modules", "?.so")}
@@ -115,16 +115,16 @@ class World:
         self.keeper = self.start("keeper", "moonletd", ["--socket", self.socket, "-e", WARM_UP], env, null)
         os.close(null)
         self.tracer.run()
-        self.zygote = next((it for it in self.tracer.processes.values() if it.role == "zygote"), self.keeper)
+        self.server = next((it for it in self.tracer.processes.values() if it.role == "server"), self.keeper)
         self.descriptors = self.list_descriptors()
         if not self.lives():
             raise Wrong("moonletd does not serve: " + self.log_path.read_text())
 
     def lives(self):
-        return self.zygote is not None and self.zygote.status is None
+        return self.server is not None and self.server.status is None
 
     def list_descriptors(self):
-        links = [os.readlink(f"/proc/{self.zygote.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.zygote.pid}/fd")]
+        links = [os.readlink(f"/proc/{self.server.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.server.pid}/fd")]
         return sorted(link.partition(":")[0] for link in links)
 
     def are_right(self, descriptors):
@@ -143,31 +143,31 @@ class World:
         raise Wrong("it stops again and again: " + self.tracer.describe())
 
     def check(self, fault):
-        """Nothing is left but a zygote that serves, or nothing at all."""
+        """Nothing is left but a server that serves, or nothing at all."""
         if not self.lives():
-            if fault is None or fault.role != "zygote" or fault.kind == FAIL:
-                raise Wrong(f"the zygote has ended with {self.zygote.status}")
-            self.zygote = None
+            if fault is None or fault.role != "server" or fault.kind == FAIL:
+                raise Wrong(f"the server has ended with {self.server.status}")
+            self.server = None
             if self.tracer.processes:
                 raise Wrong("left over: " + self.tracer.describe())
             return
-        # A child that is not waited for any more is still one of the zygote's.
-        others = [it for it in self.tracer.processes.values() if it not in (self.keeper, self.zygote)]
-        with open(f"/proc/{self.zygote.pid}/task/{self.zygote.pid}/children") as children:
+        # A child that is not waited for any more is still one of the server's.
+        others = [it for it in self.tracer.processes.values() if it not in (self.keeper, self.server)]
+        with open(f"/proc/{self.server.pid}/task/{self.server.pid}/children") as children:
             if children.read().split() or others:
                 raise Wrong("left over, or a zombie: " + self.tracer.describe())
         if not self.are_right(self.list_descriptors()):
             raise Wrong(f"descriptors {self.list_descriptors()}, not {self.descriptors}: {self.tracer.describe()}")
 
     def stop(self):
-        """The zygote ends as it should."""
+        """The server ends as it should."""
         if self.lives():
             os.kill(self.keeper.pid, signal.SIGTERM)
             self.tracer.arm()
             self.tracer.run()
-            if self.keeper.status != 0 or self.zygote.status != 0 or self.tracer.processes or os.path.exists(self.socket):
-                raise Wrong(f"SIGTERM: status {self.keeper.status} and {self.zygote.status}, {self.tracer.describe()}")
-        self.zygote = None
+            if self.keeper.status != 0 or self.server.status != 0 or self.tracer.processes or os.path.exists(self.socket):
+                raise Wrong(f"SIGTERM: status {self.keeper.status} and {self.server.status}, {self.tracer.describe()}")
+        self.server = None
 
     def round(self, fault):
         """One launch, and what befalls it. Returns how often each call was made, by (role, name)."""
@@ -175,9 +175,9 @@ class World:
         self.arm(fault)
         launches = self.course()
         counts = dict(self.tracer.counts)
-        zygote_lives = self.lives()
+        server_lives = self.lives()
         for it in launches:
-            it.check(self.tracer, fault, zygote_lives)
+            it.check(self.tracer, fault, server_lives)
         self.check(fault)
         return counts
 
@@ -246,7 +246,7 @@ SCENARIOS += [(script, "4.14") for script in ("exits with 7", "is killed", "stop
 # The quick form: of these each call is killed; what once failed in a way that was wrong fails again; of all else a small
 # part happens, another one in each scenario.
 QUICK = [("exits with 7",)]
-ONCE_WRONG = [("zygote", "accept4"), ("client", "recvmsg"), ("zygote", "sendto"), ("zygote", "read")]
+ONCE_WRONG = [("server", "accept4"), ("client", "recvmsg"), ("server", "sendto"), ("server", "read")]
 ONE_IN = 100
 
 

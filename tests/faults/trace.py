@@ -330,12 +330,12 @@ ERRORS = {
     "socket": "EACCES EMFILE ENFILE ENOBUFS ENOMEM", "socketpair": "EMFILE ENFILE ENOMEM",
     "write": "EAGAIN EDQUOT EFBIG EINTR EIO ENOSPC EPERM EPIPE", "writev": "EAGAIN EINTR EIO ENOSPC EPIPE",
 }
-# But for a signal to oneself, a look at the own limits, a place in a memory file of one's own (the zygote seeks in no
+# But for a signal to oneself, a look at the own limits, a place in a memory file of one's own (the server seeks in no
 # other), and all that fcntl does but make descriptors (F_DUPFD, F_DUPFD_CLOEXEC).
 CANNOT_FAIL = {
     "fcntl": lambda _, arguments: arguments[1] not in (0, 1030),
     "kill": lambda process, arguments: arguments[0] == process.pid,
-    "lseek": lambda process, _: process.role == "zygote",
+    "lseek": lambda process, _: process.role == "server",
     "prlimit64": lambda _, arguments: arguments[0] == 0 and arguments[2] == 0,
 }
 

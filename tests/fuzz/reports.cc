@@ -28,8 +28,6 @@ struct World {
   bool has_hung_up = false;
   long pidfd_result = 0;  // of pidfd_send_signal
   uint8_t pending = 0;
-  bool has_farewell = false;  // a SIGURG that waits for a signalfd which takes it
-  int32_t farewell = 0;
 };
 World* world;
 
@@ -73,13 +71,8 @@ void send_signal() {
   const uint32_t number = world->input.number<uint8_t>() % kLastSignal + 1;
   const auto code = world->input.number<int8_t>();
   const auto value = world->input.number<int32_t>();
-  if (world->started) {
-    queue_signal(number, code, value);
-  } else if (number == SIGURG) {
-    world->has_farewell = code == SI_QUEUE;
-    world->farewell = value;
-  }
-  // Before the start others take their effect on this process.
+  // Before the start they take their effect on this process.
+  if (world->started) queue_signal(number, code, value);
 }
 
 // Makes the next thing happen.
@@ -170,7 +163,6 @@ long call(long number, Arguments... arguments) {
     case SYS_rt_sigaction:
       return 0;
     case SYS_signalfd4:
-      if (world->has_farewell) queue_signal(SIGURG, SI_QUEUE, world->farewell);
       return static_cast<int>(argument[0]);
     case SYS_rt_sigpending:
       memset(reinterpret_cast<void*>(argument[0]), world->pending, kLastSignal / 8);
@@ -218,7 +210,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::world = &world;
   if (setjmp(fuzz::way_out) != 0) return 0;
   fallback::Refusal refusal = {"", ""};
-  ctl::follow(connection[1], "/socket", signals[1], kernel::SignalSet(), 0x123456, refusal);
+  ctl::follow(connection[1], "/socket", signals[1], kernel::SignalSet(), refusal);
   PROMISE(!world.started && refusal.reason != nullptr);
   PROMISE(strlen(refusal.reason) <= protocol::kMaxReason);
   fallback::print_refusal(refusal);

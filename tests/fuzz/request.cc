@@ -105,15 +105,15 @@ namespace {
 // What the child relies on in a request that it was given.
 void check(const child::LaunchRequest& request) {
   const protocol::Request& header = request.header;
-  PROMISE(request.argc >= 1 && static_cast<uint32_t>(request.argc) == header.argc);
-  PROMISE(request.argv[0] == request.strings && request.argv[request.argc] == nullptr);
+  PROMISE(header.argc >= 1);
+  PROMISE(request.argv[0] == request.strings && request.argv[header.argc] == nullptr);
   const char* at = request.strings;
-  for (int i = 0; i < request.argc; i++) {
+  const char* const end_of_arguments = header.envc > 0 ? request.environment[0] : request.strings_end;
+  for (uint32_t i = 0; i < header.argc; i++) {
     PROMISE(request.argv[i] == at);
-    while (i + 1 < request.argc ? at < request.argv[i + 1] : at < request.environment_strings) at++;
+    while (i + 1 < header.argc ? at < request.argv[i + 1] : at < end_of_arguments) at++;
     PROMISE(at[-1] == '\0');
   }
-  PROMISE(request.environment_strings == at);
   for (uint32_t i = 0; i < header.envc; i++) {
     PROMISE(request.environment[i] == at);
     while (i + 1 < header.envc ? at < request.environment[i + 1] : at < request.strings_end) at++;

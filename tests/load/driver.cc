@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kPatienceMs = 60000;
 constexpr uint64_t kShownFailures = 20;
+constexpr size_t kShownBytes = 200;
 
 int64_t now_us() {
   timespec time = {};
@@ -64,8 +65,8 @@ bool is_right(const Launch& launch) {
 
 }  // namespace
 
-Driver::Driver(std::string moonletctl, std::string directory)
-    : moonletctl_(std::move(moonletctl)), directory_(std::move(directory)) {
+Driver::Driver(const std::string& programs, std::string directory)
+    : moonletctl_(programs + "/moonletctl"), moonlet_(programs + "/moonlet"), directory_(std::move(directory)) {
   sigset_t taken;
   sigemptyset(&taken);
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGHUP}) sigaddset(&taken, signal);
@@ -84,9 +85,10 @@ Driver::Driver(std::string moonletctl, std::string directory)
   }
 }
 
-void Driver::start(const Kind& kind, uint64_t number, Zygote& zygote, Random& random) {
+void Driver::start(const Kind& kind, Way way, uint64_t number, Moonletd& moonletd, Random& random) {
   auto launch = std::make_unique<Launch>();
   launch->kind = &kind;
+  launch->way = way;
   launch->number = number;
   launch->line = line_of(kind, number);
   int input[2], output[2];
@@ -107,12 +109,17 @@ void Driver::start(const Kind& kind, uint64_t number, Zygote& zygote, Random& ra
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   const std::string argument = std::to_string(number);
-  const char* argv[] = {"moonletctl", "run", "--argv0=lua", scripts_[&kind].c_str(), argument.c_str(), nullptr};
-  const int error = posix_spawn(&launch->pid, moonletctl_.c_str(), &actions, &attributes,
-                                const_cast<char**>(argv), zygote.environment());
+  const std::string& script = scripts_[&kind];
+  const std::string image = "--image=" + moonletd.image();
+  const char* forked[] = {"moonletctl", "run", "--argv0=lua", script.c_str(), argument.c_str(), nullptr};
+  const char* thawed[] = {"lua", image.c_str(), script.c_str(), argument.c_str(), nullptr};
+  const std::string& program = way == Way::kForked ? moonletctl_ : moonlet_;
+  const int error =
+      posix_spawn(&launch->pid, program.c_str(), &actions, &attributes,
+                  const_cast<char**>(way == Way::kForked ? forked : thawed), moonletd.environment());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) fail("run %s: %s", moonletctl_.c_str(), strerror(error));
+  if (error != 0) fail("run %s: %s", program.c_str(), strerror(error));
   close(input[0]);
   close(output[1]);
 
@@ -182,8 +189,8 @@ int Driver::writing() const {
       std::count_if(launches_.begin(), launches_.end(), [](const auto& it) { return it.second->written > 0; }));
 }
 
-Tally Driver::tally(const Kind& kind) const {
-  const auto found = tallies_.find(&kind);
+Tally Driver::tally(const Kind& kind, Way way) const {
+  const auto found = tallies_.find({&kind, way});
   return found == tallies_.end() ? Tally{} : found->second;
 }
 
@@ -202,6 +209,8 @@ void Driver::read_output(Launch& launch) {
   // A line that comes twice is a script that ran twice; one of another number a launch that got another's
   // output.
   const size_t size = launch.line.size();
+  if (launch.beginning.size() < kShownBytes)
+    launch.beginning.append(buffer_.data(), std::min(static_cast<size_t>(got), kShownBytes));
   for (ssize_t i = 0; i < got; i++) {
     if (buffer_[static_cast<size_t>(i)] != launch.line[(launch.written + static_cast<uint64_t>(i)) % size])
       launch.garbled = true;
@@ -233,15 +242,17 @@ bool Driver::reap() {
 }
 
 void Driver::finish(Launch& launch) {
-  Tally& tally = tallies_[launch.kind];
+  Tally& tally = tallies_[{launch.kind, launch.way}];
   tally.launches++;
   if (!is_right(launch)) {
     tally.wrong++;
     if (wrong() <= kShownFailures) {
-      std::printf("WRONG: launch %lu (%s): wait status 0x%x, %lu bytes of output%s, %d stops; expected 0x%x\n",
-                  launch.number, launch.kind->name, launch.status, launch.written,
-                  launch.garbled ? ", garbled" : "", launch.stops,
-                  expected_status(*launch.kind, launch.number));
+      std::printf(
+          "WRONG: launch %lu (%s, %s): wait status 0x%x, %lu bytes of output%s, %d stops; expected 0x%x\n",
+          launch.number, launch.kind->name, launch.way == Way::kForked ? "forked" : "thawed", launch.status,
+          launch.written, launch.garbled ? ", garbled" : "", launch.stops,
+          expected_status(*launch.kind, launch.number));
+      if (launch.garbled) std::printf("  %s\n", launch.beginning.c_str());
     }
   }
   close_once(launch.input);
@@ -284,7 +295,7 @@ bool Driver::step() {
 void Driver::end_all() {
   for (const auto& [pid, launch] : launches_) {
     if (!launch->reaped) kill(pid, SIGKILL);
-    // The zygote kills the script; if it is gone itself, the script ends by these.
+    // The moonletd kills the script; if it is gone itself, the script ends by these.
     close_once(launch->input);
     close_once(launch->output);
   }

@@ -78,14 +78,12 @@ TEST_F(RequestTest, AWholeRequestIsTakenApart) {
   const std::string bytes = client.bytes();
   send_with_descriptor(pair_[0], bytes.data(), bytes.size(), pair_[0]);
   ASSERT_EQ(read_request(pair_[1], request_), nullptr);
-  EXPECT_EQ(request_.argc, 3);
   EXPECT_STREQ(request_.argv[1], "-e");
   EXPECT_STREQ(request_.argv[2], "");
   EXPECT_EQ(request_.argv[3], nullptr);
   EXPECT_STREQ(request_.environment[0], "A=1");
   EXPECT_STREQ(request_.environment[1], "");
   EXPECT_EQ(request_.environment[2], nullptr);
-  EXPECT_EQ(request_.environment_strings, request_.strings + sizeof "lua" + sizeof "-e" + 1);
   EXPECT_GE(fcntl(request_.received[0], F_GETFD), 0);
   EXPECT_EQ(fcntl(request_.received[0], F_GETFD) & FD_CLOEXEC, 0);
   close(request_.received[0]);
