@@ -34,6 +34,12 @@ namespace {
 
 using protocol::Declined;
 
+#if defined(MOONLET_TELLS_HOW)
+constexpr bool kTellsHow = true;
+#else
+constexpr bool kTellsHow = false;
+#endif
+
 constexpr int kMostGroups = protocol::kMaxDescriptors;  // a client that has more gets lua
 
 // What children start from.
@@ -214,7 +220,7 @@ void take_signals(const protocol::Request& header) {
 
 // Tells the client that its script starts, and gives up the connection: from here on there is no fallback but
 // moonlet's own. Ends this process if the client has left.
-void start(const Accepted& accepted, int behind) {
+void start(const Accepted& accepted, bool tells_how, int first) {
   // Out of the server's process group: the mark, for the server, that this child is the client's now.
   if (setpgid(0, 0) != 0) decline(accepted, Declined::kResources, "make a process group: %m");
   const protocol::Report report = {protocol::ReportKind::kStarted, getpid()};
@@ -224,7 +230,8 @@ void start(const Accepted& accepted, int behind) {
     _exit(EXIT_SUCCESS);
   }
   // Without a pidfd the client cannot watch this process: the open connection tells it that the script lives.
-  if (pidfd < 0) dup2(accepted.connection, behind);
+  if (pidfd < 0) dup2(accepted.connection, first + protocol::handed::kConnection);
+  if (kTellsHow && tells_how) dup2(accepted.connection, first + protocol::handed::kTelling);
   close(pidfd);
   close(accepted.connection);
 }
@@ -289,7 +296,7 @@ void become(Accepted accepted) {
   umask(header.umask);
   take_priority_and_limits(accepted, header);
   take_signals(header);
-  start(accepted, first + protocol::handed::kConnection);
+  start(accepted, (header.flags & protocol::kTellsHow) != 0, first);
   execute(first, request);
 }
 

@@ -132,7 +132,7 @@ char* map_pages(size_t size) {
 const char* check_header(const Request& header) {
   if (header.magic != protocol::kMagic) return MOONLET_TEXT("it is not a moonlet request");
   if (header.version != protocol::kVersion || header.request_bytes != sizeof header ||
-      (header.flags & ~protocol::kEndBySignal) != 0)
+      (header.flags & ~protocol::kKnownFlags) != 0)
     return MOONLET_TEXT("another version of the protocol");
   if (header.argc == 0 || header.argc > protocol::kMaxStrings || header.envc > protocol::kMaxStrings ||
       header.string_bytes > protocol::kMaxStringBytes || header.argc + header.envc > header.string_bytes)

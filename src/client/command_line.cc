@@ -54,7 +54,7 @@ constexpr char kHelp[] =
     "  --freeze PATH  run the script, then freeze what it has loaded into an image" MOONLET_ON_BASE
     "\n"
     "  --trust        the image need not ask whether files are still the same\n"
-    "  --ignore NAME  nor about this variable, or what is at this path\n"
+    "  --ignore NAME  nor about this variable, or path\n"
     "  --leave-out MODULE\n"
     "                 the image is made without this module\n"
     "  --image PATH   the image; else $MOONLET_IMAGE, or beside the socket\n"

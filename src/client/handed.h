@@ -7,4 +7,19 @@ namespace moonlet::client {
 /// as it shall be then.
 int take_handed();
 
+#if defined(MOONLET_TELLS_HOW)
+
+/// Whether moonletd's client wants to know how its script runs.
+bool is_to_tell_how();
+
+/// Tells it, if so: 1 in an image, 0 by lua. Once, before anything of the script has run.
+void tell_how(int in_image);
+
+#else
+
+inline bool is_to_tell_how() { return false; }
+inline void tell_how(int) {}
+
+#endif
+
 }  // namespace moonlet::client

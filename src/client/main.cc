@@ -3,6 +3,7 @@
 #include "client/command_line.h"
 #include "client/companion.h"
 #include "client/first_line.h"
+#include "client/handed.h"
 #include "client/look_again.h"
 #include "client/thaw.h"
 #include "client/warm.h"
@@ -27,6 +28,7 @@ int fail(const Refusal& refusal) {
 
 [[noreturn]] void become_lua(const CommandLine& line, const Refusal& refusal) {
   if (line.descriptor >= 0) close(line.descriptor);
+  tell_how(0);
   fallback::fall_back(line.argv, refusal);
 }
 

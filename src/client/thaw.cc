@@ -1,5 +1,6 @@
 #include "client/thaw.h"
 
+#include "client/handed.h"
 #include "client/warm.h"
 #include "fallback/fallback.h"
 #include "image/answer.h"
@@ -25,7 +26,9 @@ const char* path;  // of the image
   fallback::fall_back(launch.argv, {"run in", "the image", 0, reason, ""});
 }
 
-void say_what_was_thawed() {
+void begin() {
+  tell_how(1);
+  if (!fallback::is_verbose()) return;
   const char* const part[] = {"moonlet: thawed ", path};
   fallback::write_line(part, 2);
 }
@@ -96,7 +99,7 @@ Then thaw(const CommandLine& line, const protocol::SocketAddress& socket, long* 
             image::auxiliary_behind(environ),
             reinterpret_cast<uintptr_t>(stack),
             turn_back,
-            fallback::is_verbose() ? say_what_was_thawed : nullptr};
+            fallback::is_verbose() || is_to_tell_how() ? begin : nullptr};
 #if defined(MOONLET_WARM)
   if (warm_up != nullptr) return thaw_cached(warm_up, refusal);
 #endif

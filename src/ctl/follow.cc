@@ -133,6 +133,8 @@ void follow(int socket, const char* path, int signals, const kernel::SignalSet& 
       case ReportKind::kKilled:
         if (script.pid != 0) die_of(report.value);
         break;  // the end of the connection follows, and with it the fallback
+      case ReportKind::kRuns:
+        break;
       case ReportKind::kStopped:
         if (script.pid != 0) stop_with(script, report.value);
         break;

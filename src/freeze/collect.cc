@@ -84,6 +84,7 @@ class Collector {
   void sort(const Question* record) {
     const Asked asked = record->asked;
     if (asked == kProblem) return add_problem(static_cast<Matter>(record->aux), text_of(record));
+    if (asked == kAsker) return attribute(text_of(record));
     if (asked == Asked::kBase || asked == kOwnFile || asked == kVoid) return;
     if (record->answer == image::kNever) add_problem(Matter::kHidden, text_of(record));
     if (asked == Asked::kContent) {
@@ -109,7 +110,15 @@ class Collector {
   void add_problem(Matter matter, const char* text) {
     if (problems_ == nullptr)
       problems_ = static_cast<Problem*>(log_->allocate(kMostProblems * sizeof(Problem)));
-    if (problems_ != nullptr && problem_count_ < kMostProblems) problems_[problem_count_++] = {matter, text};
+    if (problems_ != nullptr && problem_count_ < kMostProblems)
+      problems_[problem_count_++] = {matter, text, nullptr};
+  }
+
+  // All problems since the last call are this module's; "": no module's.
+  void attribute(const char* module) {
+    for (; attributed_ < problem_count_; attributed_++) {
+      if (*module != '\0') problems_[attributed_].module = module;
+    }
   }
 
   // Once: what counts ticks has another content then.
@@ -228,6 +237,7 @@ class Collector {
   Directories directories_;
   Problem* problems_ = nullptr;
   uint32_t problem_count_ = 0;
+  uint32_t attributed_ = 0;  // of them
   bool time_has_passed_ = false;
 };
 

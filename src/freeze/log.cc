@@ -97,6 +97,8 @@ void Log::add_problem(Matter matter, const char* text) {
   if (!ignores_path(text)) add(kProblem, static_cast<uint32_t>(matter), text, length, 0);
 }
 
+void Log::add_asker(const char* name) { add(kAsker, askers++, name, strlen(name), 0); }
+
 bool Log::withdraw_problem(Matter matter, const char* text) {
   const uint32_t* const slot = find(kProblem, static_cast<uint32_t>(matter), text, strlen(text));
   if (slot == nullptr || *slot == 0) return false;

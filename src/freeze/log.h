@@ -14,6 +14,9 @@ namespace moonlet::freeze::questions {
 constexpr auto kOwnFile = static_cast<image::Asked>(240);  // text: a path that the warm-up has made
 constexpr auto kProblem = static_cast<image::Asked>(241);  // aux: Matter
 constexpr auto kVoid = static_cast<image::Asked>(242);     // lost a race against the same question
+// Whoever has asked all that stands before it, up to the one before. Text: a module, or nothing. aux: its
+// number.
+constexpr auto kAsker = static_cast<image::Asked>(243);
 
 /// The text of a Matter::kClock, until it is known who has asked.
 constexpr char kTheClock[] = "the clock";
@@ -40,6 +43,8 @@ class Log {
   void add(image::Asked asked, uint32_t aux, const char* text, size_t length, uint64_t answer);
   /// Likewise.
   void add_problem(Matter matter, const char* text);
+  /// What has been recorded since the last call was asked by the module `name`; "": by none.
+  void add_asker(const char* name);
   /// As if it had never come. Whether it had.
   bool withdraw_problem(Matter matter, const char* text);
 
@@ -65,6 +70,7 @@ class Log {
   uint32_t state;       // TracerState, a futex
   uint32_t is_over;     // end()
   uint32_t has_failed;  // a question did not fit
+  uint32_t askers;
 
  private:
   static constexpr size_t kSlots = 32768;

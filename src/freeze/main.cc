@@ -99,7 +99,7 @@ const char* current_module() {
 void note_what_came() {
   const char* const module = current_module();
   note_module(module);
-  questions::note_asker_of_clock(module != nullptr ? module : "the script");
+  questions::note_asker(module);
 }
 #endif
 
@@ -154,35 +154,56 @@ bool has_asked_for_entropy(const questions::Collected& asked) {
   exit(EXIT_FAILURE);
 }
 
-// What an image tells people: the names of its modules, then of those that asked for the time. Without memory
-// for that it tells nothing.
-const char** make_notes(const questions::Collected& asked, uint32_t& module_count) {
-  static const char* none[] = {nullptr};
+// What an image tells people: the names of its modules, then of those that asked for the time, where that is
+// known. Without memory for that it tells nothing.
+const char* const* make_notes(const questions::Collected& asked, uint32_t& module_count) {
+  static const char* const none[] = {nullptr};
   const char* const* const modules = modules::names();
   module_count = 0;
   if (modules == nullptr) return none;
   while (modules[module_count] != nullptr) module_count++;
+#if defined(MOONLET_OWN_PATH)
   auto** const notes =
       static_cast<const char**>(calloc(size_t{module_count} + asked.problem_count + 1, sizeof(const char*)));
-  if (notes == nullptr) {
-    module_count = 0;
-    return none;
-  }
+  if (notes == nullptr) return modules;
   memcpy(notes, modules, module_count * sizeof *notes);
   const char** end = notes + module_count;
   for (uint32_t i = 0; i < asked.problem_count; i++) {
     if (asked.problems[i].matter == questions::Matter::kClock) *end++ = asked.problems[i].text;
   }
   return notes;
+#else
+  (void)asked;
+  return modules;
+#endif
 }
 
-// Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is.
-int complain_of_problems(const questions::Collected& asked) {
+#if defined(MOONLET_OWN_PATH)
+// Whether an image without the module that has asked for it is right.
+bool can_be_left_out(questions::Matter matter) {
+  return matter != questions::Matter::kChanged && matter != questions::Matter::kHidden;
+}
+#endif
+
+// Says what the warm-up has asked that no launch can be compared for. Returns how much of that there is,
+// without what modules have asked that can be left out for it; that is added to `left`.
+int complain_of_problems(const questions::Collected& asked, int& left) {
   int count = 0;
   for (uint32_t i = 0; i < asked.problem_count; i++) {
     const questions::Problem& it = asked.problems[i];
     if (it.matter > questions::Matter::kLastThatRefuses) continue;
-    count += image::complain("%s%s", questions::describe(it.matter), it.text);
+    const char* const what = questions::describe(it.matter);
+#if defined(MOONLET_OWN_PATH)
+    if (it.module != nullptr) {
+      image::complain("module %s: %s%s", it.module, what, it.text);
+      if (can_be_left_out(it.matter)) observe_leaver(it.module);
+      (can_be_left_out(it.matter) ? left : count)++;
+      continue;
+    }
+#else
+    (void)left;
+#endif
+    count += image::complain("%s%s", what, it.text);
   }
   return count;
 }
@@ -240,8 +261,8 @@ int warm_up(const Options& options, interpreter::Purpose purpose) {
   if (!call(seal_modules)) exit(EXIT_FAILURE);
   heap::clear_at_seal();
   if (!has_left_threads()) warm::seal(state);  // else one may hold a stream, and all are to be flushed
-  const int left = complain_of_leftovers();
-  const int others = lost + complain_of_problems(asked);
+  int left = complain_of_leftovers();
+  const int others = lost + complain_of_problems(asked, left);
   const int needing = others == 0 ? run_without_leavers() : 0;
   if (left + others + needing != 0) refuse();
   if (!prepare_plain_exit()) finalizers::close_always();

@@ -17,7 +17,7 @@ void begin(const Options& options) {
 
 void forgive_seed() {}
 void end() {}
-void note_asker_of_clock(const char*) {}
+void note_asker(const char*) {}
 bool can_execute_again() { return false; }
 void execute_again(const char* const*, int) {}
 Pause::Pause() = default;

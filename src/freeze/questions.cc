@@ -84,9 +84,11 @@ void end() {
   recording = nullptr;
 }
 
-void note_asker_of_clock(const char* who) {
-  if (recording != nullptr && recording->withdraw_problem(Matter::kClock, kTheClock))
-    recording->add_problem(Matter::kClock, who);
+void note_asker(const char* module) {
+  if (recording == nullptr) return;
+  if (recording->withdraw_problem(Matter::kClock, kTheClock))
+    recording->add_problem(Matter::kClock, module != nullptr ? module : "the script");
+  recording->add_asker(module != nullptr ? module : "");
 }
 
 bool can_execute_again() { return is_traced; }

@@ -44,8 +44,8 @@ void forgive_seed();
 /// The warm-up has returned.
 void end();
 
-/// If the clock has been asked since the last call, or since begin(), then by `who`: the text of a Problem.
-void note_asker_of_clock(const char* who);
+/// What has been asked since the last call, or since begin(), was asked by this module. Null: by none.
+void note_asker(const char* module);
 
 /// Whether another process traces this one and could do what follows.
 bool can_execute_again();
@@ -83,7 +83,8 @@ enum class Matter : uint8_t {
 
 struct Problem {
   Matter matter;
-  const char* text;  // what: "/proc/uptime", "/usr/bin/uname", "AF_INET"
+  const char* text;    // what: "/proc/uptime", "/usr/bin/uname", "AF_INET"
+  const char* module;  // whose loading asked for it first; null: none, or nobody knows
 };
 
 struct Collected {

@@ -126,9 +126,10 @@ int require_in_warm_up(lua_State* L, const char* name) {
 
 // What a script may have changed since the warm-up.
 
-int generation = 0;      // how often where modules are found has changed
-bool is_plain = true;    // nothing stands in front of Lua's own searchers
-bool distrusts = false;  // modules are found, or load, in another way
+int generation = 0;               // how often where modules are found has changed
+bool is_plain = true;             // nothing stands in front of Lua's own searchers
+bool distrusts = false;           // modules are found, or load, in another way
+bool has_more_searchers = false;  // behind the warm-up's: they find what these do not
 bool asks_directory = false;
 FileIdentity directory;
 char* locale = nullptr;
@@ -157,7 +158,8 @@ void look_at_places(lua_State* L, int in) {
   if (moved) generation++;
 }
 
-// Compares the searchers with those that were kept from `first` on: `count` of them, or all if it is 0.
+// Compares the searchers with those that were kept from `first` on: `count` of them, or if it is 0 all that
+// were kept.
 bool are_searchers(lua_State* L, int in, int first, int count) {
   push_field(L, in, kSearchers);
   const int list = lua_gettop(L);
@@ -165,8 +167,11 @@ bool are_searchers(lua_State* L, int in, int first, int count) {
   for (int i = 1; are_same && (count == 0 || i <= count); i++) {
     lua_rawgeti(L, list, i);
     lua_rawgeti(L, in, first - i);
+    if (lua_isnil(L, -1)) {
+      has_more_searchers = !lua_isnil(L, -2);
+      break;
+    }
     are_same = lua_rawequal(L, -1, -2) != 0;
-    if (lua_isnil(L, -1)) break;
     lua_settop(L, list);
   }
   lua_settop(L, list - 1);
@@ -235,6 +240,20 @@ bool is_preloaded(lua_State* L, int in, int group) {
   return is_preloaded;
 }
 
+// Whether one of the group has asked for a module that the warm-up has not found: a searcher more may find it.
+bool has_missed_one(lua_State* L, int in, int group) {
+  lua_getfield(L, in, kLoaded);
+  bool missed = false;
+  for (int i = 1; i <= needs::count() && !missed; i++) {
+    if (needs::at(i).group != group || needs::at(i).has_origin) continue;
+    lua_getfield(L, -1, needs::at(i).name);
+    missed = lua_isnil(L, -1);
+    pop(L);
+  }
+  pop(L);
+  return missed;
+}
+
 // Whether a module of the group that is not the script's yet would come from another file now.
 bool is_misplaced(lua_State* L, int in, int group) {
   lua_getfield(L, in, kPackage);
@@ -295,8 +314,8 @@ int require_in_script(lua_State* L, const char* name) {
         strcmp(setlocale(LC_ALL, nullptr), locale) != 0)
       distrusts = true;
     const int group = needs::at(module).group;
-    is_first =
-        !distrusts && !is_preloaded(L, in, group) && !is_replaced(L, in, group) && is_right(L, in, group);
+    is_first = !distrusts && !(has_more_searchers && has_missed_one(L, in, group)) &&
+               !is_preloaded(L, in, group) && !is_replaced(L, in, group) && is_right(L, in, group);
     if (is_first) {
       needs::give(module);
     } else {

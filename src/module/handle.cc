@@ -63,6 +63,7 @@ void take_report(Handle& handle) {
   Report report = {};
   if (protocol::receive(handle.script, report)) {
     if (!protocol::can_be(report)) return;
+    if (report.kind == ReportKind::kRuns) handle.runs = report.value != 0 ? 1 : 0;
     if (report.kind == ReportKind::kExited) end_with(handle, End::kExited, report.value & 0xff);
     if (report.kind == ReportKind::kKilled) end_with(handle, End::kKilled, report.value);
     return;
@@ -194,7 +195,8 @@ int descriptor(lua_State* L) {
 // handle:close(), and the end of a variable that is to be closed
 int close_script(lua_State* L) {
   close_handle(check_handle(L));
-  return 0;
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 int collect(lua_State* L) {
@@ -218,9 +220,26 @@ void push_fields(lua_State* L, int index) {
 #endif
 }
 
+// handle.warm: waits until the script's process has become what it runs as, or has ended before.
+int push_warm(lua_State* L) {
+  Handle& handle = check_handle(L);
+#if defined(MOONLET_TELLS_HOW)
+  while (handle.runs < 0 && handle.source == Source::kServer && handle.end == End::kNone) {
+    if (await(L, handle.script.connection, -1)) take_news(handle);
+  }
+#endif
+  if (handle.runs >= 0) {
+    lua_pushboolean(L, handle.runs);
+  } else {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
 // Methods, then fields.
 int index(lua_State* L) {
   luaL_checkudata(L, 1, kType);
+  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "warm") == 0) return push_warm(L);
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   if (!lua_isnil(L, -1)) return 1;
@@ -257,7 +276,7 @@ int nothing(lua_State*) { return 0; }
 
 Handle* push_handle(lua_State* L) {
   auto* handle = static_cast<Handle*>(lua_newuserdata(L, sizeof(Handle)));
-  *handle = {{-1}, getpid(), Source::kServer, End::kNone, 0, {-1, -1, -1, -1}, {}, {-1, -1, -1}};
+  *handle = {{-1}, getpid(), Source::kServer, End::kNone, -1, 0, {-1, -1, -1, -1}, {}, {-1, -1, -1}};
   push_metatable(L);
   lua_setmetatable(L, -2);
   lua_newtable(L);

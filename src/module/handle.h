@@ -24,6 +24,7 @@ struct Handle {
   pid_t owner;  // the process that started it: to a fork of that it is nobody's
   Source source;
   End end;
+  int runs;                  // in an image: 1, by lua: 0, not known yet: -1
   int code;                  // exit status, or number of the signal
   int passed[kStreams + 1];  // what the script gets as 0 to 2, -1: nothing; and its directory
   bool owned[kStreams + 1];  // which of these are to be closed

@@ -111,6 +111,9 @@ bool ask_server(Handle& handle, const protocol::SocketAddress& address, protocol
   request.descriptor = passed;
   protocol::describe_process(request.header);
   kernel::change_mask(SIG_BLOCK, nullptr, &request.header.blocked);
+#if defined(MOONLET_TELLS_HOW)
+  request.header.flags |= protocol::kTellsHow;
+#endif
   // A server that hangs up while it is being told has said why.
   if (protocol::send(connection, request) || errno == EPIPE) return true;
   refusal = {"send the request to", path, errno};
@@ -175,6 +178,7 @@ bool run_fallback(Handle& handle, const char* interpreter, char** argv, char** e
     return false;
   }
   handle.source = Handle::Source::kChild;
+  handle.runs = 0;
   handle.script.pid = pid;
   handle.script.pidfd = kernel::open_pidfd(pid);
   if (handle.script.pidfd >= 0) handle.script.connection = fcntl(handle.script.pidfd, F_DUPFD_CLOEXEC, 0);

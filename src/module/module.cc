@@ -28,7 +28,8 @@ Host* host() {
 bool is_null(const struct stat& found) { return S_ISCHR(found.st_mode) && found.st_rdev == makedev(1, 3); }
 
 int watch(lua_State* L) {
-  const char* path = luaL_checkstring(L, 1);
+  luaL_checktype(L, 1, LUA_TSTRING);
+  const char* path = lua_tostring(L, 1);
   const Host* its = host();
   if (its == nullptr || its->warm) {
     lua_pushboolean(L, 0);

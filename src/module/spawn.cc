@@ -55,7 +55,9 @@ const char* check_text(lua_State* L, const char* name, int index) {
 }
 
 const char* optional_text(lua_State* L, const char* name, int index) {
-  return lua_isnil(L, index) ? nullptr : check_text(L, name, index);
+  if (lua_isnil(L, index)) return nullptr;
+  if (lua_type(L, index) != LUA_TSTRING) refuse_type(L, name, "string", index);
+  return check_text(L, name, index);
 }
 
 // Nothing is overlooked: a name that is misspelt would be, and what comes behind a nil.

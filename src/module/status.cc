@@ -43,7 +43,8 @@ Asked& push_asked(lua_State* L) {
 
 protocol::SocketAddress check_socket(lua_State* L) {
   size_t length = 0;
-  const char* const name = luaL_optlstring(L, 1, nullptr, &length);
+  if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TSTRING);
+  const char* const name = lua_tolstring(L, 1, &length);
   luaL_argcheck(L, name == nullptr || strlen(name) == length, 1, "string contains zeros");
   return protocol::socket_address(name);
 }

@@ -49,6 +49,28 @@ int describe_moonscript_error(lua_State* L) {
   return 1;
 }
 
+// Behind all other searchers one that finds Fennel's modules, as the program fennel does it.
+void add_fennel_searcher(lua_State* L) {
+  const int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, LUA_LOADLIBNAME);
+#if LUA_VERSION_NUM >= 502
+  lua_getfield(L, -1, "searchers");
+#else
+  lua_getfield(L, -1, "loaders");
+#endif
+  if (lua_istable(L, -1) &&
+      (push_function(L, "fennel", "make-searcher") || push_function(L, "fennel", "makeSearcher"))) {
+    lua_newtable(L);
+    lua_call(L, 1, 1);
+    int next = 1;
+    for (; lua_rawgeti(L, top + 3, next), !lua_isnil(L, -1); next++) pop(L);
+    pop(L);
+    lua_rawseti(L, top + 3, next);
+  }
+  lua_settop(L, top);
+}
+
 // fennel.dofile(file, nil, ...), with both as upvalues.
 int run_fennel(lua_State* L) {
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -68,6 +90,7 @@ bool load_translated(lua_State* L, const char* file, Host::Function& message_han
   if (suffix == nullptr) return false;
   lua_CFunction handler = nullptr;
   if (strcmp(suffix, ".fnl") == 0 && push_function(L, "fennel", "dofile")) {
+    add_fennel_searcher(L);
     lua_pushstring(L, file);
     lua_pushcclosure(L, run_fennel, 2);
     handler = describe_fennel_error;

@@ -11,13 +11,14 @@ constexpr char kDirectory[] = "/dev/fd/";
 constexpr char kName[] = ".//moonlet";
 constexpr char kOwnTitle[] = "moonlet";  // what a process is called that has executed that
 
-/// Behind N. All of them are moonlet's to close, but the last.
+/// Behind N. All of them are moonlet's to close, but kConnection.
 enum Descriptor {
   kImage = 1,  // the image, or what is none: then the script runs through lua
   kTitle = 2,  // a pipe with what the process shall be called (prctl(2), PR_SET_NAME), if it is open
   kHanded = 3,
   kConnection =
-      kHanded  // to the client, if it is open: it shows that the script lives. It stays, close-on-exec
+      kHanded,  // to the client, if it is open: it shows that the script lives. It stays, close-on-exec
+  kTelling = 4  // likewise: moonlet tells it how the script runs (ReportKind::kRuns)
 };
 
 /// Bytes of a name, with its zero.

@@ -32,6 +32,12 @@ constexpr uint32_t kMaxStrings = 4U << 20;
 /// "The end"). Clients of other programs may set it; no server makes use of it any more.
 constexpr uint32_t kEndBySignal = 1;
 
+/// Bit in Request::flags: the client wants to know how the script runs (ReportKind::kRuns).
+constexpr uint32_t kTellsHow = 2;
+
+/// A request with another bit is declined.
+constexpr uint32_t kKnownFlags = kEndBySignal | kTellsHow;
+
 /// Which Lua a request is for, or 0 for any: LUA_VERSION_NUM, and LuaJIT apart from the Lua 5.1 that it
 /// speaks.
 constexpr uint32_t kLuaJit = 0x10000;
@@ -68,6 +74,7 @@ enum class ReportKind : uint32_t {
   kExited = 3,    // value: exit status, 0..255
   kKilled = 4,    // value: number of the signal
   kStopped = 5,   // value: number of the signal
+  kRuns = 6,      // value: 1 in an image, 0 by lua. Only where it was asked for
 };
 
 /// What the server's side answers, any number of times.

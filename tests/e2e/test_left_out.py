@@ -70,6 +70,66 @@ def test_what_needs_it_is_left_out_too(place):
     place.same("print(require 'above'.uses.keeps.name, require 'tries'.ok)")
 
 
+# What a module asks for while it loads, and no launch can be compared for.
+ASKS = {
+    "a file that is never the same": "io.open('/proc/self/status'):close()",
+    "standard input": "io.read()",
+    "a device": "local device = io.open('/dev/ptmx') if device then device:close() end",
+    "a FIFO": "io.open('fifo', 'r+'):close()",
+}
+
+
+@pytest.mark.parametrize("asks", ASKS)
+def test_what_cannot_be_compared(place, asks):
+    os.mkfifo(place.directory / "fifo")
+    place.write(asks=f"{ASKS[asks]} return {{name = ...}}", uses="return require 'asks'", other="return {}")
+    assert place.left_out("-l", "other", "-l", "uses") == ["asks", "uses"]
+    assert place.is_warm("other") and not place.is_warm("asks")
+    place.same("print(require 'uses'.name)")
+
+
+def test_what_the_warm_up_itself_asks_forbids_the_image(place):
+    place.write(asks="return function() io.open('/proc/self/status'):close() end")
+    done = place.freeze("-l", "asks", "-e", "require 'asks'()")
+    assert done.status == 1 and done.err == b"moonlet: freeze: a file that is never the same was read: /proc/self/status\n", done
+
+
+def test_a_module_that_only_keeps_arg_is_warm(place):
+    place.write(keeps_arg="local its = arg return function() return its[0], its[1], #its end")
+    (place.directory / "warm.lua").write_text("require 'keeps_arg'")
+    assert place.freeze("warm.lua") == Result(0, b"", b"")
+    assert place.is_warm("keeps_arg")
+    (place.directory / "s.lua").write_text("print(require 'keeps_arg'() == arg[0], getmetatable(arg), require 'keeps_arg'())")
+    expected, got = (run(program, ["lua", "s.lua", "a", "b"], dict(place.env, MOONLET_IMAGE=place.image), cwd=place.directory)
+                     for program in (REAL_LUA, MOONLET))
+    assert got == expected and got.status == 0
+
+
+def test_a_module_that_looks_at_arg_while_it_is_loaded_has_seen_the_warm_up_s(place):
+    """A limit, which --leave-out is for."""
+    place.write(is_main="return {is_main = arg[0]:find 'main' ~= nil}")
+    (place.directory / "warm.lua").write_text("require 'is_main'")
+    (place.directory / "main.lua").write_text("print(require 'is_main'.is_main)")
+
+    def launch(*options):
+        assert place.freeze(*options, "warm.lua").status == 0
+        return run(MOONLET, ["lua", "main.lua"], dict(place.env, MOONLET_IMAGE=place.image), cwd=place.directory).out
+
+    assert launch() == b"false\n"
+    assert launch("--leave-out", "is_main") == b"true\n"
+
+
+def test_arg_of_the_warm_up_is_as_in_lua(place):
+    (place.directory / "warm.lua").write_text("""
+        local lines = {}
+        for i = -1, 3 do lines[#lines + 1] = tostring(arg[i]) end
+        for i, text in ipairs(arg) do lines[#lines + 1] = i .. text end
+        print(table.concat(lines, ' '), #arg, ...)""")
+    expected = run(REAL_LUA, ["moonlet", "warm.lua", "a", "b"], place.env, cwd=place.directory)
+    done = run(MOONLET, ["moonlet", "--freeze", place.image, "warm.lua", "a", "b"], place.env, cwd=place.directory)
+    assert done == expected
+
+
 def test_more_than_one(place):
     place.write(keeps=KEEPS, holds=KEEPS, other="return {}")
     assert sorted(place.left_out("-l", "keeps", "-l", "other", "-l", "holds")) == ["holds", "keeps"]

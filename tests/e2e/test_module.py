@@ -292,8 +292,8 @@ def test_a_pipe_keeps_its_script(host):
 
 
 def test_a_closed_handle(host):
-    out = host(PIDS + """s:close() s:close() print(s:wait()) print(s:fd()) print(s:kill())""")
-    assert out.splitlines()[1:] == ["nil\tthe handle is closed", "nil\tthe script has ended", "nil\tNo such process\t3"]
+    out = host(PIDS + """print(s:close(), s:close()) print(s:wait()) print(s:fd()) print(s:kill())""")
+    assert out.splitlines()[1:] == ["true\ttrue", "nil\tthe handle is closed", "nil\tthe script has ended", "nil\tNo such process\t3"]
 
 
 @pytest.mark.skipif(LUA in ("5.1", "5.2", "5.3") or JIT, reason="this Lua has no variables that are to be closed")
@@ -385,7 +385,9 @@ def test_ctrl_c_interrupts_a_spawn_that_waits_for_its_turn(any_host, start_moonl
     ("{'x', Env = {}}", "Env: no such option"),
     ("{'x', [true] = 1}", "boolean: no such option"),
     ("{'x', socket = {}}", "socket: string expected, got table"),
+    ("{'x', socket = 1}", "socket: string expected, got number"),
     ("{'x', cwd = true}", "cwd: string expected, got boolean"),
+    ("{'x', cwd = 1}", "cwd: string expected, got number"),
     ("{'x', env = 'A=b'}", "env: table expected, got string"),
     ("{'x', env = {'A=b'}}", "env: a name must be a string"),
     ("{'x', env = {['A=b'] = 'c'}}", "env: 'A=b' is no name of a variable"),
@@ -503,6 +505,24 @@ def test_warm_tells_how_this_script_runs(lua, start_zygote, tmp_path):
     assert run(moonlet, ["lua", "-e", "print(require 'moonlet'.warm)"], env).out == b"true\n"
 
 
+def test_a_handle_tells_how_its_script_runs(host):
+    """While it runs, after its end, and where moonletd has started it, but an answer differs from the image's."""
+    out = host("""
+        local s = start{'-e', 'io.read()', stdin = 'pipe'}
+        print(s.warm, s.warm) s.stdin:close() s:wait() print(s.warm)
+        local s = start{'-e', ''} s:wait() print(s.warm)
+        local its = {} for _, name in ipairs{'PATH', 'MOONLET_SOCKET'} do its[name] = os.getenv(name) end
+        its.LUA_PATH, its.MOONLET_FALLBACK = '/nonexistent/?.lua;;', os.getenv 'LUA' print(start{'-e', '', env = its}.warm)""".replace(
+            "os.getenv 'LUA'", f"'{REAL_LUA}'"))
+    how = "true" if host.through_zygote else "false"
+    assert out == f"{how}\t{how}\n{how}\n{how}\nfalse\n"
+
+
+def test_how_a_script_runs_is_not_known_once_its_handle_is_closed(host):
+    out = host("local s = start{'-e', 'io.read()', stdin = 'pipe'} s:close() print(s.warm)")
+    assert out == ("nil\n" if host.through_zygote else "false\n")
+
+
 # moonlet.status and moonlet.reload
 
 
@@ -519,7 +539,7 @@ def test_the_status_is_what_moonletctl_tells(any_host, spawner):
     expected = json.loads(ctl.stdout)
     assert set(its) == {name for name, value in expected.items() if value is not None} - {
         "max", "image_age_seconds", "variables", "other_questions", "warm_up_runs", "warm_up_fails", "error", "made_anew", "verdict",
-        "outdated", "clock_asked_by", "questions", "not_used", "declined_for", "thawed"}
+        "outdated", "clock_asked_by", "questions", "not_used", "not_used_age_seconds", "declined_for", "thawed"}
     for name in ("version", "socket", "pid", "images"):
         assert its[name] == str(expected[name]), name
 
@@ -613,6 +633,16 @@ function fennel.dofile(name, options, ...)
   if not chunk then error(fennel.untranslate(problem), 0) end
   return chunk(...)
 end
+function fennel.makeSearcher(options)
+  assert(next(options) == nil)
+  return function(name)
+    local path = './' .. name:gsub('%.', '/') .. '.fnl'
+    local file = io.open(path)
+    if not file then return '\\n\\tno file ' .. path end
+    file:close()
+    return function(...) return fennel.dofile(path, options, ...) end, path
+  end
+end
 function fennel.untranslate(text) return (text:gsub('%.fnl:(%d+)', function(line) return ('.fnl:%d'):format(line - 2) end)) end
 function fennel.traceback(message) return fennel.untranslate(debug.traceback(message, 2)) end
 return fennel
@@ -659,6 +689,28 @@ def translate(compilers, start_zygote, tmp_path):
 def test_a_script_goes_through_a_compiler_that_is_warm(translate, suffix):
     result = translate(f"s.{suffix}", "print(arg[0], arg[1], #arg, ...) os.exit(4)", "a", "b")
     assert (result.status, result.out) == (4, f"s.{suffix}\ta\t2\ta\tb\n".encode())
+
+
+def test_a_fennel_script_finds_modules_of_fennel(compilers, start_zygote, tmp_path):
+    """As with the program fennel: behind all others. What is warm stays warm, but for what has looked for such a module in vain."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "part.fnl").write_text("return {name = ..., deep = require 'parts.deep'}")
+    (tmp_path / "parts" / "deep.fnl").write_text("return 'deep'")
+    (tmp_path / "both.fnl").write_text("return 'Fennel'")
+    (tmp_path / "both.lua").write_text("return 'Lua'")
+    (tmp_path / "looks.lua").write_text("return {found = pcall(require, 'part')}")
+    (tmp_path / "warm.lua").write_text("return {}")
+    env = dict(compilers, LUA_PATH=f"{tmp_path}/?.lua;{compilers['LUA_PATH']}")
+    zygote = start_zygote("-l", "fennel", "-l", "looks", "-e", "its = require 'warm'", env=env)
+    (tmp_path / "s.fnl").write_text("""
+        local part = require 'part'
+        print(part.name, part.deep, require 'both', require 'warm' == its, require 'looks'.found)
+        print((select(2, pcall(require, 'no.such')):gsub('.*%c%c', '')))""")
+    result = run(BY_MOONLET, ["lua", "s.fnl"], dict(env, MOONLET_SOCKET=zygote.socket), cwd=tmp_path)
+    assert result == Result(0, b"part\tdeep\tLua\ttrue\ttrue\nno file ./no/such.fnl\n", b"")
+    (tmp_path / "s.lua").write_text("print(pcall(require, 'part'), require 'looks'.found)")
+    result = run(BY_MOONLET, ["lua", "s.lua"], dict(env, MOONLET_SOCKET=zygote.socket), cwd=tmp_path)
+    assert result.out.startswith(b"false\t") and result.out.endswith(b"false\n"), result
 
 
 @pytest.mark.parametrize("suffix", ["fnl", "moon"])

@@ -186,6 +186,19 @@ def test_modules_that_have_nothing_to_do_with_it_stay_warm(tree):
     assert tree.launch(MOONLET, "-e", f"{OWN} phase = 1 require 'conf' require 'other'").out == b"loaded\n"
 
 
+def test_a_searcher_behind_the_others_leaves_what_these_find_warm(tree):
+    """But for what has looked for a module in vain: that it may find."""
+    tree.write(sys_conf=module("system"), sys_needs=module("system", "require 'tries'"),
+               sys_tries="if phase then print 'loaded' end return {found = (pcall(require, 'part'))}")
+    tree.warm("-l", "conf", "-l", "needs")
+    behind = f"table.insert(package.{SEARCHERS}, function(name) return name == 'part' and function() return 'a part' end or nil end) "
+    in_front = behind.replace("table.insert(package." + SEARCHERS + ",", "table.insert(package." + SEARCHERS + ", 1,")
+    assert tree.is_warm(behind + "require 'conf'")
+    assert not tree.is_warm(in_front + "require 'conf'") and not tree.is_warm(behind + "require 'needs'")
+    tree.same(behind + "print(require 'tries'.found, require 'part')")
+    tree.same("print(require 'tries'.found) " + behind + "print(require 'tries'.found, require 'part')")
+
+
 def test_c_modules(tree):
     """They are found by package.cpath, and each file has its own variables."""
     (tree.directory / "app").mkdir()

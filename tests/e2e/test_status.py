@@ -224,7 +224,7 @@ def test_what_is_declined_is_counted_by_reason_and_logged_once_for_each(start_zy
     for _ in range(3):
         decline(zygote, "x" * (1 << 17))
         decline(zygote, lua=7)
-    decline(zygote, flags=2)
+    decline(zygote, flags=1 << 31)
     assert launched(zygote, "-e", "os.exit(125)").status == 125
     found = until(zygote, running=0)
     assert (found["failed"], found["declined"]) == (1, 7)

@@ -1,0 +1,7 @@
+-- Package: lua-dbi-mysql
+-- Modules: DBI dbd.mysql
+-- Luas: 5.1 5.2 5.3 5.4 luajit
+--
+-- No server: its error.
+local DBI = require "DBI"
+print(DBI.Connect("MySQL", "db", "user", "password", "127.0.0.1", 1))

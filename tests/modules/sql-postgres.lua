@@ -1,0 +1,7 @@
+-- Package: lua-sql-postgres
+-- Modules: luasql.postgres
+-- Luas: 5.1 5.2 5.3 5.4 luajit
+--
+-- No server: its error.
+local env = require "luasql.postgres".postgres()
+print(env:connect("db", "user", "password", "127.0.0.1", 1))
