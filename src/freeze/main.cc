@@ -303,8 +303,9 @@ int warm_up(const Options& options, interpreter::Purpose purpose) {
   Options options = {};
   read_options(argc, resumption.argv, options);
   begin_to_leave_out(options);
+  image::look_at_held_mutexes(image::thread_id());  // handlers of forks have released some
   questions::begin({options.ignore, static_cast<size_t>(options.ignored), options.trust});
-  image::hand_over_mutexes(image::thread_id());  // to the process that has forked
+  image::hand_over_mutexes(image::thread_id());  // to the process that has been forked
   questions::carry_over(resumption.base);
   remember();
   const char* problem;

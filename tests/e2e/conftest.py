@@ -25,6 +25,7 @@ NAME_OF_LUA = os.environ.get("MOONLET_NAME_OF_LUA", os.path.basename(REAL_LUA)) 
 SOURCE = os.environ["MOONLET_SOURCE"]
 # Launches thaw an image that lies where moonletd would have it, and no moonletd runs.
 THAW = os.environ.get("MOONLET_THAW") == "1"
+LAYERED = os.environ.get("MOONLET_ON")
 about_moonletd = pytest.mark.skipif(THAW, reason="IT IS ABOUT MOONLETD")
 about_images = pytest.mark.skipif(not THAW, reason="IT IS ABOUT IMAGES: moonletd's children cannot")
 SANITIZED = os.environ.get("MOONLET_SANITIZED") == "ON"
@@ -214,6 +215,22 @@ class Zygote:
         return status
 
 
+def freeze_to(path, warm_up, start):
+    """Freezes a warm-up: start(argv) runs moonlet with these arguments, and returns how that ended. With MOONLET_ON an image on
+    another one: the warm-up is that of the upper one, on "nothing", or of the lower one, with nothing on "itself"."""
+    if LAYERED is None:
+        return start(["--freeze", path, *warm_up])
+    lower, upper = ([], warm_up) if LAYERED == "nothing" else (warm_up, [])
+    below = path + ".below"
+    first = start(["--freeze", below, *lower])
+    if first.returncode != 0:
+        return first
+    os.chmod(below, 0o644)  # whoever may read the upper one
+    second = start(["--image", below, "--freeze", path, *upper])
+    second.stdout, second.stderr = first.stdout + second.stdout, first.stderr + second.stderr
+    return second
+
+
 class FrozenZygote:
     """What stands in for a zygote where its warm-up is frozen: an image beside the socket that a zygote would have, which
     may be named. Without `wait` it may be that the warm-up cannot be frozen: then there is no image."""
@@ -224,8 +241,8 @@ class FrozenZygote:
         assert not options, "only moonletd has them: is the test about moonletd?"
         self.socket = socket or os.path.join(str(directory), "zygote.sock")
         self.image = self.socket.removesuffix(".sock") + ".image"
-        done = subprocess.run([MOONLET, "--freeze", self.image, *warm_up], stdin=stdin, capture_output=True,
-                              env=environment() if env is None else env, timeout=PATIENCE, **popen)
+        done = freeze_to(self.image, warm_up, lambda argv: subprocess.run(
+            [MOONLET, *argv], stdin=stdin, capture_output=True, env=environment() if env is None else env, timeout=PATIENCE, **popen))
         self.status = done.returncode
         self.output = (done.stdout + done.stderr).decode(errors="replace")
         assert os.path.exists(self.image) == (self.status == 0), self.output
@@ -294,7 +311,10 @@ class Image:
 
     def __init__(self, directory, *warm_up, env=None, **options):
         self.path = os.path.join(str(directory), "image")
-        self.warm_up = run(MOONLET, ["lua", "--freeze", self.path, *warm_up], environment() if env is None else env, **options)
+        done = freeze_to(self.path, warm_up, lambda argv: subprocess.run(
+            ["lua", *argv], executable=MOONLET, env=environment() if env is None else env, capture_output=True, timeout=PATIENCE,
+            **{"stdin": subprocess.DEVNULL, **options}))
+        self.warm_up = Result(done.returncode, done.stdout, done.stderr)
         assert self.warm_up.status == 0 and os.path.exists(self.path), f"moonlet --freeze: {self.warm_up!r}"
 
     def variables(self):
