@@ -299,7 +299,7 @@ def test_contenders_are_launched_in_rounds_and_each_launch_is_written(bench, tmp
     assert result == Result(0, "", "")
     with open(tmp_path / "out.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 18
+    assert len(rows) == 16
     for number in range(8):
         both = [row for row in rows if row["round"] == str(number)]
         assert sorted(row["contender"] for row in both) == ["first", "second"]
