@@ -52,6 +52,12 @@ void push_field(lua_State* L, int in, const char* name) {
   lua_remove(L, -2);
 }
 
+// Pushes the field `name` of the table at `index`, which nobody's metatable sees.
+void push_raw(lua_State* L, int index, const char* name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, index);
+}
+
 // The modules that are being loaded, the innermost last. One whose loading has failed is still there.
 struct Loading {
   int module;
@@ -104,7 +110,7 @@ int require_in_warm_up(lua_State* L, const char* name) {
   if (depth == 0) last = module;
   const int top = lua_gettop(L);
   modules::push_loaded(L);
-  lua_getfield(L, -1, name);
+  push_raw(L, top + 1, name);
   const bool is_loaded = lua_toboolean(L, -1) != 0;
   lua_settop(L, top);
   if (is_loaded || module == 0 || depth == kDeepest) return real(L);
@@ -210,8 +216,8 @@ bool is_entered_anew(lua_State* L, int group, int now, int before) {
   bool is_same = true;
   for (int i = 1; i <= needs::count() && is_same; i++) {
     if (needs::at(i).group != group || needs::is_given(i)) continue;
-    lua_getfield(L, now, needs::at(i).name);
-    lua_getfield(L, before, needs::at(i).name);
+    push_raw(L, now, needs::at(i).name);
+    push_raw(L, before, needs::at(i).name);
     is_same = lua_rawequal(L, -1, -2) != 0;
     lua_settop(L, top);
   }
@@ -278,6 +284,25 @@ bool is_right(lua_State* L, int in, int group) {
   return true;
 }
 
+// The metatables of package.loaded and package.preload: with another one a script sees modules come and go.
+const void* metatables[2];
+
+void find_metatables(lua_State* L, const void* (&found)[2]) {
+  const int top = lua_gettop(L);
+  modules::push_loaded(L);
+  modules::push_preload(L);
+  for (int i = 0; i < 2; i++)
+    found[i] =
+        lua_istable(L, top + 1 + i) && lua_getmetatable(L, top + 1 + i) != 0 ? lua_topointer(L, -1) : nullptr;
+  lua_settop(L, top);
+}
+
+bool has_other_metatables(lua_State* L) {
+  const void* now[2];
+  find_metatables(L, now);
+  return now[0] != metatables[0] || now[1] != metatables[1];
+}
+
 // Keeps a copy of the table on top, and pops it.
 void keep_copy(lua_State* L, int in, const char* name) {
   const int table = lua_gettop(L);
@@ -310,7 +335,7 @@ int require_in_script(lua_State* L, const char* name) {
   if (is_first) {
     luaL_checkstack(L, LUA_MINSTACK, nullptr);
     look_at_places(L, in);
-    if (!are_searchers(L, in, kSearcher, 0) || arguments::is_replaced(L) ||
+    if (!are_searchers(L, in, kSearcher, 0) || arguments::is_replaced(L) || has_other_metatables(L) ||
         strcmp(setlocale(LC_ALL, nullptr), locale) != 0)
       distrusts = true;
     const int group = needs::at(module).group;
@@ -388,6 +413,7 @@ void seal(lua_State* L) {
   keep_copy(L, in, kPreload);
   modules::push_loaded(L);
   keep_copy(L, in, kLoaded);
+  find_metatables(L, metatables);
   lua_getfield(L, in, kPackage);
   for (int i = 1; i <= needs::count(); i++) {
     needs::Module& module = needs::at(i);

@@ -199,6 +199,28 @@ def test_a_searcher_behind_the_others_leaves_what_these_find_warm(tree):
     tree.same("print(require 'tries'.found) " + behind + "print(require 'tries'.found, require 'part')")
 
 
+WATCHED = """setmetatable(package.loaded, {__newindex = function(t, name, value) print('set', name) rawset(t, name, value) end,
+  __index = function(t, name) print('asked', name) end}) """
+
+
+def test_a_metatable_of_the_table_of_what_is_loaded(tree):
+    """A script that watches it sees modules come, as in lua. So does a warm-up."""
+    tree.write(sys_conf="return {where = 'system', part = require 'part'}", sys_part="return {}", sys_watch=WATCHED)
+    tree.warm("-l", "conf")
+    tree.same(WATCHED + "print(require('conf').where, require('conf').part == require 'part')")
+    tree.same("require 'part' " + WATCHED + "print(require('conf').where)")
+    tree.same("setmetatable(package.preload, {__index = function(t, name) print('asked', name) end}) print(require('conf').where)")
+    tree.same("setmetatable(package.preload, {__index = function(t, name) if name == 'conf' then return function() return {where = 'made'} end end end}) "
+              "print(require('conf').where)")
+    image = tree.freeze("-l", "watch", "-l", "conf", env=tree.env, cwd=tree.directory)
+    env = dict(tree.env, MOONLET_IMAGE=image.path)
+    code = "print(require('conf').where) print(require('other').name)"
+    (tree.directory / "sys" / "other.lua").write_text("return {name = ...}")
+    expected = run(REAL_LUA, ["lua", "-l", "watch", "-l", "conf", "-e", code], env, cwd=tree.directory)
+    done = run(MOONLET, ["lua", "-e", code], env, cwd=tree.directory)
+    assert (image.warm_up.out + done.out, done.status) == (expected.out, 0), (image.warm_up, done, expected)
+
+
 def test_c_modules(tree):
     """They are found by package.cpath, and each file has its own variables."""
     (tree.directory / "app").mkdir()
