@@ -24,7 +24,7 @@ def both(image, code, env=None):
 
 def test_the_count_of_memory_is_that_of_the_warm_heap_too(freeze):
     image = freeze("-e", "kept = ('x'):rep(4000000)")
-    lua, launch = map(float, both(image, "print(collectgarbage 'count')"))
+    lua, launch = map(float, both(image, "print((collectgarbage 'count'))"))
     assert lua < 1000 and launch > 3900
 
 
@@ -47,7 +47,7 @@ def test_launches_of_one_image_share_the_order_of_pairs(freeze):
 def test_an_exit_in_a_finalizer_at_the_end_is_lost(image):
     code = "setmetatable({}, {__gc = function() os.exit(7, true) end})"
     assert run(REAL_LUA, ["lua", "-e", code], environment()).status == 7
-    assert run(THAWED, ["lua", "-e", code], environment(**image.variables())).status == 0
+    assert run(THAWED, ["lua", "-e", code], environment(**image.variables())).status == (0 if LUA >= "5.4" else 7)
 
 
 def test_the_program_and_its_name_are_moonlet_s(image):
