@@ -39,6 +39,7 @@ struct Place {
   }
 };
 
+// Or moonlet5.4, where several are installed side by side; only then are its mappings looked at.
 bool is_moonlet(pid_t pid) {
   char link[32];
   char program[PATH_MAX];
@@ -48,7 +49,7 @@ bool is_moonlet(pid_t pid) {
   program[length] = '\0';
   const char* const slash = strrchr(program, '/');
   const char* const name = slash != nullptr ? slash + 1 : program;
-  return strcmp(name, "moonlet") == 0 || strcmp(name, "moonlet (deleted)") == 0;
+  return strncmp(name, "moonlet", sizeof "moonlet" - 1) == 0;
 }
 
 // Whether the image at that place, or one that was there before, lies in the memory of process `pid`.

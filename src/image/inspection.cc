@@ -10,11 +10,12 @@ namespace moonlet::image {
 
 namespace {
 
-// `size` bytes of the file `fd` from `at` on, and a zero behind them. Null if they are not there.
+// `size` bytes of the file `fd` from `at` on, and two zeroes behind them: the end of a text that has none, and
+// of a list of texts. Null if they are not there.
 char* read_part(int fd, size_t size, off_t at) {
-  auto* const part = static_cast<char*>(malloc(size + 1));
+  auto* const part = static_cast<char*>(malloc(size + 2));
   if (part == nullptr) return nullptr;
-  part[size] = '\0';
+  part[size] = part[size + 1] = '\0';
   if (pread(fd, part, size, at) == static_cast<ssize_t>(size)) return part;
   free(part);
   return nullptr;
