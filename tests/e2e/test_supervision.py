@@ -279,7 +279,8 @@ class ScanDirectory:
         """Takes up a service, and waits until it is up and, unless told otherwise, ready."""
         definition.rename(self.path / definition.name)
         subprocess.run(["s6-svscanctl", "-a", self.path], check=True)
-        while subprocess.run(["s6-svok", self.path / definition.name]).returncode != 0:
+        # s6-svok(1) is content a moment before there is a state to read, which s6-svc -w needs.
+        while subprocess.run(["s6-svstat", self.path / definition.name], capture_output=True).returncode != 0:
             assert self.process.poll() is None
         self.control(until, "-u", name=definition.name)
 
